@@ -1,5 +1,5 @@
-//! `server bootstrap`: prepares servers for their first deploy. Installs Docker where it is
-//! missing, and leaves an existing installation alone.
+//! `server bootstrap`: prepares servers for their first deploy. Installs Docker if it is missing, and leaves an
+//! existing installation alone.
 
 use bowline_core::commands::Scope;
 use bowline_core::commands::answer::Unreadable;
@@ -17,7 +17,7 @@ use crate::run::lock::Lock;
 use crate::run::observe::explain;
 use crate::world::{Gathered, HostOutput};
 
-/// `server bootstrap`: every server, under the deploy lock; then the hook docker-setup.
+/// Bootstraps every server under the deploy lock, then runs the docker-setup hook.
 pub async fn bootstrap(call: Call<'_>) -> Result<Gathered> {
     let hosts = servers(call.config(), &call.options.filters)?;
     let scope = call.scope().await;
@@ -40,7 +40,7 @@ pub async fn bootstrap(call: Call<'_>) -> Result<Gathered> {
     Ok(gathered)
 }
 
-/// The servers that a run is about to use for the first time.
+/// The servers that a run prepares, and its surroundings.
 pub(crate) struct Site<'a> {
     pub call: Call<'a>,
     pub fleet: &'a Fleet,
@@ -49,7 +49,6 @@ pub(crate) struct Site<'a> {
     pub version: &'a str,
 }
 
-/// The state of a server.
 enum Stand {
     /// It is ready for a deploy. The text says what was found and done.
     Ready(String),
@@ -58,13 +57,12 @@ enum Stand {
 }
 
 impl Site<'_> {
-    /// Takes the deploy lock.
     pub(crate) async fn lock(&self) -> Result<Option<Lock>> {
         Lock::for_run(self.call.world, self.fleet, self.hosts, self.scope, self.version).await
     }
 
-    /// Every server that was reached, while the lock is held; then the hook. The lock is another one afterwards if the
-    /// connection that held it had to be left.
+    /// Bootstraps every server that was reached, while the lock is held, then runs the hook. Replaces the lock if the
+    /// connection that held it had to be closed.
     pub(crate) async fn bootstrap(&self, lock: &mut Option<Lock>) -> Result<Gathered> {
         let hosts: Vec<&str> = self.hosts.iter().copied().filter(|host| self.fleet.has(host)).collect();
         self.call.world.events.emit(Event::Phase(Phase::Bootstrap(hosts.len())));
@@ -137,15 +135,15 @@ impl Site<'_> {
         }
     }
 
-    /// Leaves the connections to these servers; the next step makes new ones. The lock would be lost with the
-    /// connection that keeps it.
+    /// Closes the connections to these servers, so that the next step makes new ones. Releases the lock before that and
+    /// takes it again, because it would be lost with the connection that keeps it.
     async fn log_in_again(&self, joined: &[(&str, String)], lock: &mut Option<Lock>) -> Result<()> {
         let kept_there = lock.as_ref().is_some_and(|lock| joined.iter().any(|(host, _)| *host == lock.host));
         if kept_there && let Some(lock) = lock.take() {
             lock.give_back(self.call.world).await;
         }
         let step = Step::Run("log in again", server::leave());
-        // That it breaks is what is wanted.
+        // The step breaks its own connection, so an error is expected.
         join_all(joined.iter().map(|(host, _)| self.fleet.run_watched(host, None, &step, &|_| {}))).await;
         if kept_there {
             *lock = self.lock().await?;
@@ -153,7 +151,7 @@ impl Site<'_> {
         Ok(())
     }
 
-    /// The hook docker-setup, for the servers that Docker is on now.
+    /// Runs the docker-setup hook, for the servers that have Docker now.
     async fn hook(&self, part: &Gathered) -> Result<()> {
         let hosts: Vec<&str> = part.outputs.iter().map(|output| output.host.as_str()).collect();
         if hosts.is_empty() {
@@ -164,7 +162,6 @@ impl Site<'_> {
     }
 }
 
-/// The result for a server.
 fn stand(answer: Answer) -> Result<Stand, Unreadable> {
     let mut said = Vec::new();
     if answer.installed {

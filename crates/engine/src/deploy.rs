@@ -1,5 +1,5 @@
-//! A deploy, from the first hook to the release of the lock: the order of its parts. A redeploy, a rollback and a boot are the
-//! same with parts left out.
+//! A deploy, from the first hook to the release of the lock: the order of its parts. `redeploy`, `rollback` and `app
+//! boot` leave parts out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,17 +34,16 @@ use crate::run::observe::{observe, tell_locks};
 use crate::run::standing::standing;
 use crate::version;
 
-/// `deploy`, `redeploy`, `app boot`.
 pub async fn deploy(call: Call<'_>, kind: DeployKind) -> Result<(), RunError> {
     let version = match (kind, &call.options.version) {
-        // The latest tag is the version where none is given (S10).
+        // Without a given version, `app boot` uses the latest tag.
         (DeployKind::Boot, None) => call.config().latest_tag(),
         _ => call.version().await?,
     };
     Run::new(call, kind, Some(version)).await?.carry_out().await
 }
 
-/// `rollback`: to a version, or to the previous one.
+/// Goes back to a version, by default the previous one.
 pub async fn rollback(call: Call<'_>, version: Option<String>) -> Result<(), RunError> {
     if let Some(version) = &version {
         version::check(version)?;
@@ -52,17 +51,16 @@ pub async fn rollback(call: Call<'_>, version: Option<String>) -> Result<(), Run
     Run::new(call, DeployKind::Rollback, version).await?.carry_out().await
 }
 
-/// A plan, and the servers that it leaves out because Bowline couldn't reach them.
 pub struct Planned {
     /// The plan for the servers that were reached.
     pub plan: Plan,
-    /// What Bowline would send to each server.
+    /// The data that Bowline would send to each server.
     pub expected: AllExpected,
     /// Why the other servers are missing.
     pub unseen: Option<RunError>,
 }
 
-/// What `deploy`, `redeploy`, `rollback` or `app boot` would do now. Changes nothing anywhere.
+/// Plans a `deploy`, `redeploy`, `rollback` or `app boot` without changing anything.
 pub async fn plan(call: Call<'_>, kind: DeployKind) -> Result<Planned, RunError> {
     let version = match (kind, &call.options.version) {
         (DeployKind::Rollback, version) => version.clone(),
@@ -88,16 +86,15 @@ pub async fn plan(call: Call<'_>, kind: DeployKind) -> Result<Planned, RunError>
     Ok(Planned { plan, expected, unseen })
 }
 
-/// One run.
 pub(crate) struct Run<'a> {
     call: Call<'a>,
     kind: DeployKind,
     pub(crate) version: Option<String>,
     pub(crate) scope: Scope,
     pub(crate) selection: Selection<'a>,
-    /// The values of [`Run::secrets_needed`], once they are resolved.
+    /// The values of [`Run::secrets_needed`], after they are resolved.
     secrets: Secrets,
-    /// Whether this is only a plan, which uses empty values for secrets.
+    /// Whether this run only plans. It then uses empty values for secrets.
     only_planned: bool,
     started: Instant,
     /// Whether the lock is held from the first step to the last.
@@ -105,7 +102,7 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Checks all that can be checked without a connection.
+    /// Checks everything that needs no connection.
     pub(crate) async fn new(
         call: Call<'a>,
         kind: DeployKind,
@@ -120,7 +117,6 @@ impl<'a> Run<'a> {
         Ok(Self { call, kind, version, scope, selection, secrets, only_planned, started, under_lock })
     }
 
-    /// Whether it starts with a build.
     fn builds(&self) -> bool {
         matches!(self.kind, DeployKind::Deploy | DeployKind::Redeploy)
             && !self.call.options.skip_push
@@ -136,12 +132,12 @@ impl<'a> Run<'a> {
             // Accessories behind the proxy move too.
             names.extend(self.call.config().accessories.iter().flat_map(accessory::proxy_secrets));
         }
-        // Known before hooks run and anything is built.
+        // They must be known before hooks run and anything is built.
         names.extend(self.call.config().ssh.secrets().map(str::to_owned));
         names
     }
 
-    /// The values of the secrets, once the run has started.
+    /// The values of the secrets; empty before [`Run::begin`].
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
@@ -150,12 +146,12 @@ impl<'a> Run<'a> {
         self.call.world.events.emit(event);
     }
 
-    /// The facts for hooks outside of the lock.
+    /// The facts for hooks that run without the lock.
     fn facts(&self, version: &str) -> Facts {
         Facts::of(&self.scope, version, &self.selection.hosts)
     }
 
-    /// Runs a hook around a deploy. `app boot` has none.
+    /// Runs a hook around the whole deploy. `app boot`, `upgrade` and `downgrade` have none.
     async fn deploy_hook(&self, name: &str, facts: Facts) -> Result<(), RunError> {
         if matches!(self.kind, DeployKind::Boot | DeployKind::TakeOver(_)) {
             return Ok(());
@@ -169,7 +165,7 @@ impl<'a> Run<'a> {
         hooks::run(self.call, name, &facts).await
     }
 
-    /// From the first hook to the last.
+    /// Runs everything, from the first hook to the last.
     async fn carry_out(mut self) -> Result<(), RunError> {
         let hosts = self.selection.hosts.clone();
         let (fleet, failures) = self.begin(&hosts).await.map_err(|error| untouched(error, &hosts))?;
@@ -186,12 +182,12 @@ impl<'a> Run<'a> {
         self.end(&fleet, result).await
     }
 
-    /// The version, if it is known before the servers are observed.
+    /// The version; empty if it isn't known before the servers are observed.
     pub(crate) fn named(&self) -> String {
         self.version.clone().unwrap_or_default()
     }
 
-    /// Everything up to the connections to these servers. Errors in the project are reported before that.
+    /// Resolves secrets, runs pre-connect, and connects to these servers. Reports errors in the project before that.
     pub(crate) async fn begin(&mut self, hosts: &[&str]) -> Result<(Fleet, Vec<Failure>), RunError> {
         self.secrets = self.call.project.secrets(self.call.world, &self.secrets_needed()).await?;
         check_secrets(self.call.config(), &self.secrets, &self.selection)?;
@@ -206,7 +202,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Builds and pushes the image, where this run does.
+    /// Builds and pushes the image, if this kind of run does.
     pub(crate) async fn build(&self) -> Result<(), RunError> {
         if self.builds() {
             let version = self.named();
@@ -222,7 +218,7 @@ impl<'a> Run<'a> {
         if self.call.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
     }
 
-    /// The end of the run: its duration, and the last hook if everything succeeded.
+    /// Reports the run's duration, and runs the last hook if everything succeeded.
     pub(crate) async fn end(&self, fleet: &Fleet, result: Result<String, RunError>) -> Result<(), RunError> {
         let elapsed = self.started.elapsed();
         self.emit(Event::Finished { elapsed, commands: fleet.commands() });
@@ -230,7 +226,7 @@ impl<'a> Run<'a> {
         self.deploy_hook("post-deploy", facts).await
     }
 
-    /// The part of the run under the lock, which we or the run that called us holds. Returns the version.
+    /// The part of the run under the lock, which this run or an outer run holds. Returns the version.
     pub(crate) async fn locked(
         &self,
         fleet: &Fleet,
@@ -295,13 +291,13 @@ impl<'a> Run<'a> {
         plan.servers.iter().any(|server| !failed.contains(&server.host))
     }
 
-    /// Group after group; a failure in one, or in a hook around it, stops those after it.
+    /// Boots group after group. A failure in a group, or in a hook around it, stops the groups after it.
     async fn boot(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         let booted = self.boot_groups(apply, plan).await;
         let lost = |failure: &Failure| failure.cause == Cause::LockLost;
         let went_wrong = booted.is_err() || !apply.failures().is_empty();
         if plan.on_failure == OnFailure::Rollback && !apply.failures().iter().any(lost) {
-            // What somebody interrupted did not fail: it stays as it is and says so.
+            // An interrupted run didn't fail: the servers stay as they are, and the report says so.
             if went_wrong && !self.call.world.stop.is_set() {
                 apply.go_back().await;
             } else if !went_wrong {
@@ -372,7 +368,7 @@ impl<'a> Run<'a> {
         Ok(planning::plan(config, &self.selection, &self.secrets, &request, observed)?)
     }
 
-    /// Without a server, or without one of the primary role, the run ends here.
+    /// Ends the run if no server is left, or none of the primary role.
     pub(crate) fn worth_going_on(
         &self,
         there: impl Fn(&str) -> bool,
@@ -404,7 +400,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// An interruption before anything was booted: the servers serve what they did.
+/// Adds to an interrupt before anything was booted that the servers serve what they did.
 fn untouched(error: RunError, hosts: &[&str]) -> RunError {
     match error {
         RunError::Interrupted { standing } if standing.is_empty() => RunError::Interrupted {

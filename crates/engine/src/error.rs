@@ -1,4 +1,4 @@
-//! What can go wrong in a run. Each error says what failed, where, why, and what to do.
+//! The errors of a run. Each says what failed, where, why, and what to do.
 
 use std::collections::BTreeSet;
 
@@ -24,30 +24,29 @@ pub struct Failure {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
-    /// The server couldn't be reached, or was lost.
+    /// The server couldn't be reached, or the connection was lost.
     #[error("{0}")]
     Server(#[from] ServerError),
-    /// A step's script ended with another status than 0.
+    /// A step's script ended with a status other than 0.
     #[error("{}", command_text(.0))]
     Command(Output),
-    /// The container did not become ready.
     #[error("{}", .0.summary)]
     NotReady(Box<NotReady>),
-    /// Its output can't be parsed.
+    /// The step's output can't be parsed.
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
     /// The barrier is closed: no container of the primary role became healthy.
     #[error("halted at the barrier: no {0} container became healthy; the old container keeps serving")]
     Halted(String),
-    /// The proxy never routed to the new container. `why` is its last message.
+    /// `why` is the proxy's last message.
     #[error("{proxy} did not route to {container} within {waited_s} s: {why}")]
     NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
     #[error("interrupted; the new container was stopped, the old one keeps serving")]
     Interrupted,
-    /// The lock was lost or taken over meanwhile.
+    /// The lock was lost, or another run took it over.
     #[error("this run has lost the deploy lock and changes nothing more")]
     LockLost,
-    /// The image lacks the directory of its assets (`path`, as configured), which is the same on every server.
+    /// The image lacks its assets directory (`path`, as configured). That is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
     NoAssets { image: String, path: String, found: String },
     /// A cause in words.
@@ -83,12 +82,11 @@ impl Failure {
         }
     }
 
-    /// Whether a step's script ended with this status.
     pub(crate) fn has_status(&self, status: Status) -> bool {
         matches!(&self.cause, Cause::Command(output) if output.status() == Some(status))
     }
 
-    /// Describes the failure by the meaning of the script's status.
+    /// Replaces the cause with the meaning of the script's status, if it has one.
     pub(crate) fn explained(mut self) -> Self {
         if let Cause::Command(output) = &self.cause
             && let Some(status) = output.status()
@@ -99,14 +97,14 @@ impl Failure {
         self
     }
 
-    /// Whether the server could not be reached, or no longer.
+    /// Whether the server couldn't be reached or stopped responding.
     pub fn is_unreachable(&self) -> bool {
         use ServerError::{Deadline, Lost, Unreachable};
         matches!(self.cause, Cause::Server(Unreachable { .. } | Lost { .. } | Deadline { .. }))
     }
 }
 
-/// What to do about the output of a server's programs, for common mistakes.
+/// A hint for common mistakes, by a program's output on a server.
 pub(crate) fn hint_to(said: &str) -> Option<String> {
     if let Some(helper) = missing_helper(said) {
         return Some(format!(
@@ -132,7 +130,7 @@ pub(crate) fn hint_to(said: &str) -> Option<String> {
     usual.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| (*hint).to_owned())
 }
 
-/// Whether Docker's client couldn't read a file that this user has just written, as with Docker from snap.
+/// Whether Docker's client couldn't read a file that this user has just written, as happens with Docker from snap.
 fn is_kept_out_by_snap(said: &str) -> bool {
     // A shell would say "Permission denied".
     said.lines().any(|line| {
@@ -158,33 +156,31 @@ impl From<Explanation> for Cause {
 
 pub type Result<T, E = RunError> = std::result::Result<T, E>;
 
-/// Why a run did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     /// Wrong usage or configuration. Nothing was changed.
     #[error("{message}")]
     Usage { message: String, hint: Option<String> },
-    /// Errors in the project's files. Nothing was changed.
     #[error("{0}")]
     Invalid(Box<Diagnostics>),
-    /// Secrets can't be resolved: a command failed, or a variable isn't set.
     #[error("{0}")]
     Secrets(Box<Diagnostics>),
-    /// Another run has the lock; `details` says who, since when and why, as its file does.
+    /// Another run holds the lock. `details` is the text of its file: who took it, when and why.
     #[error("the deploy lock is held on {host}")]
     Locked { host: String, details: String },
-    /// Something on this machine failed: the build, a hook. `standing`: what servers serve now, a line each.
+    /// Something on this machine failed: the build, a hook. `standing`: what the servers serve now, a line each.
     #[error("{what} failed: {reason}")]
     Local { what: String, reason: String, hint: Option<String>, standing: Vec<String> },
-    /// It failed on some of `total` servers. `standing`: what servers serve now, if not what they did before.
+    /// Some of `total` servers failed. `standing`: what the servers serve now, if that changed.
     #[error("{}", failed_on(.failures, *.total))]
     Servers { failures: Vec<Failure>, total: usize, standing: Vec<String> },
-    /// Interrupted by a signal. Unfinished steps were undone where possible. `standing`: what servers serve now.
+    /// Interrupted by a signal. Unfinished steps were undone where possible. `standing`: what the servers serve
+    /// now.
     #[error("interrupted")]
     Interrupted { standing: Vec<String> },
 }
 
-/// On how many servers something failed. Those that were only held back didn't.
+/// Says on how many servers something failed. Servers that were only held back didn't fail.
 fn failed_on(failures: &[Failure], total: usize) -> String {
     let hosts = |halted: bool| {
         let of = failures.iter().filter(|failure| matches!(failure.cause, Cause::Halted(_)) == halted);
@@ -200,7 +196,7 @@ fn failed_on(failures: &[Failure], total: usize) -> String {
 }
 
 impl RunError {
-    /// Interrupted before anything was booted.
+    /// An interrupt before anything was booted.
     pub fn interrupted() -> Self {
         RunError::Interrupted { standing: Vec::new() }
     }

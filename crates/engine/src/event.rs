@@ -1,4 +1,4 @@
-//! What happens during a run, as values. The engine never prints: its caller gets these values, in order.
+//! The events of a run. The engine never prints: it passes these values, in order, to its caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ pub trait Events: Send + Sync {
 /// A part of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
-    /// Running the commands that secrets come from.
+    /// Resolving secrets by running commands.
     Secrets,
-    /// Opening connections to so many servers.
+    /// Opening connections to this many servers.
     Connect(usize),
-    /// Preparing Docker and the network on so many servers.
+    /// Preparing Docker and the network on this many servers.
     Bootstrap(usize),
     /// Cloning the repository into this directory, or updating the existing clone.
     Clone(String),
@@ -28,43 +28,40 @@ pub enum Phase {
     Build(String),
     /// Building an image without pushing it.
     BuildOnly(String),
-    /// Keeping an image on this machine, for servers.
+    /// Keeping an image on this machine, to send to servers.
     Keep(String),
-    /// Booting the accessories that don't run, on so many servers.
+    /// Booting the accessories that don't run, on this many servers.
     Accessories(usize),
-    /// Taking the lock, on this server.
+    /// Taking the lock on this server.
     Lock(String),
-    /// Observing so many servers.
+    /// Observing this many servers.
     Observe(usize),
     Pull,
-    /// Sending the image to so many servers, from this machine.
+    /// Sending the image from this machine to this many servers.
     Send(usize),
-    /// Making sure the proxy runs.
+    /// Making sure that the proxy runs.
     Proxy,
     Assets,
     /// Booting group `.0` of `.1`.
     Boot(usize, usize),
-    /// Going back to the previous version on so many servers, because the run failed on another one.
+    /// Going back to the previous version on this many servers, because the run failed on another one.
     GoBack(usize),
     /// Removing old containers and images.
     Prune,
-    /// Releasing the lock.
     Unlock,
     Hook {
         name: String,
-        /// The configuration turns its output off.
+        /// Whether the configuration hides its output.
         quiet: bool,
     },
 }
 
-/// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It succeeded.
     Done,
-    /// The server lacks an image that it needs, which is sent next.
+    /// The server lacks an image, which Bowline sends next.
     LacksImage,
-    /// It failed. The reason follows in an [`Event::Failed`].
+    /// An [`Event::Failed`] follows with the reason.
     Failed,
 }
 
@@ -76,26 +73,23 @@ impl From<bool> for Outcome {
 
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A part of the run starts.
     Phase(Phase),
-    /// The plan that will be carried out.
+    /// The plan is made and will be carried out.
     Planned(Arc<Plan>),
-    /// The image is on its way to a server: of at most `size` bytes so many have gone. Told once a second; `elapsed` says for
-    /// how long.
+    /// The image is being sent to a server. Emitted once a second. `bytes` were sent so far, of at most `size`, in
+    /// `elapsed`.
     Sending { host: String, bytes: u64, size: u64, per_second: u64, elapsed: Duration },
-    /// So many bytes of the image went to each of these servers.
+    /// The image was sent to these servers: host and number of bytes.
     Sent(Vec<(String, u64)>),
-    /// A server was reached.
     Connected { host: String },
-    /// A step was sent to a server; secrets in the command are redacted.
+    /// A step was sent to a server. Secrets in the command are redacted.
     StepStarted { host: String, role: Option<String>, what: String, command: String },
-    /// A step ended.
     StepEnded { host: String, role: Option<String>, what: String, elapsed: Duration, outcome: Outcome },
-    /// A program is run on this machine, whose lines follow; secrets in the command are redacted.
+    /// A program starts on this machine. Its lines follow. Secrets in the command are redacted.
     Program { command: String },
-    /// A program printed a line, on a server (perhaps for one of several roles) or (`host: None`) on this machine.
+    /// A program printed a line on a server (for a role, if it has one), or on this machine if `host` is `None`.
     Output { host: Option<String>, role: Option<String>, line: String },
-    /// A hook printed a line. `level` is what the configuration says of its output.
+    /// A hook printed a line. `level` is the configured level of its output.
     Hook { name: String, line: String, level: Option<HookLevel> },
     /// A container's state changed, or a role started its next part: `starting`, `healthy`, `waiting at the barrier`, …
     State { host: String, role: String, state: String },
@@ -103,16 +97,15 @@ pub enum Event {
     BarrierOpened { host: String, role: String },
     /// The barrier closed: no container of the primary role became healthy.
     BarrierClosed { role: String },
-    /// A role serves the previous version again on a server, because the run failed on another one.
     WentBack { host: String, role: String, version: String },
     /// A role serves the new version on a server, and its old container is retired.
     RoleDone { host: String, role: String, version: String },
     /// Something failed on a server. The run continues on the others.
     Failed(Failure),
-    /// Something that the user should know, without anything being wrong.
+    /// A message for the user that isn't an error.
     Note { host: Option<String>, text: String },
-    /// The run was interrupted, and undoes unfinished steps.
+    /// The run was interrupted. It undoes unfinished steps.
     Interrupted,
-    /// The run is over. `commands`: how many ran one after the other on each server, the longest first.
+    /// The run is over. `commands`: how many ran one after the other on each server, the highest number first.
     Finished { elapsed: Duration, commands: Vec<(String, usize)> },
 }

@@ -16,7 +16,7 @@ use crate::local::{Limit, last, within};
 use crate::ports::{Line, Local, LocalCommand};
 use crate::version::now;
 
-/// Extensions that programs have. (Another one, `.sample` or `.off`, may be there so that the hook doesn't run.)
+/// Extensions of programs. (Another one, such as `.sample` or `.off`, may be there to turn the hook off.)
 const PROGRAMS: [&str; 8] = ["sh", "bash", "zsh", "rb", "py", "pl", "js", "ts"];
 
 /// A file that looks like a hook and can't run as one.
@@ -27,16 +27,15 @@ pub struct Doubtful {
     pub hint: String,
 }
 
-/// What is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It can't be executed: a deploy fails at it.
+    /// It isn't executable, so a deploy fails at it.
     NotExecutable,
-    /// It has an extension, and never runs.
+    /// It has an extension, so it never runs.
     Extension,
 }
 
-/// The files among a project's hooks that never run, or fail.
+/// The files in the hooks directory that never run or fail.
 pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
     let directory = &config.hooks_path;
     let path = |file: &str| format!("{directory}/{file}");
@@ -65,22 +64,22 @@ pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
     doubtful
 }
 
-/// What hooks get to know about the run.
+/// The facts about the run that hooks get as variables.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub performer: String,
     pub version: String,
     pub hosts: Vec<String>,
-    /// Whether we hold the lock.
+    /// Whether this run holds the lock.
     pub locked: bool,
-    /// The run, if it holds the lock.
+    /// The run's id, which hooks get only under the lock.
     pub run: String,
-    /// How long it took, for post-deploy.
+    /// The run's duration, for post-deploy.
     pub runtime: Option<Duration>,
 }
 
 impl Facts {
-    /// Of a run that doesn't hold the lock.
+    /// The facts of a run that doesn't hold the lock.
     pub fn of(scope: &Scope, version: &str, hosts: &[impl ToString]) -> Self {
         Self {
             performer: scope.performer.clone(),
@@ -125,8 +124,8 @@ pub async fn prepare(call: Call<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Runs a hook if the project has it. Reports each line of output as it comes, with its level in `hooks_output`. A failure
-/// always contains the last lines.
+/// Runs a hook if the project has it. Emits each line of output as it comes, with the hook's level in `hooks_output`. A
+/// failure always contains the last lines.
 pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
     let path = format!("{}/{name}", call.config().hooks_path);
     if call.options.skip_hooks {
@@ -152,7 +151,7 @@ pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
     let quiet = level == Some(HookLevel::Quiet);
     call.world.events.emit(Event::Phase(Phase::Hook { name: name.into(), quiet }));
     let file = path.clone();
-    // A path without a slash would be looked for on PATH.
+    // The system would search PATH for a path without a slash.
     let program = if path.starts_with('/') || path.starts_with('.') { path } else { format!("./{path}") };
     let mut env = Vec::new();
     if WITH_SECRETS.contains(&name) {

@@ -1,4 +1,4 @@
-//! `proxy details|logs|boot-config get`: kamal-proxy, which all apps of a server share.
+//! `proxy details|logs|boot-config get`: shows kamal-proxy, which all apps of a server share.
 
 use bowline_core::commands::logs::Lines;
 use bowline_core::proxy::ProxyKind;
@@ -11,17 +11,15 @@ use crate::world::Gathered;
 
 const KIND: ProxyKind = ProxyKind::Kamal;
 
-/// `proxy details`: its container and routes.
+/// Shows the proxy's container and routes.
 pub async fn details(call: Call<'_>) -> Result<Gathered, RunError> {
     life::details(call, KIND).await
 }
 
-/// `proxy logs`.
 pub async fn logs(call: Call<'_>, lines: &Lines) -> Result<Gathered, RunError> {
     life::logs(call, (KIND, NAME), lines).await
 }
 
-/// `proxy boot-config get`.
 pub async fn boot_config(call: Call<'_>) -> Result<Gathered, RunError> {
     life::ask(call, KIND, &files::get()).await
 }

@@ -1,7 +1,7 @@
-//! Carrying out plans: the phases of a deploy, the barrier, waiting, undoing, the lock, hooks, secrets.
+//! Carries out plans: the phases of a deploy, the barrier, waiting, undoing, the lock, hooks, secrets.
 //!
-//! Everything outside comes through the traits in [`ports`]. The engine reports what happens as typed events
-//! ([`event::Event`]). No SSH and no terminal here.
+//! Everything outside the engine is behind the traits in [`ports`]. The engine reports what happens as typed events
+//! ([`event::Event`]). It uses no SSH library and no terminal.
 
 pub mod accessory;
 pub mod app;

@@ -1,4 +1,4 @@
-//! Docker's lists: `app details`, `app version`, `app containers`, `app images`, `details`.
+//! Shows Docker's lists: `app details`, `app version`, `app containers`, `app images`, `details`.
 
 use bowline_core::commands::listing;
 use bowline_core::names::Names;
@@ -15,17 +15,14 @@ use crate::world::Gathered;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// Running containers, by role.
+    /// The running containers, by role.
     Running,
-    /// All containers of the app.
     Containers,
-    /// The app's images.
     Images,
     /// The proxy, the running containers and the accessories.
     Everything,
 }
 
-/// Lists it on every server.
 pub async fn list(call: Call<'_>, listing: Listing) -> Result<Gathered> {
     let config = call.config();
     let (selection, accessories) = match listing {
@@ -70,7 +67,7 @@ fn scripts(
     }
 }
 
-/// `app version`: the version each role serves on each server.
+/// The version that each role serves on each server.
 pub async fn versions(call: Call<'_>) -> Result<Gathered> {
     let looked = look(call).await?;
     let names = Names::of(call.config());

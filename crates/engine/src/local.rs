@@ -1,4 +1,4 @@
-//! Programs that a run starts on this machine. Reports their output line by line, and keeps the last lines for errors.
+//! Runs programs on this machine. Reports their output line by line, and keeps the last lines for errors.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -11,16 +11,16 @@ use crate::event::Event;
 use crate::ports::{Line, Local, LocalCommand, OnLine, Output};
 use crate::world::World;
 
-/// How many of its last lines say why a program failed: as many as a build takes to show the step that did.
+/// How many of a program's last lines an error shows: enough to contain a build's failed step.
 const TAIL: usize = 40;
 
-/// The longest that a program may take.
+/// The time limit of a program on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) time: Duration,
-    /// What gives it more.
+    /// How to raise the limit.
     pub(crate) setting: &'static str,
-    /// Whether errors may show its last output.
+    /// Whether errors may quote the program's last output.
     pub(crate) quoted: bool,
 }
 
@@ -38,7 +38,7 @@ impl Limit {
     }
 }
 
-/// Runs a program that is ended when its time is over.
+/// Runs a program, and kills it when the time limit passes.
 pub(crate) async fn within(
     local: &dyn Local,
     command: &LocalCommand,
@@ -69,16 +69,16 @@ pub(crate) async fn within(
     })
 }
 
-/// A program that failed.
+/// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failed {
     Stopped,
-    /// It couldn't start, or failed. The text is its last output.
+    /// It couldn't start, or it failed with this last output.
     Because(String),
 }
 
 impl Failed {
-    /// As the failure of a run.
+    /// Converts this to the error of a run.
     pub(crate) fn at(self, what: &str, hint: Option<String>) -> RunError {
         match self {
             Failed::Stopped => RunError::interrupted(),
@@ -88,7 +88,7 @@ impl Failed {
         }
     }
 
-    /// What it said; nothing if it was stopped.
+    /// The program's last output; empty if it was stopped.
     pub(crate) fn said(&self) -> &str {
         match self {
             Failed::Stopped => "",
@@ -97,7 +97,7 @@ impl Failed {
     }
 }
 
-/// The line of a program's output that says what went wrong: the last with an error in it, or the last there is.
+/// The line of a program's output that says what went wrong: the last one with an error in it, otherwise the last.
 pub(crate) fn error_line(said: &str) -> &str {
     let mut lines =
         said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("exit status"));
@@ -108,8 +108,8 @@ pub(crate) fn error_line(said: &str) -> &str {
     lines.clone().rfind(error).or_else(|| lines.next_back()).unwrap_or_default()
 }
 
-/// What Docker says of its legacy builder on every build. Where Bowline uses it there is no other, so there is nothing
-/// to do about it.
+/// The notice that Docker prints on every build with its legacy builder. Bowline uses that builder only where there is
+/// no other, so the user can't act on the notice.
 const LEGACY: &[&str] = &[
     "DEPRECATED: The legacy builder",
     "BuildKit is currently disabled; enable it",
@@ -122,13 +122,12 @@ fn is_about_the_legacy_builder(line: &str) -> bool {
     LEGACY.iter().any(|words| line.trim_start().starts_with(words))
 }
 
-/// Runs a program and shows its output.
 pub(crate) async fn run(world: &World, command: &LocalCommand) -> Result<Output, Failed> {
     let words: Vec<String> = command.words.iter().map(|word| quote(word)).collect();
     run_shown(world, command, words.join(" ")).await
 }
 
-/// The same for a program with secret arguments.
+/// Like [`run`], for a program with secret arguments: events get `shown` instead.
 pub(crate) async fn run_shown(
     world: &World,
     command: &LocalCommand,
@@ -149,7 +148,7 @@ pub(crate) async fn ask(world: &World, words: &[String]) -> Result<Output, Faile
     ask_without(world, words, &[]).await
 }
 
-/// The same, without these environment variables.
+/// Like [`ask`], with these environment variables removed.
 pub(crate) async fn ask_without(
     world: &World,
     words: &[String],

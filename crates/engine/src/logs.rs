@@ -1,4 +1,4 @@
-//! `app logs`: the output of the app's containers, once or as it comes.
+//! `app logs`: shows the output of the app's containers, once or as it comes.
 
 use bowline_core::names::Names;
 use std::time::Duration;
@@ -18,14 +18,15 @@ use crate::run::fleet::{Fleet, run_all};
 use crate::run::observe::{Looked, look, one};
 use crate::world::{Gathered, HostOutput, World};
 
-/// Before a container is looked for again whose log has ended: one that starts over and over is no reason to hurry.
+/// How long to wait after a container's log ends before looking for the next container, which may be one that keeps
+/// restarting.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
-    /// Of every role's container that serves.
+    /// The container that serves, for every role.
     Serving,
-    /// Of this container of the app, by its name or the first digits of its id, whether it runs or not.
+    /// The app's container with this name or prefix of an id, running or not.
     Container(String),
 }
 
@@ -43,7 +44,7 @@ impl Source {
     }
 }
 
-/// Shows them once or, with `follow`, all of them at once as lines come, until the run is stopped.
+/// Shows the logs once or, with `follow`, all of them at once as lines come, until the run is stopped.
 pub async fn logs(call: Call<'_>, lines: &Lines, whose: &Whose) -> Result<Gathered> {
     let looked = look(call).await?;
     let (sources, silent) = match whose {
@@ -67,7 +68,7 @@ pub async fn logs(call: Call<'_>, lines: &Lines, whose: &Whose) -> Result<Gather
     Ok(gathered)
 }
 
-/// The containers that serve, and a message for servers without one.
+/// The containers that serve, and a message for each server without one.
 fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutput>) {
     let (mut sources, mut silent) = (Vec::new(), Vec::new());
     let (names, latest) = (Names::of(&project.config), project.config.latest_image());
@@ -83,7 +84,7 @@ fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutp
     (sources, silent)
 }
 
-/// The container of this name or id, on whichever servers it is.
+/// The container of this name or id, on any server.
 fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Source>> {
     let fits = |container: &&Container| {
         !wanted.is_empty() && (container.name == wanted || container.id.starts_with(wanted))
@@ -108,7 +109,7 @@ struct Following<'a> {
     call: Call<'a>,
     fleet: &'a Fleet,
     lines: &'a Lines,
-    /// Whether the container that comes in the place of one that ended is followed too.
+    /// Whether to also follow the container that replaces one that ended.
     again: bool,
 }
 
@@ -123,7 +124,7 @@ impl Following<'_> {
         failures
     }
 
-    /// One role on one server, from container to container.
+    /// Follows one role on one server, from container to container.
     async fn one(&self, mut source: Source, label: bool) -> Result<(), Failure> {
         let mut lines = self.lines.clone();
         loop {
@@ -143,7 +144,7 @@ impl Following<'_> {
         }
     }
 
-    /// The container that serves now, and since when its lines are new.
+    /// The container that serves now, and the time after which its lines are new.
     async fn next(
         &self,
         source: &Source,
@@ -167,8 +168,8 @@ impl Following<'_> {
     }
 }
 
-/// Follows until nothing is left to follow or, usually, until the user interrupts it: an
-/// interrupt like any other.
+/// Follows until nothing is left to follow or, more often, until the user interrupts it, which counts as an interrupt
+/// of the run.
 pub(crate) async fn until_stopped(
     world: &World,
     followed: impl Future<Output = Vec<Failure>>,
@@ -195,7 +196,8 @@ pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>
     failures
 }
 
-/// Passes every line on and keeps none: a user may follow a log for days. Returns when it ended.
+/// Passes on every line of a log without keeping any, because a user may follow it for days. Returns the time at which
+/// the container ended, if it did.
 async fn pass(fleet: &Fleet, host: &str, role: Option<&str>, step: &Step) -> Result<Option<String>, Failure> {
     let lost = |error: ServerError| fleet.failed(host, role, step, error.into());
     let mut channel = fleet.open(host, step, Reader::Pauses).await?;

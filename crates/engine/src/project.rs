@@ -1,4 +1,4 @@
-//! Loading a project: its configuration with rendered templates, merged with its destination's, and its secrets.
+//! Loads a project: its rendered configuration, merged with its destination's, and its secrets.
 
 use std::sync::Arc;
 
@@ -13,23 +13,22 @@ use crate::template::Templates;
 
 #[derive(Debug, Clone)]
 pub struct Project {
-    /// Its configuration, for one destination.
+    /// The configuration for one destination.
     pub config: Config,
-    /// Its secrets files, with the values resolved so far.
+    /// The secrets files, with the values resolved so far.
     pub secrets: Arc<Store>,
-    /// Where the configuration names secrets.
+    /// The places where the configuration names secrets.
     pub secret_uses: SecretUses,
 }
 
-/// Why a project can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("there is no configuration at {path}")]
     Missing { path: String, hint: String },
-    /// A file that can't be read, and why, with the path in it.
+    /// A file can't be read. `reason` contains the path.
     #[error("{reason}")]
     Unreadable { path: String, reason: String },
-    /// Files with errors in them.
+    /// The files have errors in them.
     #[error("{0}")]
     Invalid(Box<Diagnostics>),
 }
@@ -49,8 +48,7 @@ impl LoadError {
     }
 }
 
-/// Reads everything. Returns the project and its warnings. `commands` are the names that no alias
-/// can take.
+/// Loads the project and returns it with its warnings. No alias may have a name in `commands`.
 pub async fn load(
     local: &dyn Local,
     templates: &Templates,
@@ -66,7 +64,7 @@ pub async fn load(
     }
 }
 
-/// Names the destinations that there are, where what is wrong may be that none of them was given.
+/// Adds the names of the project's destinations, because the errors may come from a missing `-d`.
 fn with_destinations(errors: Diagnostics, local: &dyn Local, config_file: &str) -> Diagnostics {
     let found = known(local, config_file);
     let Some((first, _)) = found.first() else { return errors };
@@ -97,7 +95,7 @@ async fn read_for(
     Ok((Project { config, secrets, secret_uses }, warnings))
 }
 
-/// The aliases of a project; nothing else of it is checked.
+/// Reads the aliases of a project, without checking the rest.
 pub async fn aliases(
     local: &dyn Local,
     templates: &Templates,
@@ -108,7 +106,7 @@ pub async fn aliases(
     Ok(read_aliases(base, over)?)
 }
 
-/// The configuration's file and the destination's, rendered.
+/// Reads and renders the configuration file and the destination's.
 async fn files(
     local: &dyn Local,
     templates: &Templates,

@@ -1,4 +1,4 @@
-//! A run: its servers, its lock, the barrier, observing servers and applying a plan to them.
+//! What every run needs: the servers, the lock, the barrier, observing servers and applying a plan to them.
 
 pub mod apply;
 pub mod barrier;

@@ -1,5 +1,6 @@
-//! `setup`: from bare servers to an app that serves, under one lock. It leaves existing installations alone, so a setup
-//! of servers that are ready is a deploy. If a project has only accessories, it does the same without the app.
+//! `setup`: turns bare servers into ones that serve the app, under one lock. It leaves existing installations alone, so
+//! that a setup of servers that are ready is a deploy. For a project with only accessories, it does the same without
+//! the app.
 
 use bowline_core::plan::DeployKind;
 use bowline_core::plan::change::{Basis, Deed, Given, Turns};
@@ -19,7 +20,6 @@ use crate::run::observe::observe;
 use crate::run::work::Crew;
 use crate::world::Gathered;
 
-/// `setup`.
 pub async fn setup(call: Call<'_>) -> Result<()> {
     if call.config().roles.is_empty() {
         return without_app(call).await;
@@ -42,7 +42,7 @@ pub async fn setup(call: Call<'_>) -> Result<()> {
     ended
 }
 
-/// `setup` of a project with only accessories: without a build, and so without a version.
+/// Sets up a project with only accessories. It builds nothing, and so needs no version.
 async fn without_app(call: Call<'_>) -> Result<()> {
     let started = Instant::now();
     let accessories = Accessories::within(call.config(), &call.options.filters)?;
@@ -73,7 +73,7 @@ async fn without_app(call: Call<'_>) -> Result<()> {
     ended
 }
 
-/// The parts in order. A server on which one part fails is left out of the next.
+/// Runs the parts in order. A server on which a part fails is left out of the next.
 async fn under_lock(
     run: &Run<'_>,
     site: &Site<'_>,
@@ -83,7 +83,7 @@ async fn under_lock(
 ) -> Result<()> {
     let fleet = bootstrap(site, lock, &mut failures).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
-    // Accessories may be made of the image that this run builds and sends.
+    // Accessories may use the image that this run builds and sends.
     let early = accessory::need_the_app(site.call, site.scope, &accessories.accessories);
     if early {
         run.build().await?;
@@ -97,7 +97,7 @@ async fn under_lock(
     run.end(&fleet, result).await
 }
 
-/// Prepares Docker and the network. Returns the servers that are ready, and what was done.
+/// Prepares Docker and the network. Returns the servers that are ready.
 async fn bootstrap(site: &Site<'_>, lock: &mut Option<Lock>, failures: &mut Vec<Failure>) -> Result<Fleet> {
     let ready = site.bootstrap(lock).await?;
     for output in &ready.outputs {

@@ -1,9 +1,9 @@
-//! `upgrade`, `downgrade`: the app moves from one kind of proxy to the other.
+//! `upgrade` and `downgrade` move the app from one kind of proxy to the other.
 //!
 //! The new proxy starts without ports next to the running one, and new containers of the app's version boot behind it.
-//! When the new proxy reaches them, it takes the ports. Then the old proxy and containers are removed. So a server is down only
-//! while one proxy stops and the other starts, and a wrong configuration fails before that. A server that failed continues as
-//! before. After a killed run, the same command continues.
+//! When the new proxy reaches them, it takes the ports. Then the old proxy and containers are removed. So a server is
+//! down only while one proxy stops and the other starts, and a wrong configuration fails before that. A server that
+//! failed continues as before. After a killed run, the same command continues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,21 +33,20 @@ use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
 
-/// The options.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
-    /// One server after the other.
+    /// Whether to move one server after the other.
     pub rolling: bool,
-    /// Continue even if other apps become unreachable without the old proxy.
+    /// Whether to continue even if other apps become unreachable without the old proxy.
     pub force: bool,
 }
 
-/// `upgrade`: from Traefik to kamal-proxy.
+/// Moves the app from Traefik to kamal-proxy.
 pub async fn upgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
     take_over(call, Direction::Upgrade, how).await
 }
 
-/// `downgrade`: back.
+/// Moves the app from kamal-proxy to Traefik.
 pub async fn downgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
     take_over(call, Direction::Downgrade, how).await
 }
@@ -76,7 +75,7 @@ async fn take_over(call: Call<'_>, direction: Direction, how: How) -> Result<(),
     moving.run.end(&fleet, result).await
 }
 
-/// The roles behind the new kind of proxy, on servers where none is behind the other.
+/// Selects the roles behind the new kind of proxy. Rejects servers where a role is behind the old one.
 fn moving<'a>(
     config: &'a Config,
     mut selection: Selection<'a>,
@@ -106,15 +105,15 @@ fn moving<'a>(
     Ok(selection)
 }
 
-/// A run that holds the lock.
+/// The state of a run that holds the lock.
 struct Moving<'a> {
     run: Run<'a>,
     call: Call<'a>,
     direction: Direction,
     how: How,
-    /// The servers on which the new proxy already has the ports, and only the last part is missing.
+    /// The servers on which the new proxy already has the ports, so that only the last part is missing.
     has_ports: BTreeSet<String>,
-    /// Error pages, for accessories that move too.
+    /// The error pages for accessories that move too.
     pages: Pages,
 }
 
@@ -127,7 +126,6 @@ impl Moving<'_> {
         self.run.emit(Event::Note { host: host.map(Into::into), text });
     }
 
-    /// Returns the version.
     async fn under_lock(
         &mut self,
         fleet: &Fleet,
@@ -171,7 +169,6 @@ impl Moving<'_> {
         Err(self.run.failed(failures, self.run.standing(&apply, &plan).await))
     }
 
-    /// Leaves out the servers on which nothing is left to do.
     fn leave_out_done(&mut self, observed: &mut BTreeMap<String, Observed>) {
         let [from, to] =
             [self.direction.from(), self.direction.to()].map(|kind| kind.container().unwrap_or_default());
@@ -192,7 +189,8 @@ impl Moving<'_> {
         }
     }
 
-    /// Checks that no other app becomes unreachable without `force`, and that this app isn't in maintenance mode.
+    /// Checks that no other app becomes unreachable, unless `force` is set, and that this app isn't in maintenance
+    /// mode.
     async fn check_neighbours(
         &self,
         fleet: &Fleet,
@@ -241,7 +239,7 @@ impl Moving<'_> {
         }
     }
 
-    /// What of this app the proxies know by name.
+    /// The names by which the proxies know this app's services.
     fn services(&self) -> Vec<String> {
         let names = &self.run.scope.names;
         match self.direction {
@@ -270,7 +268,7 @@ impl Moving<'_> {
         moved
     }
 
-    /// Everything but the ports: the new proxy, and the new containers behind it.
+    /// Starts the new proxy, without the ports, and the new containers behind it.
     async fn prepare(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         if !apply.primary_is_possible() {
             return Ok(());
@@ -306,7 +304,7 @@ impl Moving<'_> {
         }
     }
 
-    /// The ports, on all servers at once or one after the other.
+    /// Moves the ports, on all servers at once or one after the other.
     async fn move_all(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         let ready = apply.ready();
         let groups: Vec<&[&ServerPlan]> =
@@ -332,7 +330,7 @@ impl Moving<'_> {
     }
 }
 
-/// The version that serves on the servers, if they have its image under that name; else the one tagged as the latest.
+/// The version that a server serves, if all servers have its image under that name; otherwise the latest tag.
 fn version(project: &Project, run: &Run<'_>, observed: &BTreeMap<String, Observed>) -> String {
     let (config, names) = (&project.config, &run.scope.names);
     let places =
@@ -348,7 +346,7 @@ fn version(project: &Project, run: &Run<'_>, observed: &BTreeMap<String, Observe
     found.filter(there).unwrap_or_else(|| config.latest_tag())
 }
 
-/// Prints the id of a container that runs, on the network where proxies are.
+/// Connects a container to the proxies' network, and prints its id if it runs.
 fn found(container: &str) -> Script {
     let network = bowline_core::names::NETWORK;
     let connect = Line::new("docker").words(["network", "connect", network, container]);

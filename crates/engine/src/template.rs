@@ -1,7 +1,7 @@
-//! Rendering templates with this machine's environment and the output of its programs.
+//! Renders templates with this machine's environment and the output of its programs.
 //!
-//! Bowline reads a file more than once: it looks up an alias in it before it knows the command that loads
-//! it. [`Templates`] keeps the output of programs, so that none of them runs a second time.
+//! Bowline may read a file twice: it looks up an alias in the file before it knows the command that loads the project.
+//! [`Templates`] keeps the output of programs, so that none of them runs a second time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,25 +12,25 @@ use bowline_config::{Diagnostics, SourceFile};
 
 use crate::ports::{Exit, Local, LocalCommand};
 
-/// How long a program of a template may take, in seconds; and the variable that says otherwise.
+/// The time limit for a template's program, in seconds, and the variable that overrides it.
 const DEADLINE: u64 = 60;
 const SETTING: &str = "BOWLINE_TEMPLATE_TIMEOUT";
 
-/// Kamal tells templates the destination in this variable, and unsets it where there is none.
+/// Kamal passes the destination to templates in this variable, and unsets it without a destination.
 const DESTINATION: &str = "KAMAL_DESTINATION";
 
-/// How `env`, a shell or a version manager's stand-in ends when there is no such program.
+/// The exit status of `env`, a shell or a version manager's shim when the program doesn't exist.
 const NOT_FOUND: Exit = Exit::Status(127);
 
-/// What programs of templates printed so far, for each destination they were run for.
+/// The output of templates' programs so far, by destination.
 #[derive(Debug, Default)]
 pub struct Templates(Mutex<Vec<(Option<String>, Outputs)>>);
 
 impl Templates {
-    /// Renders a file's text. Text that isn't a template stays as it is.
+    /// Renders a file's text. Text that isn't a template stays the same.
     ///
     /// # Errors
-    /// What is wrong in the template, or with a program in it.
+    /// Errors in the template, or of a program in it.
     pub async fn render(
         &self,
         local: &dyn Local,
@@ -61,12 +61,12 @@ impl Templates {
 pub(crate) struct Around<'a> {
     pub local: &'a dyn Local,
     pub destination: Option<&'a str>,
-    /// Variables over those of the machine, for the template and its programs.
+    /// Variables for the template and its programs, which override this machine's.
     pub env: &'a [(String, Secret)],
 }
 
 impl Around<'_> {
-    /// Renders a template. Runs programs that are missing in `outputs`, and adds their results there.
+    /// Renders a template. Runs the programs that are missing in `outputs`, and adds their results to it.
     pub(crate) async fn render(
         &self,
         template: &Template,

@@ -1,26 +1,22 @@
-//! The barrier (S2, S3): until one container of the primary role is healthy, no old container of another role is
-//! stopped.
+//! The barrier: until one container of the primary role is healthy, no old container of another role is stopped.
 //!
-//! It opens or closes on every code path. Each role that may open it holds a [`Gatekeeper`]. When the last one is dropped
-//! without opening it (failed, unreachable, interrupted, or never started), it closes. So no role waits
-//! forever.
+//! It opens or closes on every code path. Each role that may open it holds a [`Gatekeeper`]. When the last one is
+//! dropped without opening the barrier (because roles failed, were unreachable or interrupted, or never started), it
+//! closes. So no role waits forever.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// The state of the barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Not decided.
     Undecided,
     /// One container of the primary role is healthy.
     Open,
-    /// None will become healthy.
+    /// No container of the primary role will become healthy.
     Closed,
 }
 
-/// The barrier of a run.
 #[derive(Debug, Clone)]
 pub struct Barrier(Arc<Inner>);
 
@@ -35,7 +31,7 @@ struct Inner {
 pub struct Gatekeeper(Barrier);
 
 impl Barrier {
-    /// A barrier that waits for its gatekeepers, or, without a primary role in the run, one that is open.
+    /// A barrier that waits for its gatekeepers, or is open if the run has no primary role.
     pub fn new(has_primary: bool) -> Self {
         let standing = if has_primary { Standing::Undecided } else { Standing::Open };
         Self(Arc::new(Inner { standing: watch::Sender::new(standing), gatekeepers: Mutex::new(0) }))
@@ -47,12 +43,11 @@ impl Barrier {
         Gatekeeper(self.clone())
     }
 
-    /// Its state now.
     pub fn standing(&self) -> Standing {
         *self.0.standing.borrow()
     }
 
-    /// Closes it unless it is open.
+    /// Closes the barrier unless it is decided. Returns whether this call closed it.
     pub fn close(&self) -> bool {
         self.decide(Standing::Closed)
     }
@@ -61,11 +56,11 @@ impl Barrier {
     pub async fn passed(&self) -> bool {
         let mut standing = self.0.standing.subscribe();
         let decided = standing.wait_for(|standing| *standing != Standing::Undecided).await;
-        // The sender lives as long as this barrier, so that waiting can't fail while somebody waits.
+        // The sender lives as long as this barrier, so waiting can't fail here.
         decided.is_ok_and(|standing| *standing == Standing::Open)
     }
 
-    /// Decides, unless that has happened. Returns whether this was the decision.
+    /// Sets the decision unless there is one already. Returns whether this call decided.
     fn decide(&self, decision: Standing) -> bool {
         self.0.standing.send_if_modified(|standing| {
             let first = *standing == Standing::Undecided;

@@ -1,4 +1,4 @@
-//! The servers of a run: their connections, and the one way to run a step on them.
+//! The servers of a run: their connections, and the only way to run a step on them.
 //!
 //! Every step goes through [`Fleet::run`], which reports it, counts it, limits its time, and checks its status.
 
@@ -27,12 +27,11 @@ use crate::ports::{
 };
 use crate::world::{Gathered, HostOutput};
 
-/// The time limit for checking a server, in seconds. A registry has 20 of them to respond.
+/// The time limit for checking a server, in seconds. Its registry gets 20 of them to respond.
 const EXAMINE_S: u64 = 40;
-/// The setting for steps without one of their own.
+/// The setting that limits steps without a setting of their own.
 const COMMAND: &str = "command";
 
-/// The servers that were reached.
 pub struct Fleet {
     servers: BTreeMap<String, Arc<dyn Server>>,
     events: Arc<dyn Events>,
@@ -41,7 +40,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Connects to all in parallel. Reports servers that it can't reach, and leaves them out.
+    /// Connects to all servers in parallel. Reports the servers that it can't reach, and leaves them out.
     ///
     /// # Errors
     /// If the project's own keys can't be resolved.
@@ -78,7 +77,7 @@ impl Fleet {
         Ok((Self { servers, events, timeouts, counts: Mutex::default() }, failures))
     }
 
-    /// Some of these servers.
+    /// The servers that fit a condition, with the same connections.
     pub(crate) fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let servers = self.servers.iter().filter(|(host, _)| wanted(host));
         let servers = servers.map(|(host, server)| (host.clone(), server.clone())).collect();
@@ -86,17 +85,14 @@ impl Fleet {
         Self { servers, events, timeouts: self.timeouts, counts: Mutex::default() }
     }
 
-    /// The hosts that were reached.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.servers.keys().map(String::as_str)
     }
 
-    /// Whether a host was reached.
     pub fn has(&self, host: &str) -> bool {
         self.servers.contains_key(host)
     }
 
-    /// Its connection.
     pub fn server(&self, host: &str) -> Result<&Arc<dyn Server>, ServerError> {
         self.servers.get(host).ok_or_else(|| ServerError::Unreachable {
             reason: "no connection to it was made".into(),
@@ -104,12 +100,11 @@ impl Fleet {
         })
     }
 
-    /// Emits an event.
     pub fn emit(&self, event: Event) {
         self.events.emit(event);
     }
 
-    /// Runs a step. Any status but 0 is a failure.
+    /// Runs a step. Any status except 0 is a failure.
     pub async fn run(&self, host: &str, role: Option<&str>, step: &Step) -> Result<Output, Failure> {
         let output = self.run_watched(host, role, step, &|_| {}).await?;
         match output.exit {
@@ -118,7 +113,7 @@ impl Fleet {
         }
     }
 
-    /// Runs a step and parses its output. Any status but 0 is a failure.
+    /// Runs a step and parses its output. Any status except 0 is a failure.
     pub async fn ask<A: FromStr<Err = Unreadable>>(
         &self,
         host: &str,
@@ -129,7 +124,8 @@ impl Fleet {
         output.answer().map_err(|error| self.failed(host, role, step, error.into()))
     }
 
-    /// Runs a step with any status, and passes its lines on.
+    /// Runs a step, and passes its lines on. Returns the output whatever the status, except when the run has lost
+    /// its lock.
     pub async fn run_watched(
         &self,
         host: &str,
@@ -162,7 +158,7 @@ impl Fleet {
         let told = |line: Line<'_>| {
             let (Line::Out(line) | Line::Err(line)) = line;
             on_line(line);
-            // Lines that begin with `@` are the script's answers to us, not output.
+            // Lines that begin with `@` are the script's answers, not output.
             if !line.starts_with('@') && !line.is_empty() {
                 self.emit(Event::Output { host: Some(host.into()), role: None, line: line.into() });
             }
@@ -170,7 +166,7 @@ impl Fleet {
         self.server(host)?.run(step, limit(&self.timeouts, step), &told).await
     }
 
-    /// Lets programs on a server connect to us; `None` if sshd there doesn't.
+    /// Lets programs on a server connect to us; `None` if sshd doesn't allow it.
     pub(crate) async fn listen(
         &self,
         host: &str,
@@ -200,7 +196,7 @@ impl Fleet {
         opened.map_err(|error| self.failed(host, None, step, error.into()))
     }
 
-    /// Starts a step whose bytes we stream. Returns the start time too, for [`Fleet::ended`].
+    /// Starts a step whose bytes we stream. Also returns the start time, for [`Fleet::ended`].
     pub async fn attach(
         &self,
         host: &str,
@@ -224,12 +220,10 @@ impl Fleet {
         Limit { time: self.timeouts.command, setting: COMMAND }
     }
 
-    /// The project's time limits.
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }
 
-    /// Reports that a step starts, and counts it.
     fn started(&self, host: &str, role: Option<&str>, step: &Step) -> Instant {
         self.count(host, role);
         self.emit(Event::StepStarted {
@@ -241,7 +235,6 @@ impl Fleet {
         Instant::now()
     }
 
-    /// Reports that a step has ended.
     pub fn ended(
         &self,
         host: &str,
@@ -268,8 +261,8 @@ impl Fleet {
         *counts.entry((host.into(), role.map(Into::into))).or_default() += 1;
     }
 
-    /// How many commands ran one after the other on each server: those of the server, and those of the role
-    /// that had most (roles run in parallel).
+    /// How many commands ran one after the other on each server: those of the server, plus those of the role that
+    /// had the most (roles run in parallel).
     pub fn commands(&self) -> Vec<(String, usize)> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut commands: Vec<(String, usize)> = self
@@ -316,17 +309,17 @@ pub async fn run_all(
     Gathered { outputs, failures, total }
 }
 
-/// Whether a step is a user's command, which may end with any status.
+/// Whether a step runs a user's command, which may end with any status.
 fn is_a_persons(step: &Step) -> bool {
     matches!(step, Step::Exec(_) | Step::OnServer(_))
 }
 
-/// The time limit of a step, including its own waits, and the setting that raises it. A user's
-/// command has no limit.
+/// The time limit of a step, including its own waits, and the setting that raises it. A user's command has no
+/// limit.
 fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
     let limit = |time, setting| Some(Limit { time, setting });
     let waits = match step {
-        // An accessory may take long to stop, and a file long to get there.
+        // An accessory may take long to stop, and an upload long to finish.
         Step::Pull(_) | Step::Receive(_) | Step::Assets(_) | Step::Prepare(_) | Step::Accessory(_) => {
             return limit(timeouts.pull, "pull");
         }
@@ -356,7 +349,8 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
 /// The time limit for removing containers and images, in seconds.
 const PRUNE_S: u64 = 300;
 
-/// How long a container may take to stop, in seconds. If Docker restarts meanwhile, the container is stopped a second time.
+/// How long a container may take to stop, in seconds. If Docker restarts during the stop, it is stopped a second
+/// time.
 fn longest(stop: &Stop) -> u64 {
     stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S
 }

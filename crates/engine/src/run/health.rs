@@ -1,4 +1,4 @@
-//! The result of booting a container: ready, or why not.
+//! The result of booting a container: ready, or the reason why not.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use bowline_core::commands::status::Status;
 use crate::error::Cause;
 use crate::ports::Output;
 
-/// The addresses of a container that is ready, or why it is not.
+/// The addresses of a container that is ready, or the reason why it isn't.
 pub fn outcome(container: &str, timeout: u64, output: Output) -> Result<Vec<IpAddr>, Cause> {
     match output.status() {
         None if output.success() => Ok(output.answer::<Answer>()?.addresses()?),
@@ -23,7 +23,7 @@ pub fn outcome(container: &str, timeout: u64, output: Output) -> Result<Vec<IpAd
     }
 }
 
-/// How often Docker had started a container again when it was seen last.
+/// How often Docker had restarted a container when it was last seen.
 pub fn restarts(output: &Output) -> u32 {
     output.answer::<Answer>().map_or(0, |answer| answer.restarts())
 }

@@ -1,9 +1,9 @@
-//! The deploy lock, held by a program on the server that lives as long as our connection.
+//! The deploy lock, held by a program on the server (the keeper) that lives as long as our connection.
 //!
-//! See `core::commands::lock` for the files. [`Lock::take`] starts the keeper and a task that renews the lease;
-//! when the keeper says that the lock is lost, [`Lock::lost`] reports it, and the run stops before its next
-//! change. When only the connection breaks, the run goes on: every server carries the run's mark, and a run
-//! that takes over changes the marks first, so that this one's steps are refused there.
+//! See `core::commands::lock` for the files. [`Lock::take`] starts the keeper and a task that renews the lease.
+//! When the keeper says that the lock is lost, [`Lock::lost`] reports it, and the run stops before its next change.
+//! When only the connection breaks, the run continues: every server carries the run's mark, and a run that takes
+//! over first changes the marks, so that the servers reject this run's steps.
 
 use bowline_core::names::Names;
 use std::time::Duration;
@@ -26,17 +26,16 @@ use crate::run::fleet::{Fleet, run_all};
 use crate::version::{self, AUTOMATIC};
 use crate::world::{Gathered, World};
 
-/// How often the lease is renewed: several times within it.
+/// How often to renew the lease, which lasts several times as long.
 const RENEW: Duration = Duration::from_secs(10);
-/// How often to ask for a lock that is held.
+/// How often to ask for a lock that another run holds.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How many lines a login shell may print before the keeper does.
+/// The most lines that a login shell may print before the keeper's answer.
 const NOISE: usize = 1000;
 
-/// A lock that is held.
 #[derive(Debug)]
 pub struct Lock {
-    /// The server it is held on.
+    /// The server that the lock is on.
     pub host: String,
     release: mpsc::Sender<oneshot::Sender<bool>>,
     lost: watch::Receiver<bool>,
@@ -45,22 +44,22 @@ pub struct Lock {
     limit: Duration,
 }
 
-/// The keeper's first message.
 enum Answer {
     Said(Said),
-    /// The keeper couldn't create the lock. The text is the server's message.
+    /// The keeper ended without creating the lock. The text is the last line that it printed.
     Ended(String),
 }
 
 impl Lock {
-    /// Takes the lock on a server that was reached.
+    /// Takes the lock on one server.
     pub async fn take(fleet: &Fleet, host: &str, scope: &Scope, details: String) -> Result<Self, RunError> {
         let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
         let started = Instant::now();
         let mut channel = fleet.open(host, &step, Reader::Prompt).await.map_err(servers)?;
         let limit = fleet.timeouts().lock;
         let answer = tokio::time::timeout(limit, answer(channel.as_mut())).await;
-        // The keeper stays, but the question has its answer. A lock that is held may be waited for, so that is no failure yet.
+        // The keeper keeps running, but the question has its answer. A held lock isn't a failure yet: the run may
+        // wait for it.
         fleet.ended(host, None, &step, started, matches!(&answer, Ok(Ok(Answer::Said(_)))));
         let failed =
             |cause: Cause| servers(Failure { host: host.into(), role: None, doing: step.describe(), cause });
@@ -93,8 +92,8 @@ impl Lock {
         Ok(Self { host: host.into(), release, lost, task, limit })
     }
 
-    /// Takes the lock of a run: on its first server, or on the next if that one can't be reached. `None` if a run
-    /// that called this one holds it already.
+    /// Takes the lock of a run on the first server, or on the next if that one can't be reached. `None` if the run
+    /// that started this one from a hook already holds it.
     pub async fn for_run(
         world: &World,
         fleet: &Fleet,
@@ -126,7 +125,7 @@ impl Lock {
         Err(silent.unwrap_or_else(nobody))
     }
 
-    /// Releases it and reports that. Leaves a lost lock alone, which belongs to another run.
+    /// Releases the lock and reports that. Leaves a lost lock alone, because it belongs to another run.
     pub async fn give_back(self, world: &World) {
         world.events.emit(Event::Phase(Phase::Unlock));
         if self.is_lost() {
@@ -141,17 +140,16 @@ impl Lock {
         }
     }
 
-    /// Whether it was lost.
     pub fn is_lost(&self) -> bool {
         *self.lost.borrow()
     }
 
-    /// A receiver that learns of its loss.
+    /// A receiver that turns true when the lock is lost.
     pub fn lost(&self) -> watch::Receiver<bool> {
         self.lost.clone()
     }
 
-    /// Releases it. Returns whether that worked.
+    /// Releases the lock. Returns whether that succeeded.
     pub async fn release(self) -> bool {
         let (answer, answered) = oneshot::channel();
         if self.release.send(answer).await.is_err() {
@@ -162,13 +160,13 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Ends the keeper's connection. The keeper then marks the lock as orphaned, unless it was released.
+    /// Closes the keeper's connection. The keeper then marks the lock as orphaned, unless it was released.
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Takes a lock, and waits for one that is held, up to `--lock-wait`.
+/// Takes a lock, and waits for a held one up to `--lock-wait`.
 async fn patiently<T>(
     world: &World,
     fleet: &Fleet,
@@ -199,11 +197,11 @@ async fn patiently<T>(
     }
 }
 
-/// The variable with the run's id for its hooks, so that the commands they start work under its lock.
+/// The variable that passes the run's id to its hooks, so that the commands they start work under its lock.
 pub const RUN: &str = "BOWLINE_RUN";
 
-/// A new run's id. One that a hook of a run started is of that one's family: their marks on the servers don't fence
-/// each other off.
+/// Generates a run's id. A run that a hook started gets an id of the same family as the outer run, so that their
+/// marks on the servers don't fence each other off.
 pub fn run_id(world: &World) -> String {
     let digits = |run: &String| run.len() == 2 * FAMILY && run.bytes().all(|digit| digit.is_ascii_hexdigit());
     match world.local.variable(RUN).filter(|run| is_inherited(world) && digits(run)) {
@@ -212,12 +210,12 @@ pub fn run_id(world: &World) -> String {
     }
 }
 
-/// Whether a run that called this one, from a hook, holds the lock.
+/// Whether the run that started this one from a hook holds the lock.
 pub fn is_inherited(world: &World) -> bool {
     world.local.variable("KAMAL_LOCK").is_some_and(|held| held == "true")
 }
 
-/// Whether it failed because the server was lost, and not because the server refused.
+/// Whether the error means that the server was lost, and not that it refused.
 fn is_silence(error: &RunError) -> bool {
     let lost = |failure: &Failure| matches!(failure.cause, Cause::Server(_));
     matches!(error, RunError::Servers { failures, .. } if failures.iter().all(lost))
@@ -246,7 +244,7 @@ async fn keep(
         tokio::select! {
             asked = releases.recv() => {
                 let Some(asked) = asked else { return };
-                // The answer matters to nobody who has gone.
+                // The caller may have stopped waiting for the answer.
                 let _ = asked.send(hand_back(channel.as_mut()).await);
                 return;
             }
@@ -283,7 +281,7 @@ fn servers(failure: Failure) -> RunError {
     RunError::Servers { failures: vec![failure], total: 1, standing: Vec::new() }
 }
 
-/// The server that holds, or would hold, the lock of these filters, connected.
+/// Connects to the server that holds, or would hold, the lock of these filters.
 async fn primary(call: Call<'_>) -> Result<(Fleet, String), RunError> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let host = selection.primary_host();
@@ -307,18 +305,17 @@ pub async fn status(call: Call<'_>) -> Result<Gathered, RunError> {
     Ok(gathered)
 }
 
-/// The details of the lock on a server.
 async fn look(fleet: &Fleet, project: &Project, host: &str) -> Result<String, RunError> {
     let step = Step::Run("look at the lock", lock::status(&Names::of(&project.config)));
     let output = fleet.run(host, None, &step).await.map_err(servers)?;
     Ok(output.stdout.trim_end().to_owned())
 }
 
-/// `lock acquire -m`: a person's lock, which no run takes over.
+/// `lock acquire -m`: takes a lock in a person's name, which no run takes over.
 pub async fn acquire(call: Call<'_>, message: &str) -> Result<(), RunError> {
     let (fleet, host) = primary(call).await?;
     let names = Names::of(call.config());
-    // A lock by hand may be about no version at all.
+    // A manual lock needs no version.
     let version = call.version().await.unwrap_or_else(|_| "unknown".into());
     let details = crate::version::lock_details(call.world, &version, message).await;
     let step = Step::Run("take the deploy lock", lock::acquire(&names, &details));

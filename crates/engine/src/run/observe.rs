@@ -1,4 +1,4 @@
-//! Observing all servers in parallel.
+//! Observes all servers in parallel.
 
 use std::collections::BTreeMap;
 
@@ -16,24 +16,20 @@ use crate::ports::{Exit, Output, ServerError};
 use crate::run::fleet::Fleet;
 use crate::world::{Gathered, HostOutput};
 
-/// Servers that were observed without changing anything.
 pub(crate) struct Looked<'a> {
-    /// The connections.
     pub fleet: Fleet,
-    /// The selected roles and servers.
     pub selection: Selection<'a>,
-    /// The observations, by server.
     pub observed: BTreeMap<String, Observed>,
     /// The servers that couldn't be reached or observed.
     pub failures: Vec<Failure>,
 }
 
-/// Connects to the servers of a command that changes nothing, and observes them.
+/// Connects to the selected servers and observes them, for a command that changes nothing.
 pub(crate) async fn look<'a>(call: Call<'a>) -> Result<Looked<'a>, RunError> {
     look_at(call, Selection::new(call.config(), &call.options.filters)?).await
 }
 
-/// The same for these servers.
+/// Like [`look`], with this selection.
 pub(crate) async fn look_at<'a>(call: Call<'a>, selection: Selection<'a>) -> Result<Looked<'a>, RunError> {
     let scope = call.scope_to_look();
     let (fleet, mut failures) = call.connect(&selection.hosts).await?;
@@ -42,7 +38,7 @@ pub(crate) async fn look_at<'a>(call: Call<'a>, selection: Selection<'a>) -> Res
     Ok(Looked { fleet, selection, observed, failures })
 }
 
-/// Notes where the deploy lock is held: what a plan shows may soon be different.
+/// Reports servers on which the deploy lock is held, because a plan may then soon be out of date.
 pub(crate) fn tell_locks(call: Call<'_>, observed: &BTreeMap<String, Observed>) {
     for (host, server) in observed {
         if let Some(details) = &server.lock {
@@ -53,7 +49,7 @@ pub(crate) fn tell_locks(call: Call<'_>, observed: &BTreeMap<String, Observed>) 
 }
 
 impl Looked<'_> {
-    /// One text for each role on each observed server.
+    /// Collects one text for each role on each observed server.
     pub(crate) fn told(self, tell: impl Fn(&str, &Observed) -> String) -> Gathered {
         let mut outputs = Vec::new();
         for (role, hosts) in &self.selection.roles {
@@ -66,7 +62,8 @@ impl Looked<'_> {
     }
 }
 
-/// Observes every server that was reached. With `claim` (only while holding the lock) they become this run's.
+/// Observes every server that was reached. `claim` also claims them for this run, which requires that it holds the
+/// lock.
 pub async fn observe(
     fleet: &Fleet,
     scope: &Scope,
@@ -92,10 +89,10 @@ pub async fn observe(
     (observed, failures)
 }
 
-/// The maximum size of an observation: enough for hundreds of containers. Parsed, it takes many times the memory.
+/// The maximum size of an observation in bytes: enough for hundreds of containers. Parsing takes many times that much
+/// memory.
 const LONGEST: usize = 4 * 1024 * 1024;
 
-/// Observes one server.
 pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
     let told = |line: &str| {
         if line == WAITS {
@@ -115,7 +112,7 @@ pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observ
     Observed::parse(&output.stdout).map_err(|error| failed(error.into()))
 }
 
-/// Why Docker doesn't respond, and what to do.
+/// Explains why Docker doesn't respond, and what to do.
 pub(crate) fn explain(output: Output) -> Cause {
     let Exit::Status(status) = output.exit else { return Cause::Command(output) };
     observe::explain(status, &output.stderr).map_or_else(|| Cause::Command(output), Into::into)

@@ -1,4 +1,4 @@
-//! Retiring a container (S18): it gets no new requests, then it stops.
+//! Retires a container: it gets no new requests, then it stops.
 //!
 //! Whether it gets requests is checked on the server at that moment, not taken from the plan.
 
@@ -15,10 +15,10 @@ use crate::ports::{Output, ServerError};
 use crate::proxy::Proxy;
 use crate::run::fleet::Fleet;
 
-/// How often to wait for a container whose health comes and goes. After that, it is stopped in any case.
+/// How often to try for a container whose health comes and goes. The last attempt stops it in any case.
 const GENTLY: usize = 3;
 
-/// Retires one container. A failure undoes nothing: the same command again retires the rest.
+/// Retires one container. A failure undoes nothing: running the command again retires the rest.
 pub(crate) async fn retire(
     fleet: &Fleet,
     host: &str,
@@ -29,8 +29,8 @@ pub(crate) async fn retire(
     retire_and(fleet, host, role, retire, proxy, None).await.map(drop)
 }
 
-/// The same, followed by the end of the server's run in the same round trip. Returns how far that got. A failed part is tried
-/// again separately, which reports why it failed.
+/// Like [`retire`], followed in the same round trip by the last steps on the server. Returns how far those got. The
+/// caller tries a failed part again separately, which reports why it failed.
 pub(crate) async fn retire_and(
     fleet: &Fleet,
     host: &str,
@@ -51,7 +51,7 @@ pub(crate) async fn retire_and(
             None => alone.clone(),
         };
         let output = match once_or_twice(fleet, host, role, &step).await {
-            // It was healthy again after it had been detached.
+            // It became healthy again after it was detached.
             Err(failure) if failure.has_status(Status::Healthy) => continue,
             Err(Failure { cause: Cause::Command(output), .. }) if has_stopped(then, &output) => output,
             Err(failure) => return Err(Failure { doing: alone.describe(), ..failure }),
@@ -73,12 +73,12 @@ pub(crate) async fn retire_and(
     Ok(Finished::default())
 }
 
-/// Whether only what follows the stop failed.
+/// Whether the stop succeeded and only a step after it failed.
 fn has_stopped(then: Option<&Finish>, output: &Output) -> bool {
     then.is_some() && output.answer::<Finished>().is_ok_and(|finished| finished.stopped.is_some())
 }
 
-/// Runs a step, and if its connection breaks, runs it again over another one: twice does no harm, and not
+/// Runs a step, and runs it again over another connection if the first one breaks. Running it twice is harmless. Not
 /// knowing whether it ran could leave two containers serving.
 pub(crate) async fn once_or_twice(
     fleet: &Fleet,
@@ -94,7 +94,7 @@ pub(crate) async fn once_or_twice(
     }
 }
 
-/// Reports what a stop couldn't do.
+/// Reports the parts of a stop that failed.
 fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
     let note = |text: String| fleet.emit(Event::Note { host: Some(host.into()), text });
     if stopped.drain == Some(Drained::Busy) {

@@ -1,4 +1,4 @@
-//! What servers serve after a failed run: observed at the end, not taken from the plan.
+//! Observes what the servers serve after a failed run. The plan isn't trusted for that.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,6 @@ use crate::proxy::Serves;
 use crate::run::apply::Apply;
 use crate::run::observe::one;
 
-/// A line for each role on each server.
 pub(crate) async fn standing(apply: &Apply<'_>, plan: &Plan, scope: &Scope, repository: &str) -> Vec<String> {
     let step = Step::Observe(Observe { scope: scope.clone(), repository: repository.into(), claim: false });
     let lines = join_all(plan.servers.iter().map(|server| on_server(apply, server, scope, &step))).await;
@@ -23,7 +22,7 @@ pub(crate) async fn standing(apply: &Apply<'_>, plan: &Plan, scope: &Scope, repo
 
 async fn on_server(apply: &Apply<'_>, server: &ServerPlan, scope: &Scope, step: &Step) -> Vec<String> {
     let (fleet, host) = (apply.fleet, server.host.as_str());
-    // It is the end of a run that failed, or that a person wants to end: a server that is busy or gone is not waited for.
+    // The run has failed, or the user wants it to end, so don't wait long for a server that is busy or gone.
     let limit = fleet.timeouts().api;
     let mut kinds: Vec<ProxyKind> = server.roles.iter().map(|role| role.attach.kind()).collect();
     kinds.sort();
@@ -46,7 +45,7 @@ async fn on_server(apply: &Apply<'_>, server: &ServerPlan, scope: &Scope, step: 
     server.roles.iter().map(line).collect()
 }
 
-/// The versions of a role's containers that requests reach; where that can't be seen, of those that run.
+/// The versions of a role's containers that requests reach; if that is unknown, of those that run.
 fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves) -> String {
     let service = scope.names.prefix(&role.role);
     let reached = |container: &&Container| match serves {
@@ -67,7 +66,7 @@ fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves)
     }
 }
 
-/// What it should serve, from what the run knows.
+/// The version that a role should serve, by what the run knows.
 fn planned(apply: &Apply<'_>, server: &ServerPlan, role: &RolePlan) -> String {
     if apply.has_it(&server.host, &role.role) {
         return apply.plan.version.clone();

@@ -1,4 +1,4 @@
-//! Starting a container again, in a deploy that goes back and in `app start`.
+//! Starts a container again, in a deploy that goes back and in `app start`.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::error::{Cause, Failure};
 use crate::proxy::{At, Proxy, Seen, Target, wait_for};
 use crate::run::health;
 
-/// A role on a server, and who hears of the state that its container is in.
+/// A role on a server, and a function that reports its container's state.
 #[derive(Clone, Copy)]
 pub(crate) struct Spot<'a> {
     pub at: At<'a>,
@@ -20,7 +20,7 @@ pub(crate) struct Spot<'a> {
 }
 
 impl Spot<'_> {
-    /// Starts a container and sees it routed. Returns how often Docker had to start it again.
+    /// Starts a container, and waits until requests reach it. Returns how often Docker had to restart it.
     pub(crate) async fn start(self, again: &app::Start, proxy: &dyn Proxy) -> Result<u32, Failure> {
         let step = Step::Start(Box::new(again.clone()));
         let (addresses, restarts) = self.ready(&step, &again.name, again.timeout).await?;
@@ -31,8 +31,8 @@ impl Spot<'_> {
         }
     }
 
-    /// Runs a step that waits until a container is ready: where it is reached, and how often Docker had to start it
-    /// again.
+    /// Runs a step that waits until a container is ready. Returns its addresses, and how often Docker had to restart
+    /// it.
     pub(crate) async fn ready(
         self,
         step: &Step,
@@ -51,7 +51,7 @@ impl Spot<'_> {
         Ok((addresses, restarts))
     }
 
-    /// Sees that requests go to a container of the role.
+    /// Waits until requests reach a container of the role.
     pub(crate) async fn attach(
         self,
         to: &Attach,
