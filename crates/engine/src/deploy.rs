@@ -1,5 +1,5 @@
-//! A deploy, from the first hook to the release of the lock: the order of its parts. `redeploy`, `rollback` and `app
-//! boot` leave parts out.
+//! A deploy, from the first hook to the release of the lock: the order of its parts. `redeploy`, `rollback` and
+//! `app boot` leave parts out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

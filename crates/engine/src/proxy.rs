@@ -1,7 +1,7 @@
-//! The proxies of servers: what a run asks of any kind of proxy.
+//! The proxies of servers: the operations that every kind of proxy has.
 //!
-//! The order is the same for all: the new container is attached, the old one is detached and stopped. How to command a proxy,
-//! and how to check the result, is in the module of its kind, and only there.
+//! The order is the same for all kinds: attach the new container, detach the old one, stop it. How to command a proxy
+//! and how to check the result is only in the module of its kind.
 
 pub(crate) mod kamal;
 pub(crate) mod life;
@@ -29,73 +29,65 @@ use kamal::KamalProxy;
 use none::NoProxy;
 use traefik::Traefik;
 
-/// A proxy on a server.
 #[async_trait(?Send)]
 pub(crate) trait Proxy: Send + Sync {
-    /// Whether it is known to run.
     fn runs(&self) -> bool;
 
     /// Makes sure that it runs and responds, if the plan says so.
     async fn ensure(&self) -> Result<(), Failure>;
 
-    /// Takes the ports of the proxy of another kind, if the plan says so. Returns for how many milliseconds the server was down, as
-    /// far as Bowline could see.
+    /// Takes the ports of another kind of proxy, if the plan says so. Returns the downtime in milliseconds, as far as
+    /// Bowline could see it.
     async fn take_over(&self) -> Result<Option<u64>, Failure> {
         Ok(None)
     }
 
-    /// Returns when requests reach a container.
+    /// Attaches a container. Returns when requests reach it.
     async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause>;
 
-    /// Returns when the role's container gets no requests any more and can be stopped, and what the stop
-    /// does if the container is healthy nevertheless.
+    /// Detaches a role's container. Returns when it gets no more requests and can be stopped, with what the stop should
+    /// do if the container is healthy nevertheless.
     async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure>;
 
-    /// Replaces the role's containers with a page, or the page with them. Returns when requests follow.
+    /// Replaces the role's containers with a maintenance page, or the other way around. Returns when requests follow.
     async fn maintain(&self, role: &str, how: &Maintain) -> Told;
 
-    /// Where requests go now.
     async fn serves(&self) -> Serves;
 }
 
 /// A container that is ready to be attached.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
-    /// Its role, if it belongs to one.
     pub role: Option<&'a str>,
     pub id: &'a str,
-    /// Its addresses.
     pub addresses: &'a [IpAddr],
 }
 
-/// What is known of whether requests reach a container.
+/// What the proxy says about whether requests reach a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The proxy says so.
+    /// The proxy confirms that they do.
     Routed,
-    /// The proxy accepted the command, and confirms it.
+    /// The proxy accepted and confirmed the command.
     Registered {
-        /// How often Docker had started the container again.
+        /// How often Docker had restarted the container.
         restarts: u32,
     },
     /// The proxy can't be asked.
     Unseen,
 }
 
-/// Where requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Serves {
-    /// To these addresses.
     To(Vec<IpAddr>),
     /// To the containers of these services.
     By(Listed),
-    /// To whatever runs.
+    /// To every running container.
     WhatRuns,
-    /// Unknown.
     Unknown,
 }
 
-/// A server, as a proxy on it reaches it.
+/// A server of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
     pub fleet: &'a Fleet,
@@ -108,14 +100,14 @@ impl At<'_> {
     }
 }
 
-/// Those of one server, of every kind.
+/// The proxies of one server, of every kind.
 type OfServer<'a> = Vec<(ProxyKind, Box<dyn Proxy + 'a>)>;
 
-/// The proxies of a run's servers.
 pub(crate) struct Proxies<'a>(BTreeMap<&'a str, OfServer<'a>>);
 
 impl<'a> Proxies<'a> {
-    /// As in the plan. A proxy without a role on a server may still have to release a container.
+    /// The proxies of a plan. It has every kind on every server, because a proxy without a role there may still have to
+    /// release a container.
     pub(crate) fn of_plan(fleet: &'a Fleet, plan: &'a Plan, image: &'a OwnImage) -> Self {
         let of = |server: &'a ServerPlan| {
             let host = server.host.as_str();
@@ -124,7 +116,6 @@ impl<'a> Proxies<'a> {
         Self(plan.servers.iter().map(of).collect())
     }
 
-    /// The proxy of this kind on a server.
     pub(crate) fn on(&self, host: &str, kind: ProxyKind) -> &(dyn Proxy + 'a) {
         let mut here = self.0.get(host).into_iter().flatten();
         here.find(|(known, _)| *known == kind).map_or(&NoProxy, |(_, proxy)| proxy.as_ref())
@@ -156,7 +147,7 @@ fn planned<'a>(
     }
 }
 
-/// The proxy of this kind on a server that was looked at.
+/// The proxy of this kind on an observed server.
 pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> Box<dyn Proxy + 'a> {
     match kind {
         ProxyKind::None => Box::new(NoProxy),
@@ -165,12 +156,11 @@ pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> 
     }
 }
 
-/// No proxy.
 pub(crate) fn none() -> Box<dyn Proxy> {
     Box::new(NoProxy)
 }
 
-/// The name of the step in which a proxy starts to route to a container.
+/// Describes the step in which a proxy starts to route to a container.
 pub(crate) fn wait_for(kind: ProxyKind) -> String {
     match kind {
         ProxyKind::Kamal => "switch requests to the container".into(),
@@ -178,7 +168,7 @@ pub(crate) fn wait_for(kind: ProxyKind) -> String {
     }
 }
 
-/// The servers of a run, and those of them that have a role or an accessory behind this kind of proxy.
+/// The selected servers, and those of them with a role or an accessory behind this kind of proxy.
 pub(crate) fn behind<'a>(
     config: &'a Config,
     filters: &Filters,
@@ -206,7 +196,7 @@ pub(crate) fn behind<'a>(
     })
 }
 
-/// Rejects a selection of servers without a role behind a proxy.
+/// Rejects a selection without a role behind a proxy.
 pub(crate) fn any_role(selection: &Selection<'_>) -> Result<(), RunError> {
     let proxied = selection.roles.iter().any(|(role, _)| ProxyKind::of(role) != ProxyKind::None);
     if proxied { Ok(()) } else { Err(none_there(ProxyKind::Kamal)) }

@@ -1,4 +1,4 @@
-//! kamal-proxy: a deploy names the container that gets a service's requests. The command returns when it does.
+//! kamal-proxy: its command `deploy` names the container that gets a service's requests, and returns when it does.
 
 pub(crate) mod image;
 pub(crate) mod life;
@@ -23,7 +23,6 @@ use crate::run::change::Told;
 use crate::run::health;
 use crate::world::OwnImage;
 
-/// The proxy on a server.
 pub(super) struct KamalProxy<'a> {
     at: At<'a>,
     plan: Option<&'a OnServer>,
@@ -31,31 +30,29 @@ pub(super) struct KamalProxy<'a> {
     runs: AtomicBool,
 }
 
-/// One step of the proxy's.
 pub(crate) fn step(step: kamal::Step) -> Step {
     Step::Proxy(proxy::Step::Kamal(step))
 }
 
 impl<'a> KamalProxy<'a> {
-    /// As in the plan. `None` if no role is behind it there.
+    /// The proxy in a plan. `plan` is `None` if no role on that server is behind it.
     pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>, image: &'a OwnImage) -> Self {
         let runs = AtomicBool::new(plan.is_some_and(|plan| plan.ensure.is_none()));
         Self { at, plan, image: Some(image), runs }
     }
 
-    /// As observed.
     pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
         let runs = observed.proxy(NAME).is_some_and(|proxy| proxy.status == "running");
         Self { at, plan: None, image: None, runs: AtomicBool::new(runs) }
     }
 }
 
-/// Makes sure that the proxy runs and responds on a server. Sends Bowline's own image if it is needed and missing.
+/// Makes sure that the proxy runs and responds on a server. Sends Bowline's own image if the server needs and lacks it.
 pub(crate) async fn ensure(at: At<'_>, image: &OwnImage, ensure: &Ensure) -> Result<Answer, Failure> {
     with_image(at, image, ensure, |ensure| kamal::Step::Ensure(Box::new(ensure))).await
 }
 
-/// Runs a step that creates the proxy's container. If it lacks the image, sends it and tries again.
+/// Runs a step that creates the proxy's container. If the server lacks the image, sends it and tries again.
 pub(crate) async fn with_image(
     at: At<'_>,
     image: &OwnImage,
@@ -80,12 +77,12 @@ pub(crate) async fn with_image(
     }
 }
 
-/// The downtime, in words.
+/// The downtime as text.
 pub(crate) fn gap(answer: &Answer) -> String {
     answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0)).unwrap_or_default()
 }
 
-/// Why the proxy couldn't start, and what to do.
+/// Explains why the proxy couldn't start, and what to do.
 pub(crate) fn explained(mut failure: Failure) -> Failure {
     let Cause::Command(output) = &failure.cause else { return failure };
     if output.status() == Some(Status::PortTaken)
@@ -173,7 +170,7 @@ impl Proxy for KamalProxy<'_> {
     }
 }
 
-/// Why it could not be paused or resumed, if the proxy doesn't know it.
+/// Explains why a service couldn't be paused or resumed, if the proxy doesn't have it.
 fn without_service(mut failure: Failure, role: &str) -> Failure {
     if let Cause::Command(output) = &failure.cause
         && output.stderr.contains("service not found")

@@ -1,4 +1,4 @@
-//! What the commands for one kind of proxy share.
+//! Shared parts of the commands for one kind of proxy.
 
 use bowline_core::commands::logs::{self, Lines};
 use bowline_core::plan::step::Step;
@@ -12,8 +12,8 @@ use crate::logs::{follow_all, until_stopped};
 use crate::run::fleet::run_all;
 use crate::world::Gathered;
 
-/// The hook around a reboot of the proxy. If the project has no hook of this name, the name of the other generation of Kamal is
-/// used, so that a hook for a load balancer always runs.
+/// The name of the hook around a reboot of the proxy. If the project has no such hook, returns the name from the other
+/// generation of Kamal, so that a hook for a load balancer always runs.
 pub(crate) fn hook(call: Call<'_>, kind: ProxyKind, when: &str) -> String {
     let path = &call.config().hooks_path;
     let there = |name: &str| call.world.local.executable(&format!("{path}/{name}")).is_some();
@@ -25,13 +25,13 @@ pub(crate) fn hook(call: Call<'_>, kind: ProxyKind, when: &str) -> String {
     if !there(&own) && there(&other) { other } else { own }
 }
 
-/// Its container on each server.
+/// Shows the proxy's container on each server.
 pub(crate) async fn details(call: Call<'_>, kind: ProxyKind) -> Result<Gathered, RunError> {
     let script = kind.details().map(|(_, script)| script).unwrap_or_default();
     ask(call, kind, &script).await
 }
 
-/// The output of a script on each server.
+/// Runs a script on each server behind this kind of proxy, and returns its output.
 pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Result<Gathered, RunError> {
     let (_, hosts) = behind(call.config(), &call.options.filters, kind)?;
     let (fleet, failures) = call.connect(&hosts).await?;
@@ -40,7 +40,7 @@ pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Res
     Ok(run_all(&fleet, steps, failures, hosts.len()).await)
 }
 
-/// The log of its container on every server, once or followed until the run is interrupted.
+/// Shows the log of the proxy's container on every server, once or followed until the run is interrupted.
 pub(crate) async fn logs(
     call: Call<'_>,
     (kind, name): (ProxyKind, &str),

@@ -1,4 +1,4 @@
-//! No proxy: a container counts as reached while it runs.
+//! No proxy: requests count as reaching a container while it runs.
 
 use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;
@@ -8,7 +8,6 @@ use super::{Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
 use crate::run::change::Told;
 
-/// No proxy.
 pub(super) struct NoProxy;
 
 #[async_trait(?Send)]

@@ -1,4 +1,5 @@
-//! Traefik finds containers on its own. So we ask it where it routes, and steer it through the health of containers.
+//! Traefik discovers containers by itself. So Bowline asks Traefik where it routes, and controls it through the health
+//! of containers.
 
 mod api;
 mod cord;
@@ -29,19 +30,17 @@ pub(crate) use api::Client;
 pub(crate) use api::read_any;
 use settle::{Started, came_up, explained};
 
-/// Traefik on a server.
 pub(super) struct Traefik<'a> {
     at: At<'a>,
     plan: Option<&'a OnServer>,
     runs: Mutex<Option<Client>>,
 }
 
-/// One step of Traefik's.
 pub(crate) fn step(step: traefik::Step) -> Step {
     Step::Proxy(proxy::Step::Traefik(step))
 }
 
-/// A client for the API of a running Traefik; `None` if it doesn't run.
+/// A client for the API of a running Traefik; `None` if Traefik doesn't run.
 fn client(api: traefik::Api) -> Option<Client> {
     match api {
         traefik::Api::At(api) => Some(Client { api: Some(api) }),
@@ -51,12 +50,11 @@ fn client(api: traefik::Api) -> Option<Client> {
 }
 
 impl<'a> Traefik<'a> {
-    /// As in the plan. `None` if no role is behind it there.
+    /// The Traefik of a plan. `plan` is `None` if no role on that server is behind it.
     pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>) -> Self {
         Self { at, plan, runs: Mutex::new(plan.and_then(|plan| client(plan.api))) }
     }
 
-    /// As observed.
     pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
         Self { at, plan: None, runs: Mutex::new(traefik::running(observed).and_then(client)) }
     }
@@ -66,7 +64,7 @@ impl<'a> Traefik<'a> {
     }
 }
 
-/// There is no API to ask.
+/// The failure if no Traefik runs.
 fn down(reason: String) -> Cause {
     Cause::Told { reason, hint: Some("`traefik boot` boots it".into()) }
 }

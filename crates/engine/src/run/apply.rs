@@ -1,8 +1,8 @@
-//! Applying a plan: every server and role in parallel, each independent of the others.
+//! Applies a plan: every server and role in parallel and independently.
 //!
-//! What a role does, in order: boot the new container and wait until it is ready; open the barrier or wait at it; attach the
-//! new container to the proxy; retire the old ones. Before it touches the old ones, any failure stops the new container and
-//! leaves the old one serving.
+//! A role boots its new container and waits until it is ready, opens the barrier or waits at it, attaches the new
+//! container to the proxy, and retires the old ones. A failure before it touches the old containers stops the new one,
+//! and the old one keeps serving.
 
 mod back;
 mod kept;
@@ -35,15 +35,10 @@ use crate::world::{StopSignal, World};
 use progress::{Progress, Stage};
 use role::{Booted, RoleTask};
 
-/// A plan that is being applied.
 pub struct Apply<'a> {
-    /// The servers.
     pub fleet: &'a Fleet,
-    /// The plan.
     pub plan: &'a Plan,
-    /// Triggered when the run should stop.
     pub stop: &'a StopSignal,
-    /// Whether the lock was lost.
     pub lock_lost: watch::Receiver<bool>,
     barrier: Barrier,
     progress: Progress,
@@ -52,7 +47,6 @@ pub struct Apply<'a> {
 }
 
 impl<'a> Apply<'a> {
-    /// Creates it, ready to start.
     pub(crate) fn new(
         world: &'a World,
         fleet: &'a Fleet,
@@ -71,17 +65,16 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// What failed so far.
     pub fn failures(&self) -> Vec<Failure> {
         self.progress.failures()
     }
 
-    /// Whether a role serves the new version on a server.
+    /// Whether a role serves the new version on a server, through a container that this run booted.
     pub fn is_done(&self, host: &str, role: &str) -> bool {
         self.done_at(host, role).is_some()
     }
 
-    /// The container by which a role serves the new version on a server.
+    /// The container that this run booted and that serves the new version on a server.
     fn done_at(&self, host: &str, role: &str) -> Option<Booted> {
         match self.progress.stage(host, role)? {
             Stage::Kept => None,
@@ -94,12 +87,12 @@ impl<'a> Apply<'a> {
         self.progress.fail(failure);
     }
 
-    /// Whether another run has taken the servers over.
+    /// Whether the lock was lost, because another run took over the servers.
     pub fn lost_the_lock(&self) -> bool {
         *self.lock_lost.borrow()
     }
 
-    /// Whether the run may make its next change.
+    /// Checks that the run may make its next change: it still has the lock and wasn't interrupted.
     fn may_go_on(&self) -> Result<(), Cause> {
         if self.lost_the_lock() {
             Err(Cause::LockLost)
@@ -110,18 +103,18 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// The servers on which nothing has failed.
+    /// The servers without a failure.
     fn sound(&self) -> impl Iterator<Item = &'a ServerPlan> {
         self.plan.servers.iter().filter(|server| !self.progress.has_failed(&server.host))
     }
 
-    /// Whether a role of the primary kind can still come up anywhere, if one should.
+    /// Whether the primary role can still come up on some server, if the plan has it.
     pub fn primary_is_possible(&self) -> bool {
         let Some(primary) = &self.plan.barrier.opened_by else { return true };
         self.sound().any(|server| server.roles.iter().any(|role| role.role == *primary))
     }
 
-    /// Gets the image to every server that needs it: from a registry, or from this machine.
+    /// Gets the image to every server that needs it, from a registry or from this machine.
     pub async fn deliver(&self, world: &World) {
         self.everywhere(Phase::Pull, |server| match &server.delivery {
             Some(Delivery::Pull(pull)) => vec![(None, Step::Pull(pull.clone()))],
@@ -177,8 +170,8 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Prepares the assets of every role on every server, before any of them boots (S15). A server that fails is
-    /// left out; if the image is to blame, all are (see [`Apply::image_is_sound`]).
+    /// Prepares the assets of every role on every server, before any role boots. Leaves out a server that fails, and
+    /// all servers if the image is to blame (see [`Apply::image_is_sound`]).
     pub async fn assets(&self) {
         self.everywhere(Phase::Assets, |server| {
             let step = |assets: &Prepare| (Some(assets.role.clone()), Step::Assets(assets.clone()));
@@ -192,12 +185,12 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Whether the image is fine: no failure had a reason in the image, which would recur on every server.
+    /// Whether no failure has its cause in the image. Such a failure would recur on every server.
     pub fn image_is_sound(&self) -> bool {
         !self.failures().iter().any(|failure| matches!(failure.cause, Cause::NoAssets { .. }))
     }
 
-    /// Removes what is no longer needed on every server, where that had to wait for the end.
+    /// Removes old containers and images on every server where that had to wait for the end.
     pub async fn prune(&self) {
         self.everywhere(Phase::Prune, |server| {
             let prune = server.prune.clone().filter(|_| !self.leaves_alone(server));
@@ -206,7 +199,7 @@ impl<'a> Apply<'a> {
         .await;
     }
 
-    /// Runs steps, one after the other, on every sound server at once.
+    /// Runs steps one after the other, on every sound server in parallel.
     async fn everywhere(&self, phase: Phase, steps: impl Fn(&ServerPlan) -> Vec<(Option<String>, Step)>) {
         let work: Vec<_> = self
             .sound()
@@ -217,14 +210,14 @@ impl<'a> Apply<'a> {
         self.at_once(phase, work).await;
     }
 
-    /// Does work on servers in parallel. Doesn't report a phase without work.
+    /// Does work on servers in parallel. Reports no phase if there is no work.
     async fn at_once(&self, phase: Phase, work: Vec<impl Future<Output = ()>>) {
         if work.is_empty() || self.may_go_on().is_err() {
             return;
         }
         self.fleet.emit(Event::Phase(phase));
         let all = join_all(work);
-        // Nothing here is seen by anybody's requests: an interrupt needn't wait for a long pull.
+        // This work affects no requests, so an interrupt doesn't wait for it, for example for a long pull.
         tokio::select! {
             _ = all => {}
             () = self.stop.triggered() => {}
@@ -252,7 +245,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Reports what a step couldn't do.
+    /// Handles the answer of a step: directories that a prune couldn't remove, the image that was pulled or received.
     fn learn(&self, server: &ServerPlan, step: &Step, output: &Output) -> Result<(), Unreadable> {
         match step {
             Step::Prune(_) => self.tell_left(server, output.answer()?),
@@ -286,12 +279,12 @@ impl<'a> Apply<'a> {
             return false;
         }
         if servers.is_empty() {
-            // All of them failed before, or have it: they say nothing about the groups to come.
+            // All of its servers failed before or are up to date, which says nothing about the next groups.
             return true;
         }
         self.fleet.emit(Event::Phase(Phase::Boot(group + 1, self.plan.groups.len())));
-        // Held until every role has its own, so that the first failure can't close the barrier too early; and so
-        // that a group without any closes it.
+        // Held until every role has its own gatekeeper, so that the first failure can't close the barrier too early,
+        // and a group without any closes it.
         let guard = self.barrier.gatekeeper();
         if self.primary_is_there() {
             guard.open();
@@ -327,7 +320,6 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Whether every role serves the new version on every server.
     pub fn all_done(&self) -> bool {
         self.plan
             .servers
@@ -339,10 +331,10 @@ impl<'a> Apply<'a> {
         self.plan.barrier.opened_by.as_ref() == Some(&role.role)
     }
 
-    /// All roles of a server in parallel. Then, if all came up, the latest tag (S11) and the pruning.
+    /// Boots all roles of a server in parallel. If all came up, tags the version as the latest and prunes.
     async fn server(&self, server: &ServerPlan, keepers: Vec<Option<Gatekeeper>>) -> bool {
         let mut roles: Vec<_> = server.roles.iter().zip(keepers).collect();
-        // One after the other: who opens the barrier goes first, or the rest would wait for it for ever.
+        // If roles boot one after the other, those that open the barrier go first, or the others would wait forever.
         roles.sort_by_key(|(_, keeper)| keeper.is_none());
         roles.retain(|(role, _)| !self.keeps(&server.host, &role.role));
         let tasks = roles.into_iter().map(|(role, keeper)| async move {
@@ -371,7 +363,7 @@ impl<'a> Apply<'a> {
     }
 }
 
-/// A preparation that failed: the image may be to blame.
+/// Replaces the cause of a failed preparation if the image is to blame.
 fn assets_failed(mut failure: Failure, assets: &Prepare) -> Failure {
     if failure.has_status(Status::NoAssets)
         && let Cause::Command(Output { stderr, .. }) = &failure.cause

@@ -1,4 +1,4 @@
-//! Bowline's own image of the proxy: the program `bowline-proxy`, which comes with `bowline`, makes it.
+//! Bowline's own image of the proxy. The program `bowline-proxy`, which is installed with `bowline`, creates it.
 
 use std::sync::Arc;
 
@@ -8,10 +8,9 @@ use tokio::sync::OnceCell;
 use crate::error::Cause;
 use crate::ports::{Local, LocalCommand};
 
-/// The program.
 const PROGRAM: &str = "bowline-proxy";
 
-/// The image, which is made once, and only if a server needs it.
+/// The image, created at most once and only if a server needs it.
 pub struct OwnImage {
     local: Arc<dyn Local>,
     reference: OnceCell<Result<String, Cause>>,
@@ -23,13 +22,12 @@ impl OwnImage {
         Self { local, reference: OnceCell::new(), archive: OnceCell::new() }
     }
 
-    /// Its name.
     pub(crate) async fn reference(&self) -> Result<String, Cause> {
         let ask = || self.run(&["image", "--reference"]);
         self.reference.get_or_init(ask).await.clone()
     }
 
-    /// Its name, and what `docker load` takes.
+    /// The image's name, and its archive for `docker load`.
     pub(crate) async fn archive(&self) -> Result<(String, SecretBytes), Cause> {
         let reference = self.reference().await?;
         let archive = self.archive.get_or_init(|| self.made()).await.clone()?;
@@ -51,7 +49,7 @@ impl OwnImage {
         read?.map(SecretBytes::new).ok_or_else(|| failed("it wrote no archive"))
     }
 
-    /// Runs the program: what it prints.
+    /// Runs the program and returns its output.
     async fn run(&self, words: &[&str]) -> Result<String, Cause> {
         let program = self.local.companion(PROGRAM);
         let words = [program.as_str()].into_iter().chain(words.iter().copied()).map(Into::into).collect();

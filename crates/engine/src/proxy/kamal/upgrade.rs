@@ -1,4 +1,4 @@
-//! `proxy upgrade` on a server: in the proxy's container where that works, else by a new container.
+//! `proxy upgrade` on a server: replaces the program in the proxy's container if that works, otherwise the container.
 
 use bowline_core::commands::status::Status;
 use bowline_core::proxy::kamal::container::{Ensure, Image, Replace};
@@ -10,7 +10,7 @@ use super::{At, step, with_image};
 use crate::error::{Cause, Failure};
 use crate::run::change::Told;
 
-/// Makes the proxy the one that is wanted.
+/// Upgrades the proxy to the wanted image.
 pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> Told {
     let own = match wanted.image {
         Image::Own => image.reference().await.map_err(|cause| unmade(at, cause))?,
@@ -21,7 +21,7 @@ pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> To
     match found.way() {
         Way::Already(what) => Ok(format!("{NAME} is {what} already")),
         Way::Newer { runs, wanted } => Ok(format!("{NAME} is {runs}, which is newer than {wanted}")),
-        // One that was stopped may be an older one.
+        // A stopped container may be of an older version.
         Way::Boot | Way::Reboot => by_reboot(at, image, wanted, &found).await,
         Way::InPlace { from, to } => {
             let made = |ensure| kamal::Step::InPlace(Box::new(InPlace { ensure, version: to.clone() }));
@@ -40,7 +40,7 @@ pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> To
     }
 }
 
-/// Puts a new container in its place, which takes a moment.
+/// Replaces the container, with a short downtime.
 async fn by_reboot(at: At<'_>, image: &OwnImage, wanted: &Ensure, found: &Found) -> Told {
     let replace = |ensure| kamal::Step::Replace(Box::new(Replace { ensure }));
     let answer = with_image(at, image, wanted, replace).await?;
@@ -55,14 +55,14 @@ fn unmade(at: At<'_>, cause: Cause) -> Failure {
     Failure { host: at.host.into(), role: None, doing: format!("upgrade {NAME}"), cause }
 }
 
-/// What the programs there said, if they said anything.
+/// The last line that the programs on the server printed, if any.
 fn said(failure: &Failure) -> String {
     let Cause::Command(output) = &failure.cause else { return String::new() };
     let line = output.stderr.trim().lines().last().unwrap_or_default();
     if line.is_empty() { String::new() } else { format!(": {}", line.trim_start_matches("Error: ")) }
 }
 
-/// A failure that has left the running one in place.
+/// Explains a failure that left the running proxy in place.
 fn goes_on(mut failure: Failure, from: &str) -> Failure {
     if matches!(failure.cause, Cause::Command(_)) {
         let reason = format!("it was not upgraded, {from} goes on{}", said(&failure));

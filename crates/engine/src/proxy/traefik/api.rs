@@ -1,8 +1,8 @@
-//! Asking Traefik what it routes to, through the SSH connection, instead of waiting and hoping.
+//! Asks Traefik what it routes to, through the SSH connection.
 //!
-//! Requests reach a container when every router that its labels define is in use and leads to its address. Traefik says
-//! so itself; an entry in some list is not enough, since a router that Traefik refuses has a service with the right
-//! address, too.
+//! Requests reach a container when every router that its labels define is in use and leads to the container's address.
+//! Traefik's API says so. It isn't enough that the address is in a list: a router that Traefik rejects still has a
+//! service with the right address.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -21,19 +21,19 @@ use crate::ports::ServerError;
 use crate::proxy::{At, Seen};
 use crate::run::fleet::Fleet;
 
-/// How often it is asked.
+/// How often to ask.
 const EVERY: Duration = Duration::from_millis(100);
-/// What stands in for asking a Traefik that was booted without its API: Kamal's own pause.
+/// How long to pause if Traefik has no API to ask. Kamal 1 always pauses this long.
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
-/// A Traefik that runs, as far as it can be asked.
+/// A running Traefik.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Client {
-    /// Where its API answers; none if it was booted without.
+    /// The address of its API; `None` if Traefik was booted without it.
     pub(crate) api: Option<SocketAddr>,
 }
 
-/// What a server's Traefik routed, before something was done to it.
+/// The routes of a server's Traefik before a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Before {
     pub(super) addresses: Vec<IpAddr>,
@@ -41,7 +41,7 @@ pub(crate) struct Before {
 }
 
 impl Client {
-    /// Waits until requests go to this container, at one of these addresses.
+    /// Waits until requests reach this container, at one of these addresses.
     pub(crate) async fn routes_to(
         self,
         At { fleet, host }: At<'_>,
@@ -77,7 +77,7 @@ impl Client {
         }
     }
 
-    /// Waits until no request goes to this address any more.
+    /// Waits until no request goes to this address.
     pub(crate) async fn let_go_of(self, At { fleet, host }: At<'_>, address: IpAddr) -> Result<(), Cause> {
         let Some(api) = self.api else {
             sleep(PAUSE).await;
@@ -97,7 +97,7 @@ impl Client {
         })
     }
 
-    /// What requests go to now, if it says so.
+    /// The routes now, if Traefik reports them.
     pub(crate) async fn routed(self, At { fleet, host }: At<'_>) -> Option<Before> {
         let api = self.api?;
         let Listing { routers, services } = Listing::ask(fleet, host, api, Protocol::Http).await.ok()?;
@@ -108,7 +108,8 @@ impl Client {
         Some(Before { addresses, routers: ours.collect() })
     }
 
-    /// Waits until Traefik hears from Docker: it has a router of the labels of its own container.
+    /// Waits until Traefik gets its routes from Docker, that is, until it has a router from the labels of its own
+    /// container.
     pub(crate) async fn hears_docker(self, At { fleet, host }: At<'_>, own: &Route) -> Result<(), Cause> {
         let Some(api) = self.api else {
             sleep(PAUSE).await;
@@ -128,7 +129,7 @@ impl Client {
         }
     }
 
-    /// Waits until everything that was routed before is routed again.
+    /// Waits until every previous route is back.
     pub(crate) async fn routes_again(self, At { fleet, host }: At<'_>, before: &Before) -> Result<(), Cause> {
         let Some(api) = self.api else { return Ok(()) };
         let again = wait(fleet, async || {
@@ -151,21 +152,21 @@ impl Client {
     }
 }
 
-/// What was seen last when the time was over.
+/// The last thing that was seen before the time limit passed.
 pub(super) enum Last<M> {
-    /// It answered, but not what was waited for.
+    /// Traefik answered, but not as wanted.
     Missing(M),
-    /// It gave no answer that can be read.
+    /// Traefik gave no readable answer.
     Silent(String),
 }
 
-/// Asks until it is as wanted, or the time for routing is over. An answer that fails says nothing of the next: Traefik may
-/// be starting, and the server be busy. Only a connection that was lost ends it at once.
+/// Asks until the answer is as wanted, or the time limit for routing passes. A failed request is tried again, because
+/// Traefik may be starting and the server may be busy. Only a lost connection ends this at once.
 async fn wait<T, M>(
     fleet: &Fleet,
     look: impl AsyncFn() -> Result<Result<T, M>, ServerError>,
 ) -> Result<Result<T, Last<M>>, Cause> {
-    // Its provider applies events within its throttle (2 s at most unless somebody set more).
+    // Traefik's Docker provider applies events within its throttle, 2 s by default.
     let (started, within) = (Instant::now(), fleet.timeouts().route);
     loop {
         let last = match look().await {
@@ -195,12 +196,12 @@ impl Listing {
     }
 }
 
-/// Where all routers of a protocol are listed, in one page.
+/// The path of the list of all routers of a protocol, in one page.
 fn routers(protocol: Protocol) -> String {
     format!("/api/{}/routers?per_page=1000", called(protocol))
 }
 
-/// Where all services of a protocol are.
+/// The path of the list of all services of a protocol, in one page.
 fn services(protocol: Protocol) -> String {
     format!("/api/{}/services?per_page=1000", called(protocol))
 }
@@ -234,7 +235,7 @@ async fn ask<T: DeserializeOwned>(
     }
 }
 
-/// Asks on the server itself, where its sshd forwards nothing.
+/// Asks on the server itself, because its sshd doesn't forward connections.
 async fn ask_there(fleet: &Fleet, host: &str, api: SocketAddr, path: &str) -> Option<(u16, String)> {
     let step = Step::Run("ask Traefik", get(&format!("http://{api}{path}")));
     let output = fleet.run(host, None, &step).await.ok()?;
@@ -245,7 +246,7 @@ fn read<T: DeserializeOwned>(body: &str) -> Option<T> {
     serde_json::from_str(body).ok()
 }
 
-/// Reads answers of Traefik's API, whatever they are.
+/// Parses arbitrary text as answers of Traefik's API, for tests.
 #[cfg(test)]
 pub(crate) fn read_any(body: &str, route: &Route, address: IpAddr) -> bool {
     let listing =

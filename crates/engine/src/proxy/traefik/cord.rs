@@ -1,6 +1,8 @@
-//! Detaching a container by its cord (S18): cut it, wait until the container is unhealthy and Traefik has let it go.
+//! Detaches a container by its cord: cuts it, and waits until the container is unhealthy and Traefik no longer routes
+//! to it.
 //!
-//! Whether requests go to it, and to which address, is what the server says at that moment, not what was planned.
+//! Whether requests go to the container, and to which address, is observed on the server at that moment, not taken from
+//! the plan.
 
 use std::net::IpAddr;
 
@@ -15,17 +17,17 @@ use crate::event::Event;
 use crate::proxy::At;
 use crate::run::retire::once_or_twice;
 
-/// A container of a role that is being retired.
+/// The context for detaching a container of a role.
 pub(super) struct Cutting<'a> {
     pub(super) at: At<'a>,
     pub(super) role: &'a str,
-    /// None that doesn't run has to let it go.
+    /// `None` if Traefik doesn't run, and so has no routes to remove.
     pub(super) traefik: Option<Client>,
 }
 
 impl Cutting<'_> {
-    /// Cuts its cord and waits until no request goes to it any more; what to do if it is healthy all the same: a check
-    /// that was under way when the cord was cut makes it so again.
+    /// Cuts the cord, and waits until no request goes to the container. Returns what to do if the container is healthy
+    /// nevertheless: a health check that was running when the cord was cut can make it healthy again.
     pub(super) async fn cut(&self, cut: &Cut) -> Result<IfHealthy, Failure> {
         let At { fleet, host } = self.at;
         let step = step(traefik::Step::Cut(cut.clone()));
@@ -57,8 +59,8 @@ impl Cutting<'_> {
         }
     }
 
-    /// Waits until Traefik has let a container go. Where its address isn't known, one that was healthy until now may
-    /// have been routed to.
+    /// Waits until Traefik no longer routes to a container. If its address is unknown and it was healthy until now,
+    /// pauses, because it may have been routed to.
     async fn let_go(&self, cut: &Cut, addresses: &[IpAddr], was_healthy: bool) {
         let Some(client) = self.traefik else { return };
         self.at.fleet.emit(Event::State {

@@ -1,4 +1,5 @@
-//! `traefik boot|reboot|start|stop|restart|remove` on a server. A Traefik counts as started when it hears from Docker.
+//! `traefik boot|reboot|start|stop|restart|remove` on a server. Traefik counts as started when it gets its routes from
+//! Docker.
 
 use bowline_core::proxy::traefik::container::{Replace, Verdict, will_have_api};
 use bowline_core::proxy::traefik::life::{Life, Routes};

@@ -1,4 +1,4 @@
-//! What Traefik's API lists, and whether it proves that requests reach a container.
+//! What Traefik's API lists, and whether that proves that requests reach a container.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use bowline_core::proxy::traefik::labels::{Protocol, Route};
 use serde::Deserialize;
 
-/// A router, as far as it matters. The fields have these names in Traefik 2 and 3.
+/// The relevant fields of a router, which have these names in Traefik 2 and 3.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct Router {
@@ -23,7 +23,7 @@ struct Tls {
     cert_resolver: String,
 }
 
-/// A service, as far as it matters.
+/// The relevant fields of a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Service {
@@ -42,9 +42,9 @@ struct LoadBalancer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Listed {
-    /// Of one that answers requests.
+    /// For HTTP.
     url: String,
-    /// Of one that takes connections or packets.
+    /// For TCP and UDP.
     address: String,
 }
 
@@ -64,8 +64,8 @@ impl Service {
 }
 
 impl Router {
-    /// Whether requests that match its rule go to its service. One that only warns serves on the entry points that
-    /// there are.
+    /// Whether requests that match its rule go to its service. A router with warnings serves on those of its entry
+    /// points that exist.
     pub(super) fn is_used(&self) -> bool {
         matches!(self.status.as_str(), "enabled" | "warning")
     }
@@ -74,13 +74,13 @@ impl Router {
         self.status == "disabled"
     }
 
-    /// What Traefik has against it, in its own words.
+    /// Traefik's errors about it.
     pub(super) fn errors(&self) -> String {
         self.error.join("; ")
     }
 }
 
-/// The name that Traefik gives to what a container's labels define.
+/// Traefik's name for a router or service from a container's labels.
 pub(super) fn by_docker(name: &str) -> String {
     if name.contains('@') { name.into() } else { format!("{name}@docker") }
 }
@@ -91,38 +91,37 @@ pub(super) fn routed(services: &[Service]) -> Vec<IpAddr> {
     used.flat_map(Service::addresses).collect()
 }
 
-/// Everything that Traefik lists for a protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) routers: Vec<Router>,
     pub(super) services: Vec<Service>,
 }
 
-/// What Traefik lists, as far as it was asked.
+/// The lists of the protocols that were asked for.
 pub(super) type Listings = BTreeMap<Protocol, Listing>;
 
-/// Requests reach a container.
+/// The proof that requests reach a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Proof {
-    /// What Traefik warns of.
+    /// Traefik's warnings about the container's routers.
     pub(super) warnings: Vec<String>,
-    /// Routers with the certificate resolver that they name: whether it exists the API doesn't say.
+    /// Routers, each with the certificate resolver that it names. The API doesn't say whether that exists.
     pub(super) resolvers: Vec<(String, String)>,
 }
 
-/// Requests do not reach a container, or not yet.
+/// The reason why requests don't reach a container (yet).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// It doesn't have this router.
+    /// Traefik doesn't have this router.
     Router(String),
-    /// It refuses the router, with this error.
+    /// Traefik rejects the router, with this error.
     Refused { router: String, error: String },
-    /// The router leads elsewhere.
+    /// The router leads to other addresses.
     Elsewhere { router: String, to: Vec<IpAddr> },
 }
 
-/// Whether each router of a container's own is in use, and leads to one of these addresses of it. A router that names a
-/// service of something else leads there, as it should.
+/// Judges whether each router from a container's labels is in use and leads to one of the container's addresses. A
+/// router that names a service from elsewhere may lead there, but one router has to reach the container.
 pub(super) fn judge(route: &Route, addresses: &[IpAddr], listings: &Listings) -> Result<Proof, Missing> {
     let mut proof = Proof::default();
     let mut reached = false;
@@ -172,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// As Traefik 3.7 answers.
+    /// Answers of Traefik 3.7.
     const ROUTERS: &str = r#"[
         {"entryPoints":["http"],"service":"good","rule":"PathPrefix(`/`)","priority":2,"status":"enabled","using":["http"],"name":"good@docker","provider":"docker"},
         {"entryPoints":["websecure","http"],"service":"some","error":["entryPoint \"websecure\" doesn't exist"],"status":"warning","using":["http"],"name":"some@docker","provider":"docker"},
@@ -213,7 +212,7 @@ mod tests {
         judge(&route(Protocol::Http, routers), &[address.parse().unwrap()], &listings)
     }
 
-    /// As Traefik 3.7 answers for `tcp`, and with `good` not listening anywhere for `udp`.
+    /// Answers of Traefik 3.7 for `tcp` and, with an entry point missing, for `udp`.
     const TCP: [&str; 2] = [
         r#"[{"entryPoints":["db"],"service":"good","rule":"HostSNI(`*`)","priority":-1,"status":"enabled","using":["db"],"name":"good@docker","provider":"docker"}]"#,
         r#"[{"loadBalancer":{"servers":[{"address":"172.18.0.3:5432"}]},"status":"enabled","usedBy":["good@docker"],"serverStatus":{"172.18.0.3:5432":"UP"},"name":"good@docker","provider":"docker","type":"loadbalancer"}]"#,

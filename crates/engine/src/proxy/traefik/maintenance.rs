@@ -1,7 +1,7 @@
-//! The maintenance page: a container beside the app that Traefik sends the app's requests to.
+//! The maintenance page: a container next to the app that Traefik sends the app's requests to.
 //!
-//! Each step goes on only once Traefik is seen to have followed, so that no request is left without an answer: the page
-//! answers before the app is left, and the app is routed before the page goes.
+//! Each step waits until Traefik has followed, so that every request is answered: the page answers before Traefik
+//! leaves the app, and Traefik routes to the app before the page goes.
 
 use bowline_core::commands::app::{Drained, Stopped};
 use bowline_core::proxy::traefik::maintenance::{End, Turn};
@@ -47,7 +47,7 @@ pub(super) async fn turn(client: Client, at: At<'_>, role: &str, turn: &Turn) ->
     }
 }
 
-/// Takes pages away.
+/// Removes maintenance pages.
 async fn leave(client: Client, at: At<'_>, role: &str, end: &End) -> Result<(), Failure> {
     let At { fleet, host } = at;
     let ended: Answer = fleet.ask(host, Some(role), &step(traefik::Step::EndPages(end.clone()))).await?;

@@ -1,4 +1,5 @@
-//! A Traefik that was just started: it stays if it hears from Docker, or gives way to the one before.
+//! Checks a Traefik that was just started: it stays if it gets its routes from Docker. Otherwise, the previous one comes
+//! back.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,18 +11,17 @@ use super::{Client, step};
 use crate::error::{Cause, Failure};
 use crate::proxy::At;
 
-/// A Traefik that was started.
 pub(crate) struct Started {
-    /// Where it routes by its own labels, if it was there before and that is known.
+    /// The routes that its own labels define, if it existed before and they are known.
     pub own: Route,
-    /// Whether its API answers.
+    /// Whether its API is on.
     pub has_api: bool,
-    /// What the script said that started it.
+    /// The answer of the script that started it.
     pub answer: Answer,
 }
 
-/// Sees that a Traefik which a deploy or `traefik boot` started hears from Docker. One that was just made and doesn't is
-/// removed: it would be taken for a good one from then on.
+/// Checks that a Traefik that a deploy or `traefik boot` started gets its routes from Docker. Removes a new one
+/// that doesn't, because later runs would take it for a working one.
 pub(crate) async fn came_up(at: At<'_>, ensure: &Ensure, started: Started) -> Result<(), Failure> {
     let Some(address) = started.answer.address() else { return Ok(()) };
     let is_new = started.answer.made;
@@ -33,7 +33,7 @@ pub(crate) async fn came_up(at: At<'_>, ensure: &Ensure, started: Started) -> Re
     }
 }
 
-/// Restores the previous Traefik, if there was one. The failure says what came of that.
+/// Removes the new Traefik, and starts the previous one if there was one. The failure says what came of that.
 pub(crate) async fn gives_way(at: At<'_>, ensure: &Ensure, cause: Cause) -> Failure {
     let mut failure = deaf(at.host, cause);
     let became = match settle(at, ensure, Verdict::GivesWay).await {
@@ -58,7 +58,7 @@ pub(crate) fn client_at(address: IpAddr, has_api: bool) -> Client {
     Client { api: has_api.then(|| SocketAddr::new(address, API_PORT)) }
 }
 
-/// Why it could not be run, in the words of what it means.
+/// Explains why Traefik couldn't be started.
 pub(crate) fn explained(mut failure: Failure) -> Failure {
     if let Cause::Command(output) = &failure.cause
         && let Some(status) = output.status()

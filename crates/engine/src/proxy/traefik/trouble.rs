@@ -1,4 +1,5 @@
-//! Why requests don't go where they should: Traefik's own words, the names of containers, and what to do.
+//! Explains why requests don't reach a container, from Traefik's own messages and the names of containers, and says
+//! what to do.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::error::Cause;
 use crate::proxy::At;
 use crate::run::fleet::Fleet;
 
-/// How often, and how far apart, Traefik's log is read for a complaint that comes right after a route.
+/// How often, and at what interval, to read Traefik's log for an error that follows a new route.
 const LOOKS: usize = 3;
 const APART: Duration = Duration::from_millis(300);
 
@@ -24,7 +25,7 @@ const NETWORKS: &str = "Traefik is not on that network: leave out the label `tra
 const SOCKET: &str = "is Docker's socket at `traefik: docker_socket:`, and may Traefik use it? `traefik reboot` applies \
                       a change";
 
-/// Asks the server. What can't be asked explains nothing, and is no second failure.
+/// Asks the server for details. If that fails, returns none, so that the original failure is the only one.
 async fn trouble(fleet: &Fleet, host: &str) -> Trouble {
     let step = Step::Run("ask why Traefik does not route", explain());
     match fleet.run(host, None, &step).await {
@@ -33,7 +34,7 @@ async fn trouble(fleet: &Fleet, host: &str) -> Trouble {
     }
 }
 
-/// A container that requests don't reach.
+/// The failure for a container that requests don't reach.
 pub(super) async fn not_routed(fleet: &Fleet, host: &str, route: &Route, last: Last<Missing>) -> Cause {
     let trouble = trouble(fleet, host).await;
     let (why, hint) = explained(route, &last, &trouble);
@@ -77,7 +78,7 @@ fn explained(route: &Route, last: &Last<Missing>, trouble: &Trouble) -> (String,
     }
 }
 
-/// What to do about an error of a router's, if it is one of the usual.
+/// What to do about an error of a router, for common errors.
 fn hint_to(route: &Route, router: &str, error: &str) -> String {
     let own = route.routers.iter().find(|own| own.name == router);
     let protocol = called(own.map(|own| own.protocol).unwrap_or_default());
@@ -102,8 +103,8 @@ fn hint_to(route: &Route, router: &str, error: &str) -> String {
     }
 }
 
-/// Sees that the certificate resolvers exist which routers name. Of these its API says nothing: a router whose resolver is
-/// unknown is "enabled", and its visitors get a certificate that no browser accepts.
+/// Checks that the certificate resolvers that routers name exist. The API doesn't say: it lists a router with an
+/// unknown resolver as "enabled", and its visitors get a certificate that no browser accepts.
 pub(super) async fn check_resolvers(
     fleet: &Fleet,
     host: &str,
@@ -133,7 +134,7 @@ pub(super) async fn check_resolvers(
             }
         }
     }
-    // Its configuration may be in a file.
+    // The resolver may be defined in a file.
     for (router, resolver) in unknown {
         let text = format!(
             "Traefik's arguments define no certificate resolver `{resolver}`, which the router {} names; \
@@ -145,7 +146,7 @@ pub(super) async fn check_resolvers(
     Ok(())
 }
 
-/// A Traefik that was just started and lists nothing of Docker's.
+/// The failure for a Traefik that was just started and lists nothing from Docker.
 pub(super) async fn deaf(fleet: &Fleet, host: &str, last: Last<()>) -> Cause {
     if let Some(cause) = complaint_of_docker(fleet, host).await {
         return cause;
@@ -158,7 +159,7 @@ pub(super) async fn deaf(fleet: &Fleet, host: &str, last: Last<()>) -> Cause {
     Cause::Told { reason, hint: Some("`traefik logs` shows what it says".into()) }
 }
 
-/// What Traefik says of Docker, if it can't reach it.
+/// The failure if Traefik's log says that it can't reach Docker.
 pub(super) async fn complaint_of_docker(fleet: &Fleet, host: &str) -> Option<Cause> {
     let trouble = trouble(fleet, host).await;
     let error = trouble.of_docker()?;
@@ -168,7 +169,7 @@ pub(super) async fn complaint_of_docker(fleet: &Fleet, host: &str) -> Option<Cau
     })
 }
 
-/// A Traefik that doesn't route what the one before did.
+/// The failure for a Traefik that doesn't route what the previous one did.
 pub(super) async fn not_again(fleet: &Fleet, host: &str, last: Last<Missing>) -> Cause {
     let waited = fleet.timeouts().route.as_secs();
     let (reason, hint) = match last {

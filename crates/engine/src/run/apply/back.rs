@@ -1,5 +1,5 @@
-//! Going back: servers that serve the new version already return to the container they had, because the run
-//! failed on another one (`boot: on_failure: rollback`).
+//! Goes back (`boot: on_failure: rollback`): servers that already serve the new version return to their previous
+//! container, because the run failed on another server.
 
 use bowline_core::plan::{RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
@@ -10,8 +10,8 @@ use crate::error::Failure;
 use crate::event::{Event, Phase};
 
 impl Apply<'_> {
-    /// Takes every role that was switched in this run back, group after group, the last first. What can't go
-    /// back is told and keeps the new version.
+    /// Takes every role that this run switched back, group by group, the last group first. Reports roles that can't go
+    /// back, which keep the new version.
     pub async fn go_back(&self) {
         let switched =
             |server: &&ServerPlan| server.roles.iter().any(|role| self.is_done(&server.host, &role.role));

@@ -1,4 +1,4 @@
-//! What is left alone because it is as wanted already (`core::plan::resume`), and what the pull says about that.
+//! Containers that stay because they already match the plan (`core::plan::resume`), unless the pull gets another image.
 
 use bowline_core::commands::registry::Pulled;
 use bowline_core::plan::{ServerPlan, resume};
@@ -8,12 +8,10 @@ use super::progress::Stage;
 use crate::event::Event;
 
 impl Apply<'_> {
-    /// Whether a role is left alone on a server.
     pub(super) fn keeps(&self, host: &str, role: &str) -> bool {
         matches!(self.progress.stage(host, role), Some(Stage::Kept))
     }
 
-    /// Whether nothing is left to do on a server.
     pub fn leaves_alone(&self, server: &ServerPlan) -> bool {
         server.tagged && server.roles.iter().all(|role| self.keeps(&server.host, &role.role))
     }
@@ -25,18 +23,18 @@ impl Apply<'_> {
         servers.filter(|server| !self.leaves_alone(server)).map(|server| server.host.clone()).collect()
     }
 
-    /// Whether a role serves the new version on a server, because of this run or already before it.
+    /// Whether a role serves the new version on a server, thanks to this run or an earlier one.
     pub fn has_it(&self, host: &str, role: &str) -> bool {
         self.progress.stage(host, role).is_some()
     }
 
-    /// Whether the barrier is open from the start: the primary role serves the new version somewhere.
+    /// Whether the barrier is open from the start, because the primary role already serves the new version somewhere.
     pub(super) fn primary_is_there(&self) -> bool {
         let Some(primary) = &self.plan.barrier.opened_by else { return false };
         self.sound().any(|server| self.keeps(&server.host, primary))
     }
 
-    /// An image that was pulled: a container of another one is not as wanted.
+    /// Learns which image was pulled: a kept container of another image no longer matches the plan.
     pub(super) fn pulled(&self, server: &ServerPlan, pulled: &Pulled) {
         for role in &server.roles {
             let Some(kept) = &role.kept else { continue };
@@ -52,7 +50,6 @@ impl Apply<'_> {
         }
     }
 
-    /// Says what is left alone.
     pub fn tell_kept(&self) {
         if let Some(text) = resume::told(self.plan, |host, role| self.keeps(host, role)) {
             self.fleet.emit(Event::Note { host: None, text });

@@ -1,4 +1,4 @@
-//! How far a plan is carried out: each role on each server, what followed there, and what failed.
+//! The progress of a plan: the stage of each role on each server, what followed, and the failures.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,22 @@ use bowline_core::plan::Plan;
 use super::role::Booted;
 use crate::error::Failure;
 
-/// How far a role is on a server. Without a stage, it doesn't serve the new version yet, or no longer does.
+/// The stage of a role on a server. A role without a stage doesn't serve the new version yet, or no longer does.
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
-    /// Its container is as wanted and left alone.
+    /// Its container already matches the plan and stays.
     Kept,
-    /// The new container serves.
     Serves(Booted),
-    /// It does, and what served before is retired.
+    /// The new container serves, and the old ones are retired.
     Finished(Booted),
 }
 
 #[derive(Debug, Default)]
 struct Server {
     roles: BTreeMap<String, Stage>,
-    /// What was done when its roles all served.
+    /// The steps that are done of those that follow when all roles serve.
     finish: finish::Answer,
-    /// Whether the new kind of proxy may already have its ports.
+    /// Whether the new kind of proxy may already have the ports.
     taken_over: bool,
 }
 
@@ -35,12 +34,11 @@ struct State {
     failures: Vec<Failure>,
 }
 
-/// Shared by everything that carries out the plan.
 #[derive(Debug)]
 pub(super) struct Progress(Mutex<State>);
 
 impl Progress {
-    /// Before anything is done.
+    /// The progress before the run changes anything.
     pub(super) fn of(plan: &Plan) -> Self {
         let mut state = State::default();
         for server in &plan.servers {
@@ -75,7 +73,7 @@ impl Progress {
         self.server(host, |server| server.finish.clone())
     }
 
-    /// Adds what else was done on a server when its roles all served.
+    /// Adds to the steps that are done after all roles served.
     pub(super) fn add(&self, host: &str, done: &finish::Answer) {
         self.server(host, |server| {
             server.finish.tagged |= done.tagged;

@@ -1,4 +1,4 @@
-//! One role on one server: boot, barrier, attach, retire, or back to how it was.
+//! One role on one server: boot, barrier, attach, retire, or undo.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -23,29 +23,28 @@ use crate::run::health;
 use crate::run::retire::retire_and;
 use crate::run::start::Spot;
 
-/// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
+/// How long a booting container may take after an interrupt to report its id, so that it can be stopped.
 const SHOW: Duration = Duration::from_secs(10);
 
-/// Which requests may go to a new container that has to go again.
+/// The requests that may go to a new container that is being undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gets {
-    /// None.
     None,
-    /// Some, beside the old one.
+    /// Some, in addition to those to the old one.
     Some,
-    /// All of its role's: its proxy sends them to one container alone. The old one must get them back first.
+    /// All requests of its role, because the proxy sends them to only one container. They must go back to the old one
+    /// first.
     All,
 }
 
-/// A container that is ready.
 #[derive(Debug, Clone)]
 pub(super) struct Booted {
-    /// The container, as it was then.
+    /// The container's state when it became ready.
     pub(super) serving: Serving,
     pub(super) addresses: Vec<IpAddr>,
 }
 
-/// Whether a proxy said that a container gets no requests.
+/// Whether the proxy rejected the container, so that no requests go to it.
 fn is_refused(failure: &Failure) -> bool {
     matches!(&failure.cause, Cause::NotReady(not_ready) if not_ready.refused)
 }
@@ -56,7 +55,6 @@ impl Booted {
     }
 }
 
-/// One role on one server.
 pub(super) struct RoleTask<'a> {
     pub(super) apply: &'a Apply<'a>,
     pub(super) server: &'a ServerPlan,
@@ -64,7 +62,7 @@ pub(super) struct RoleTask<'a> {
 }
 
 impl RoleTask<'_> {
-    /// The whole way. `keeper` has who may open the barrier; the others wait at it.
+    /// Runs all parts. A role with a `keeper` may open the barrier. The others wait at it.
     pub(super) async fn carry_out(&self, keeper: Option<Gatekeeper>) -> Result<(), Failure> {
         if keeper.is_none() && self.apply.plan.barrier.order == BarrierOrder::BeforeBoot {
             self.at_the_barrier().await?;
@@ -83,10 +81,10 @@ impl RoleTask<'_> {
         });
         self.reach(Stage::Serves(booted.clone()));
         if self.apply.plan.kind.direction().is_some() {
-            // The old one goes on serving until its proxy has given its ports away.
+            // The old one keeps serving until its proxy has given up its ports.
             return Ok(());
         }
-        // From here on the new container serves: what is begun is brought to its end even when interrupted.
+        // From here on, the new container serves, so the rest is finished even after an interrupt.
         self.finish(&booted).await
     }
 
@@ -94,7 +92,7 @@ impl RoleTask<'_> {
         self.apply.progress.reach(&self.server.host, &self.role.role, stage);
     }
 
-    /// Retires what served before.
+    /// Retires the old containers, and reports that the role is done.
     pub(super) async fn finish(&self, booted: &Booted) -> Result<(), Failure> {
         self.succeed(booted).await?;
         self.reach(Stage::Finished(booted.clone()));
@@ -106,8 +104,8 @@ impl RoleTask<'_> {
         Ok(())
     }
 
-    /// All that must hold before the old container may go: the barrier is open, requests are routed to the new
-    /// one, and the run goes on.
+    /// Waits for everything that must hold before the old container may stop: the barrier is open, requests are routed
+    /// to the new container, and the run may continue.
     async fn released(&self, keeper: Option<Gatekeeper>, booted: &Booted) -> Result<Seen, (Failure, Gets)> {
         let kind = self.role.attach.kind();
         let some = |failure| (failure, Gets::Some);
@@ -136,8 +134,9 @@ impl RoleTask<'_> {
         Ok(seen)
     }
 
-    /// Gives the new container all requests of the role. An interrupt waits for the end of this, since the container that it would
-    /// stop may have the requests by then. For the same reason only the proxy's own word counts as a refusal.
+    /// Gives the new container all requests of the role. An interrupt waits for the end of this, because the container
+    /// that it would stop may have the requests by then. For the same reason, only an explicit answer of the proxy
+    /// counts as a rejection.
     async fn switched(&self, booted: &Booted) -> Result<Seen, (Failure, Gets)> {
         let doing = wait_for(self.role.attach.kind());
         self.apply.may_go_on().map_err(|cause| (self.failure(&doing, cause), Gets::None))?;
@@ -164,7 +163,7 @@ impl RoleTask<'_> {
         }
     }
 
-    /// Sees that requests go to a container of the role.
+    /// Waits until requests reach a container of the role.
     pub(super) async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Failure> {
         let proxy = self.apply.proxies.on(&self.server.host, to.kind());
         self.spot(&|state| self.tell(state)).attach(to, container, proxy).await
@@ -175,13 +174,13 @@ impl RoleTask<'_> {
         Spot { at, role: &self.role.role, tell }
     }
 
-    /// Back to the container that served before: started again and seen healthy and routed, then the new one is
-    /// retired. Until then the new one goes on serving, and if that fails it keeps doing so.
+    /// Goes back to the container that served before: starts it again, waits until it is healthy and routed, then
+    /// retires the new one. The new one keeps serving until then, and also if that fails.
     pub(super) async fn go_back(&self, back: &app::Start, new: &Booted) -> Result<(), Failure> {
         let restarts = match self.start(back).await {
             Ok(restarts) => restarts,
             Err(failure) => {
-                // One that may have all requests by now goes on.
+                // Keep a container that may have all requests by now.
                 let stays = back.attach.kind().switches() && !is_refused(&failure);
                 let old = self.role.retire.iter().find(|old| old.stop.id == back.id && !stays);
                 return Err(match old {
@@ -194,14 +193,15 @@ impl RoleTask<'_> {
         self.retire(&self.role.undo(&new.serving.id, true).instead(&old)).await
     }
 
-    /// Starts the container that served before and sees it routed. How often Docker had to start it again.
+    /// Starts the container that served before, and waits until requests reach it. Returns how often Docker had to
+    /// restart it.
     pub(super) async fn start(&self, back: &app::Start) -> Result<u32, Failure> {
         let proxy = self.apply.proxies.on(&self.server.host, back.attach.kind());
         self.spot(&|state| self.tell(state)).start(back, proxy).await
     }
 
-    /// Runs a step that waits until a container is ready: where it is reached, and how often Docker had to start it
-    /// again.
+    /// Runs a step that waits until a container is ready. Returns its addresses, and how often Docker had to restart
+    /// it.
     pub(super) async fn ready(
         &self,
         step: &Step,
@@ -211,12 +211,11 @@ impl RoleTask<'_> {
         self.spot(&|state| self.tell(state)).ready(step, container, timeout).await
     }
 
-    /// Retires a container of the role.
     pub(super) async fn retire(&self, container: &Retire) -> Result<(), Failure> {
         self.retire_and(container, None).await.map(drop)
     }
 
-    /// The same, and what follows it on the server.
+    /// Like [`RoleTask::retire`], followed by the last steps on the server.
     pub(super) async fn retire_and(
         &self,
         container: &Retire,
@@ -243,7 +242,7 @@ impl RoleTask<'_> {
         });
     }
 
-    /// Boots the new container. Whatever goes wrong once it exists, it is stopped.
+    /// Boots the new container. If anything fails after it exists, the container is stopped.
     async fn boot(&self) -> Result<Booted, Failure> {
         let step = Step::Boot(Box::new(self.role.boot.clone()));
         let seen = watch::Sender::new(None::<String>);
@@ -257,7 +256,7 @@ impl RoleTask<'_> {
         let ended = tokio::select! {
             ended = &mut run => Some(ended),
             () = self.interrupted() => {
-                // A container that is just being made would outlive the run: wait until it can be named.
+                // A container that is just being created would outlive the run, so wait until its id is known.
                 let mut ids = seen.subscribe();
                 tokio::select! {
                     ended = &mut run => Some(ended),
@@ -293,7 +292,7 @@ impl RoleTask<'_> {
                 Cause::Told { reason: "the server did not say which container it booted".into(), hint: None },
             )),
             (Err(failure), Some(id)) => {
-                // Nobody saw how it ended: it may be healthy by now, and routed to.
+                // If the end of the boot wasn't seen, the container may be healthy and routed to by now.
                 let seen = matches!(failure.cause, Cause::NotReady(_) | Cause::Command(_));
                 let gets = if seen { Gets::None } else { Gets::Some };
                 Err(self.undone(failure, &booted(id, Vec::new()), gets).await)
@@ -302,15 +301,15 @@ impl RoleTask<'_> {
         }
     }
 
-    /// The container of a boot whose end nobody heard, be it that its connection broke or its time was up, and that
-    /// didn't say which it is. If it turns up later, the boot itself stops it.
+    /// Finds the container of a boot that didn't report its id and whose end wasn't seen, because the connection broke
+    /// or the time limit passed. If the container appears later, the boot's own script stops it.
     async fn found(&self) -> Option<String> {
         let step = Step::Find(self.role.boot.find());
         let found = self.apply.fleet.ask::<Answer>(&self.server.host, Some(&self.role.role), &step).await;
         found.ok()?.id
     }
 
-    /// Ends when the run is interrupted, or its lock lost.
+    /// Returns when the run is interrupted or its lock is lost.
     async fn interrupted(&self) {
         let mut lost = self.apply.lock_lost.clone();
         tokio::select! {
@@ -342,11 +341,11 @@ impl RoleTask<'_> {
         Err(self.failure("wait at the barrier", Cause::Halted(primary)))
     }
 
-    /// Stops the new container, gracefully if requests may go to it; the failure stays what it was. One that may have them all goes
-    /// on if the old one doesn't get them back.
+    /// Stops the new container, gracefully if requests may go to it, and returns the original failure. A container that
+    /// may have all requests keeps running if the old one can't get them back.
     pub(super) async fn undone(&self, failure: Failure, booted: &Booted, gets: Gets) -> Failure {
         if failure.cause == Cause::LockLost {
-            // Another run has this server; it will see to what it finds.
+            // Another run has taken over this server and handles its containers.
             return failure;
         }
         if let (Gets::All, Some(back)) = (gets, &self.role.back)
@@ -364,7 +363,7 @@ impl RoleTask<'_> {
         self.stopped_again(failure, &undo, "the new container").await
     }
 
-    /// Stops a container that was started in vain; the failure stays what it was.
+    /// Stops a container that was started in vain, and returns the original failure.
     async fn stopped_again(&self, failure: Failure, container: &Retire, which: &str) -> Failure {
         if let Err(other) = self.retire(container).await {
             self.apply.fleet.emit(Event::Note {

@@ -1,7 +1,8 @@
-//! From the old containers of a role to its new one: they go only as long as it serves.
+//! Replaces the old containers of a role with its new one, but only while the new one serves.
 //!
-//! It was seen to be ready, but that may be long ago: a role waits at the barrier for others. So each script that takes
-//! something from an old container looks at the new one first, and here is what comes of it if that doesn't serve.
+//! The new container was ready once, but that may be long ago, because a role waits at the barrier for others. So each
+//! script that detaches or stops an old container first checks the new one. This module handles the case that it
+//! doesn't serve.
 
 use bowline_config::OnFailure;
 use bowline_core::commands::answer::Unreadable;
@@ -17,12 +18,12 @@ use crate::error::{Cause, Failure};
 use crate::event::Event;
 use crate::proxy::Target;
 
-/// How often a new container may turn out not to serve for a moment.
+/// How often a new container may be found not serving before it counts as failed.
 const TRIES: usize = 3;
 
 impl RoleTask<'_> {
-    /// Retires the containers that ran before. A new container that ended meanwhile is stopped for good, and the old one
-    /// goes on serving.
+    /// Retires the previous containers. If the new container has ended in the meantime, it is stopped for good, and the
+    /// old one keeps serving.
     pub(super) async fn succeed(&self, new: &Booted) -> Result<(), Failure> {
         if self.role.retire.is_empty() {
             return self.or_undone(self.still_serves(new).await, new).await;
@@ -50,7 +51,7 @@ impl RoleTask<'_> {
         self.or_undone(Err(self.flaps()), new).await.map(|()| Finished::default())
     }
 
-    /// It may be detached already.
+    /// Starts and attaches an old container again, if it may already be detached.
     async fn give_back(&self, old: &Retire) {
         let detached = old.detach.is_some() || self.role.attach.kind().switches();
         let Some(again) = old.again.as_ref().filter(|_| detached) else { return };
@@ -62,11 +63,11 @@ impl RoleTask<'_> {
         }
     }
 
-    /// Waits until a container of the new version that was ready is so again, if it isn't, and sees it routed.
+    /// Waits until a new container that was ready is ready again, if it isn't, and checks that requests reach it.
     async fn still_serves(&self, new: &Booted) -> Result<(), Failure> {
         let check = self.role.check(new.serving.clone());
         let (addresses, _) = self.ready(&Step::Check(check.clone()), &check.name, check.timeout).await?;
-        // Docker may have given it another one.
+        // Docker may have given the container another address.
         if addresses != new.addresses {
             let id = &new.serving.id;
             self.attach(&self.role.attach, Target { role: None, id, addresses: &addresses }).await?;
@@ -74,7 +75,7 @@ impl RoleTask<'_> {
         Ok(())
     }
 
-    /// A new container that has ended, or doesn't stay healthy, is stopped. If it can't be asked, it is left alone.
+    /// Stops a new container that has ended or doesn't stay healthy. If its state is unknown, it is left alone.
     async fn or_undone(&self, ended: Result<(), Failure>, new: &Booted) -> Result<(), Failure> {
         match ended {
             Err(failure) if matches!(failure.cause, Cause::NotReady(_) | Cause::Told { .. }) => {
@@ -99,8 +100,8 @@ impl RoleTask<'_> {
 }
 
 impl Apply<'_> {
-    /// Tags the version as the latest on a server, if the containers of all its roles still serve, and prunes it: as far as that
-    /// wasn't done when its last old container stopped.
+    /// Tags the version as the latest on a server, if the containers of all its roles still serve, and prunes. Skips
+    /// the parts that were done when the last old container stopped.
     pub(super) async fn finish(&self, server: &ServerPlan) -> Result<(), Failure> {
         let mut tries = TRIES;
         loop {
@@ -131,16 +132,18 @@ impl Apply<'_> {
         }
     }
 
-    /// What is left to do on a server whose roles all serve.
+    /// The steps left on a server whose roles all serve.
     fn left(&self, server: &ServerPlan) -> Finish {
         let serving = self.containers(server).into_iter().map(|(_, booted)| booted.serving).collect();
-        // A container to go back to must not be pruned before all is well.
+        // With a rollback on failure, pruning waits for the end of the run, because it could remove a container to go
+        // back to.
         let prune = server.prune.clone().filter(|_| self.plan.on_failure == OnFailure::Keep);
         let tag = Some(app::Tag { serving, ..server.tag.clone() });
         Finish { stop: None, tag, prune }.rest(&self.progress.finish(&server.host))
     }
 
-    /// What is left to do on a server when the last old container of this role stops, if this is all that it waits for.
+    /// The steps left on a server when the last old container of this role stops, if nothing else has to happen before
+    /// them.
     fn after(&self, server: &ServerPlan, role: &RolePlan) -> Option<Finish> {
         let is_over = |other: &RolePlan| {
             let stage = self.progress.stage(&server.host, &other.role);
@@ -151,7 +154,7 @@ impl Apply<'_> {
         (!takes_over && others.all(is_over)).then(|| self.left(server))
     }
 
-    /// Keeps in mind what was done on a server, and tells what could not be.
+    /// Records the steps that are done on a server, and reports what could not be removed.
     fn hear(&self, server: &ServerPlan, finished: &Finished) {
         self.tell_left(server, finished.pruned.clone().unwrap_or_default());
         self.progress.add(&server.host, finished);
@@ -162,12 +165,11 @@ impl Apply<'_> {
         self.progress.finish(host).tagged
     }
 
-    /// The containers of the version on a server.
     fn containers<'p>(&self, server: &'p ServerPlan) -> Vec<(&'p RolePlan, Booted)> {
         server.roles.iter().filter_map(|role| Some((role, self.container_of(server, role)?))).collect()
     }
 
-    /// The container of the version: the new one, or the one that was kept.
+    /// The container of the new version: the one that this run booted, or the one that was kept.
     fn container_of(&self, server: &ServerPlan, role: &RolePlan) -> Option<Booted> {
         let kept = || {
             let kept = role.kept.as_ref()?;

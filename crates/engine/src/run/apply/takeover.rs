@@ -1,5 +1,5 @@
-//! One kind of proxy takes the place of another on a server, where the app's new containers are known to it. Until its ports are
-//! given away the one before serves, by the old containers.
+//! One kind of proxy replaces another on a server where it already knows the app's new containers. Until the old proxy
+//! gives up its ports, it serves the old containers.
 
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::plan::{ServerPlan, step::Step};
@@ -16,19 +16,18 @@ use crate::ports::ServerError;
 use crate::proxy::Target;
 
 impl Apply<'_> {
-    /// The servers on which all is ready.
+    /// The servers on which all roles are ready.
     pub(crate) fn ready(&self) -> Vec<&ServerPlan> {
         self.sound()
             .filter(|server| server.roles.iter().all(|role| self.is_done(&server.host, &role.role)))
             .collect()
     }
 
-    /// Whether the new proxy may have the ports of a server by now.
     pub(crate) fn took_over(&self, host: &str) -> bool {
         self.progress.is_taken_over(host)
     }
 
-    /// The new proxy takes the ports on a server, and what served before is retired; whether it went well.
+    /// Gives the new proxy the ports on a server, and retires the old containers. Returns whether that succeeded.
     pub(crate) async fn take_over(&self, server: &ServerPlan, direction: Direction) -> bool {
         match self.taken_over(server, direction).await {
             Ok(()) => true,
@@ -56,16 +55,17 @@ impl Apply<'_> {
             let Some(booted) = self.done_at(host, &role.role) else { continue };
             RoleTask { apply: self, server, role }.finish(&booted).await?;
         }
-        // The last of all: without the one before, the next run sees that nothing is left to do.
+        // This must be last: if the old proxy is gone, the next run concludes that nothing is left to do.
         self.settle(server, direction, Verdict::Stays).await
     }
 
-    /// Gives the new proxy the ports, and sees requests reach the new containers; for how many milliseconds none did.
+    /// Gives the new proxy the ports, and waits until requests reach the new containers. Returns the downtime in
+    /// milliseconds, if known.
     async fn switch(&self, server: &ServerPlan, direction: Direction) -> Result<Option<u64>, Failure> {
         let gap = self.proxies.on(&server.host, direction.to()).take_over().await?;
         let began = Instant::now();
         if direction.to() == ProxyKind::Traefik {
-            // Its script has seen it run, and no more.
+            // The script only checks that Traefik runs.
             for role in &server.roles {
                 let Some(booted) = self.done_at(&server.host, &role.role) else { continue };
                 RoleTask { apply: self, server, role }.attach(&role.attach, booted.target()).await?;
@@ -95,7 +95,7 @@ impl Apply<'_> {
         self.fleet.run(&server.host, None, &settle).await.map(drop).map_err(Failure::explained)
     }
 
-    /// Takes the new containers and the new proxy away from a server that goes on with the one before.
+    /// Removes the new containers and the new proxy from a server that continues with the old proxy.
     pub(crate) async fn give_up(&self, server: &ServerPlan, direction: Direction, verdict: Verdict) {
         let host = server.host.as_str();
         let note = |text: String| self.fleet.emit(Event::Note { host: Some(host.into()), text });
@@ -113,7 +113,7 @@ impl Apply<'_> {
         }
     }
 
-    /// Makes an accessory known to the new proxy, which reads these files for it.
+    /// Registers an accessory with the new proxy, after uploading the files that the proxy reads for it.
     pub(crate) async fn register(
         &self,
         host: &str,
