@@ -73,6 +73,7 @@ impl From<bool> for Outcome {
 
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A part of the run starts.
     Phase(Phase),
     /// The plan is made and will be carried out.
     Planned(Arc<Plan>),
@@ -81,9 +82,11 @@ pub enum Event {
     Sending { host: String, bytes: u64, size: u64, per_second: u64, elapsed: Duration },
     /// The image was sent to these servers: host and number of bytes.
     Sent(Vec<(String, u64)>),
+    /// A connection was made.
     Connected { host: String },
     /// A step was sent to a server. Secrets in the command are redacted.
     StepStarted { host: String, role: Option<String>, what: String, command: String },
+    /// A step ended, `elapsed` after its start.
     StepEnded { host: String, role: Option<String>, what: String, elapsed: Duration, outcome: Outcome },
     /// A program starts on this machine. Its lines follow. Secrets in the command are redacted.
     Program { command: String },
@@ -97,6 +100,7 @@ pub enum Event {
     BarrierOpened { host: String, role: String },
     /// The barrier closed: no container of the primary role became healthy.
     BarrierClosed { role: String },
+    /// A role serves the previous version again on a server, because the run failed on another one.
     WentBack { host: String, role: String, version: String },
     /// A role serves the new version on a server, and its old container is retired.
     RoleDone { host: String, role: String, version: String },

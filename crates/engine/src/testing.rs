@@ -1,10 +1,10 @@
-//! A scripted fleet: servers that behave like real ones as far as the engine can see, with time that tests can
-//! pause, and a place to kill a run at every step.
+//! Simulated servers: they behave like real ones as far as the engine can see, with time that tests can pause, and can
+//! kill a run at every step.
 //!
-//! Each server is a small model of a machine with Docker, Traefik and a login directory. It carries steps out
-//! effect by effect, answers in the same text as the real scripts, and remembers every moment in which a client
-//! could have lost a request. It also does what servers do by themselves, when a test says so. A *boundary* lies before and after every effect that changes something; a test can
-//! stop the run for good at the n-th one, as `kill -9` would.
+//! Each server is a small model of a machine with Docker, Traefik and a home directory. It carries out steps effect by
+//! effect, answers in the same text as the real scripts, and records every moment in which a client could have lost a
+//! request. A test can also make it do what servers do by themselves. A *boundary* is before and after every effect
+//! that changes something. A test can end the run for good at the n-th boundary, as `kill -9` would.
 
 mod assets;
 mod beside;
@@ -44,12 +44,12 @@ use crate::project::Project;
 use crate::secrets::Store;
 use crate::world::{Options, OwnImage, StopSignal, StopTrigger, World};
 
-/// Locks, whatever happened to whoever held it.
+/// Locks a mutex, even a poisoned one.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Events, kept.
+/// Records events.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder(Mutex<Vec<Event>>);
 
@@ -60,31 +60,28 @@ impl Events for Recorder {
 }
 
 impl Recorder {
-    /// All so far.
     pub(crate) fn events(&self) -> Vec<Event> {
         locked(&self.0).clone()
     }
 }
 
-/// A machine to deploy from: files, hooks and programs as told. Those programs say that they were there; others do
-/// nothing, successfully.
+/// A machine to deploy from, with the files, hooks and programs that a test sets. The programs in `programs` print that
+/// they ran. Others only succeed, unless `answers` or `otherwise` says more.
 #[derive(Debug, Default)]
 pub(crate) struct FakeLocal {
-    /// Files by path.
     pub files: BTreeMap<String, String>,
-    /// Executable files by path, with the status they end with.
+    /// Executable files by path, with their exit statuses.
     pub programs: BTreeMap<String, u32>,
-    /// How programs end, by their last word.
+    /// The results of programs, by their last word.
     pub answers: BTreeMap<String, Output>,
-    /// How the others end.
+    /// The result of other programs.
     pub otherwise: Output,
-    /// A program with this among its words never ends.
+    /// A program with a word that contains this never ends.
     pub hangs: Option<String>,
-    /// How long programs by their path take.
+    /// How long programs take, by path.
     pub takes: BTreeMap<String, std::time::Duration>,
-    /// Variables of its environment.
     pub variables: BTreeMap<String, String>,
-    /// What was run, in order.
+    /// The commands that ran, in order.
     pub ran: Mutex<Vec<LocalCommand>>,
     /// Makes run ids differ.
     pub counter: Mutex<u64>,
@@ -173,7 +170,7 @@ impl Local for FakeLocal {
 }
 
 impl FakeLocal {
-    /// What was run so far: each program's path, and its environment.
+    /// The programs that ran so far: each one's path and environment.
     pub(crate) fn ran(&self) -> Vec<(String, BTreeMap<String, String>)> {
         let program = |command: &LocalCommand| {
             let env = command.env.iter().map(|(key, value)| (key.clone(), value.expose().to_string()));
@@ -183,24 +180,20 @@ impl FakeLocal {
     }
 }
 
-/// A world of scripted servers.
+/// A world of simulated servers.
 pub(crate) struct Scripted {
-    /// The world, as the engine takes it.
     pub world: World,
-    /// The servers.
     pub network: Arc<FakeNetwork>,
-    /// The machine it deploys from.
+    /// The machine to deploy from.
     pub local: Arc<FakeLocal>,
-    /// The images there.
+    /// The images on that machine.
     pub images: Arc<FakeImages>,
-    /// What happened.
     pub recorder: Arc<Recorder>,
-    /// Stops the run.
     pub trigger: StopTrigger,
 }
 
 impl Scripted {
-    /// Servers with nothing on them.
+    /// Creates empty servers.
     pub(crate) fn new(hosts: &[&str]) -> Self {
         Self::on(Arc::new(FakeNetwork::new(hosts)), FakeLocal::default())
     }
@@ -225,12 +218,11 @@ impl Scripted {
         Self { world, network, local, images, recorder, trigger }
     }
 
-    /// A call of a use case in this world.
     pub(crate) fn call<'a>(&'a self, project: &'a Project, options: &'a Options) -> Call<'a> {
         Call { world: &self.world, project, options }
     }
 
-    /// What went wrong for clients, in words; empty if nothing did.
+    /// Descriptions of all moments in which clients could have lost requests.
     pub(crate) fn losses(&self) -> Vec<String> {
         self.network.hosts().iter().flat_map(|host| self.network.machine(host).losses.clone()).collect()
     }
@@ -239,16 +231,16 @@ impl Scripted {
 /// A project from the text of a `deploy.yml`, with a registry login and one secret.
 ///
 /// # Panics
-/// If the text is no configuration.
+/// If the text isn't a valid configuration.
 #[allow(clippy::panic)] // A test's own text that is wrong is a mistake in the test.
 pub(crate) fn project(yaml: &str) -> Project {
     project_with(yaml, "")
 }
 
-/// The same with further lines in its secrets file.
+/// Like [`project`], with additional lines in the secrets file.
 ///
 /// # Panics
-/// If the text is no configuration.
+/// If the text isn't a valid configuration.
 #[allow(clippy::panic)] // As above.
 pub(crate) fn project_with(yaml: &str, secrets: &str) -> Project {
     let text = format!("registry:\n  server: r.test\n  username: u\n  password: [PW]\n{yaml}");

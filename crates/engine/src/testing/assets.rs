@@ -1,4 +1,5 @@
-//! Assets on the model of a server: which versions' assets each volume has, and who lacks any when it matters.
+//! Assets on a simulated server: the versions whose assets each volume has, and containers that lack some when it
+//! matters.
 
 use std::collections::BTreeSet;
 
@@ -23,14 +24,14 @@ impl FakeContainer {
 }
 
 impl Machine {
-    /// The new version's assets are added to the volumes in use.
+    /// Adds the new version's assets to the volumes in use.
     pub(super) fn reach(&mut self, prepare: &assets::Prepare) {
         for volume in prepare.running.iter().filter_map(|running| running.volume.as_ref()) {
             self.volumes.entry(volume.directory.clone()).or_default().insert(prepare.version.clone());
         }
     }
 
-    /// The new version's volume, with what those in use have.
+    /// Creates the new version's volume, with the assets of the volumes in use.
     pub(super) fn put(&mut self, prepare: &assets::Prepare) {
         let volumes = prepare.running.iter().filter_map(|running| running.volume.as_ref());
         let mut all: BTreeSet<String> =
@@ -40,7 +41,7 @@ impl Machine {
         self.volumes.entry(volume(&prepare.role, &prepare.version)).or_default().extend(all);
     }
 
-    /// Removes all volumes of a role but those that stay.
+    /// Removes all volumes of a role except those to keep.
     pub(super) fn clean(&mut self, clean: &assets::Clean) {
         let stay: Vec<String> = clean.keep.iter().map(|version| volume(&clean.role, version)).collect();
         let role = volume(&clean.role, "");
@@ -66,7 +67,7 @@ impl Machine {
             .collect()
     }
 
-    /// What a version's volume lacks of the assets of the versions that serve here.
+    /// The versions that serve here and whose assets a version's volume lacks.
     pub(super) fn lacked_by(&self, role: &str, version: &str) -> Vec<String> {
         let has = self.volumes.get(&volume(role, version)).cloned().unwrap_or_default();
         self.containers

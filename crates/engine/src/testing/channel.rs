@@ -1,4 +1,4 @@
-//! Scripted programs that live as long as their channel: the lock's keeper, and a log that is followed.
+//! Simulated programs that live as long as their channel: the lock's keeper, and a log that is followed.
 
 use std::time::Duration;
 
@@ -28,12 +28,11 @@ pub(super) fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Said {
     said
 }
 
-/// The keeper of the lock.
 pub(super) struct FakeKeeper {
     pub(super) server: FakeServer,
     pub(super) run: String,
     pub(super) lines: Vec<String>,
-    /// The cuts before its connection was made.
+    /// How often the server's connections had been cut when this one was made.
     pub(super) cuts: usize,
 }
 
@@ -85,7 +84,7 @@ impl Channel for FakeKeeper {
 }
 
 impl Drop for FakeKeeper {
-    /// Its standard input ends: it marks a lock that is still its own.
+    /// Closes standard input: the keeper marks the lock as orphaned if it still owns it.
     fn drop(&mut self) {
         let mut machine = self.server.machine();
         if let Some(lock) = machine.lock.as_mut().filter(|lock| lock.owner.as_ref() == Some(&self.run)) {
@@ -94,7 +93,7 @@ impl Drop for FakeKeeper {
     }
 }
 
-/// The log of a container, followed: it says one line, and ends when the container does.
+/// A container's log that is followed. It prints one line, and ends when the container does.
 pub(super) struct FakeLog {
     pub(super) server: FakeServer,
     pub(super) id: String,

@@ -1,28 +1,28 @@
-//! Docker on the model of a server: there, missing, or not for this user.
+//! Docker on a simulated server: installed, missing, or not usable by this user.
 
 use bowline_core::commands::server::{Answer, Refusal};
 use bowline_core::commands::status::Status;
 
 use super::machine::Machine;
 
-/// How Docker is on a server.
+/// The state of Docker on a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum FakeDocker {
-    /// There, and usable.
+    /// Installed and usable.
     #[default]
     Runs,
-    /// Missing; root may install it.
+    /// Missing. Root may install it.
     Missing,
-    /// Missing; a user with sudo may install it, and use it from the next login on.
+    /// Missing. A user with sudo may install it, and can use it after the next login.
     MissingForUser,
-    /// Missing, and this is why it can't be installed.
+    /// Missing, and can't be installed for this reason.
     Refused(Refusal),
-    /// There, and for nobody but root until the next login.
+    /// Installed, and usable only by root until the next login.
     Joined,
 }
 
 impl Machine {
-    /// The answer of the bootstrapping script: status and output.
+    /// The exit status and answer of the bootstrap script.
     pub(super) fn bootstrap(&mut self) -> (u32, Answer) {
         let before = self.docker;
         self.changes.push("bootstrap".into());
@@ -42,7 +42,7 @@ impl Machine {
         }
     }
 
-    /// Every connection to it ends, and with them the lock's keeper.
+    /// Ends every connection to the server, including that of the lock's keeper.
     pub(super) fn log_in_again(&mut self) {
         self.changes.push("log in again".into());
         if self.docker == FakeDocker::Joined {

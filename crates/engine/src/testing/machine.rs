@@ -10,161 +10,141 @@ use tokio::time::Instant;
 
 use super::traefik::FakePage;
 
-/// Containers beside the app by name, and whether they run.
+/// Containers other than the app's, by name, and whether they run.
 pub(crate) type Present = BTreeMap<String, bool>;
 
-/// What a version's container does when it is booted.
+/// The behaviour of a version's container when it is booted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behaviour {
-    /// Becomes healthy after so many milliseconds.
+    /// It becomes healthy after this many milliseconds.
     Healthy(u64),
-    /// Ends with this code at once, again and again.
+    /// It exits with this code at once, again and again.
     Exits(i64),
-    /// Never gets healthy.
+    /// It never becomes healthy.
     NeverHealthy,
-    /// Docker takes so many seconds to make it, whoever waits for that; then it is healthy at once.
+    /// Docker takes this many seconds to create it, even if no step waits for it. Then it is healthy at once.
     Late(u64),
 }
 
-/// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FakeContainer {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// The run that made it.
+    /// The run that created it.
     pub run: String,
-    /// Its role.
     pub role: String,
-    /// Its destination label.
+    /// The destination label.
     pub destination: String,
-    /// The image it was made from.
     pub image: String,
-    /// That image's id.
     pub image_id: String,
-    /// Whether it runs.
     pub running: bool,
-    /// How often Docker started it again after it had ended.
+    /// How often Docker restarted it after it had ended.
     pub restarts: u32,
-    /// Its restart policy.
+    /// The restart policy.
     pub policy: String,
-    /// Whether it was stopped by hand.
+    /// Whether it was stopped by a command.
     pub stopped: bool,
-    /// Whether it runs again once it was started again: not if it can't.
+    /// Whether Docker can restart it.
     pub returns: bool,
-    /// Its health, if it has a check.
+    /// Its health, if it has a health check.
     pub healthy: Option<bool>,
-    /// Whether the proxy may route to it.
     pub routed: bool,
-    /// Its cord's directory.
+    /// The cord's directory.
     pub cord: Option<String>,
-    /// Its asset volume's directory.
+    /// The asset volume's directory.
     pub assets: Option<String>,
     /// The last octet of its address.
     pub address: u8,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The name by which kamal-proxy would know its role.
+    /// The name of its role's service in kamal-proxy.
     pub service: String,
 }
 
-/// The lock's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FakeLock {
-    /// The owner file; none in a lock that a person or Kamal made.
+    /// The owner file; `None` if a person or Kamal created the lock.
     pub owner: Option<String>,
-    /// Whether the keeper marked it.
+    /// Whether the keeper marked it as orphaned.
     pub orphaned: bool,
-    /// The details.
     pub details: String,
 }
 
-/// A server.
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
-    /// Its containers, oldest first.
+    /// The app's containers, oldest first.
     pub containers: Vec<FakeContainer>,
-    /// Images that were pulled.
+    /// The images that were pulled.
     pub images: BTreeSet<String>,
-    /// How often the registry got what is pulled under a name anew.
+    /// How often each image name was built again in the registry.
     pub builds: BTreeMap<String, usize>,
-    /// Which of these is here.
+    /// The build of each image that was pulled.
     pub pulled: BTreeMap<String, usize>,
-    /// What `REPO:latest` is.
+    /// The image that `REPO:latest` points to, by repository.
     pub latest: BTreeMap<String, String>,
-    /// What it says when it is examined, but for what Docker has.
+    /// The answer to an examination, without Docker's part.
     pub checkup: Checkup,
-    /// The registry mirror that its Docker asks.
+    /// The registry mirror of its Docker.
     pub mirror: String,
-    /// The run it belongs to.
+    /// The run mark.
     pub mark: Option<String>,
-    /// Cord directories that exist; whether the file is in them.
+    /// The cord directories, and whether each contains the file.
     pub cords: BTreeMap<String, bool>,
-    /// Asset volumes that exist; the versions whose assets are in them.
+    /// The asset volumes, and the versions whose assets each contains.
     pub volumes: BTreeMap<String, BTreeSet<String>>,
-    /// The lock.
     pub lock: Option<FakeLock>,
-    /// When its lease was renewed, if it has one.
+    /// When the lock's lease was last renewed.
     pub lease: Option<Instant>,
     /// How often its connections were cut.
     pub cuts: usize,
-    /// Its Docker.
     pub docker: super::docker::FakeDocker,
-    /// The proxies' containers.
     pub proxies: Present,
-    /// Those of them that have no ports.
+    /// The proxies that have no ports.
     pub waits: BTreeSet<String>,
-    /// What other apps have behind the proxy.
+    /// Services of other apps behind the proxy.
     pub neighbours: Vec<String>,
-    /// The services of kamal-proxy: the container that gets the requests of each.
+    /// The services of kamal-proxy, and the id of the container that gets each one's requests.
     pub services: BTreeMap<String, String>,
-    /// Services that answer with a page.
+    /// Services in maintenance mode.
     pub paused: BTreeSet<String>,
-    /// The program of kamal-proxy's container.
     pub program: super::kamal::FakeProgram,
-    /// What becomes of its upgrade.
+    /// The result of upgrading kamal-proxy in its container.
     pub takes: super::kamal::Upgrades,
-    /// Whether Traefik hears nothing from Docker.
+    /// Whether Traefik gets nothing from Docker.
     pub deaf: bool,
-    /// Whether the next Traefik that is made won't.
+    /// Whether the next Traefik that is created will get nothing from Docker.
     pub next_is_deaf: bool,
     /// Whether Traefik was booted without its API.
     pub no_api: bool,
-    /// Routers that Traefik refuses, and why.
+    /// Routers that Traefik rejects, and why.
     pub refused: BTreeMap<String, String>,
-    /// Accessories' containers.
     pub accessories: Present,
-    /// The routes of accessories that run, by service.
+    /// The routes of running accessories, by service.
     pub accessory_routes: super::traefik::Routes,
-    /// Maintenance pages.
     pub pages: Vec<FakePage>,
-    /// Accessories' files by path.
+    /// The accessories' files by path.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// The history file.
     pub history: Vec<String>,
-    /// Moments in which a client could have lost a request, in words.
+    /// Descriptions of the moments in which a client could have lost a request.
     pub losses: Vec<String>,
-    /// Everything that changed something, in order.
+    /// All changes, in order.
     pub changes: Vec<String>,
-    /// What happened to commands whose bytes pass, in order.
+    /// Events of attached commands, in order.
     pub attached: Vec<String>,
-    /// Boots that nobody waits for any more: container and hostname.
+    /// Abandoned boots: container name and hostname.
     pub given_up: BTreeSet<(String, String)>,
-    /// Until when its Docker doesn't answer.
+    /// The time until which its Docker doesn't answer.
     pub down_until: Option<Instant>,
-    /// How often such a command was asked for a piece.
+    /// How many pieces of output were requested from attached commands.
     pub pieces: usize,
     pub(super) next: u8,
 }
 
 impl Machine {
-    /// The containers that run, by name.
     pub(crate) fn running(&self) -> Vec<&str> {
         self.containers.iter().filter(|c| c.running).map(|c| c.name.as_str()).collect()
     }
 
-    /// The versions that requests go to, for a role.
+    /// The images of a role's containers that requests go to.
     pub(crate) fn serving(&self, role: &str) -> Vec<&str> {
         let serves = |c: &&FakeContainer| {
             c.role == role && c.running && c.healthy != Some(false) && self.is_reached(c)
@@ -176,7 +156,7 @@ impl Machine {
         self.containers.iter_mut().find(|container| container.id == id)
     }
 
-    /// Renames a container of this name.
+    /// Renames an existing container that has the new one's name.
     pub(super) fn rename_clashing(&mut self, boot: &app::Boot) {
         let name = boot.container();
         if let Some(old) = self.containers.iter_mut().find(|container| container.name == name) {
@@ -185,7 +165,7 @@ impl Machine {
         }
     }
 
-    /// Makes a container; gives its id.
+    /// Creates a container and returns its id.
     pub(super) fn create(&mut self, boot: &app::Boot) -> String {
         self.next += 1;
         let id = format!("id{:02}", self.next);
@@ -219,7 +199,7 @@ impl Machine {
         id
     }
 
-    /// Stops a container. One that requests still go to loses them.
+    /// Stops a container. Records a loss if requests still go to it.
     pub(super) fn stop(&mut self, id: &str) {
         let mut loss = None;
         let before = self.served();
@@ -240,13 +220,12 @@ impl Machine {
         self.check_served(&before);
     }
 
-    /// The roles that are served.
     pub(super) fn served(&self) -> BTreeSet<String> {
         let roles = self.containers.iter().map(|c| c.role.clone());
         roles.filter(|role| !self.serving(role).is_empty()).collect()
     }
 
-    /// A role that served once, and did just before, must be served by somebody.
+    /// Records a loss if a role that was served before this change is no longer served.
     pub(super) fn check_served(&mut self, before: &BTreeSet<String>) {
         let ever = self.history.iter().any(|line| !line.is_empty());
         let now = self.served();
@@ -289,12 +268,12 @@ impl Machine {
         self.changes.push("prune".into());
     }
 
-    /// The id of an image: another one after each build of the same version.
+    /// The id of an image, which differs after each build of the same version.
     pub(super) fn image_id(&self, image: &str) -> String {
         format!("id{}:{image}", self.pulled.get(image).copied().unwrap_or_default())
     }
 
-    /// The answer of the observing script.
+    /// The output of the script that observes a server.
     pub(super) fn observe(&mut self, step: &Observe) -> String {
         if step.claim {
             self.mark = Some(step.scope.run.clone());
@@ -323,7 +302,7 @@ impl Machine {
 }
 
 impl FakeContainer {
-    /// As Docker names it.
+    /// The container's status in Docker's words.
     pub(super) fn status(&self) -> &'static str {
         match (self.running, self.stopped || !self.returns) {
             (true, _) => "running",

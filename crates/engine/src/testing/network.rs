@@ -1,4 +1,4 @@
-//! Scripted connections: steps carried out on the models, faults where a test wants them.
+//! Simulated connections: they carry out steps on the models, with the faults that a test sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,78 +16,69 @@ use super::server::FakeServer;
 use super::spontaneous::Happens;
 use crate::ports::{Network, Output, Server, ServerError};
 
-/// How long any step takes at least.
+/// The least time that a step takes.
 pub(super) const STEP: Duration = Duration::from_millis(20);
 
-/// What goes wrong where.
+/// The faults of a test.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     /// Servers that can't be reached.
     pub unreachable: BTreeSet<String>,
-    /// Whether the lock's keeper says nothing and makes nothing.
+    /// Whether the lock's keeper prints nothing and creates nothing.
     pub lock_hangs: bool,
-    /// Servers that can't pull.
     pub no_pull: BTreeSet<String>,
-    /// Servers whose sshd forwards nothing.
+    /// Servers whose sshd doesn't forward connections.
     pub no_forwarding: BTreeSet<String>,
-    /// Servers on which preparing assets fails, with the status and what is said.
+    /// Servers on which preparing assets fails, with the exit status and the error text.
     pub no_assets: BTreeMap<String, (u32, String)>,
-    /// Servers on which preparing assets takes so long.
+    /// How long preparing assets takes, by server.
     pub slow_assets: BTreeMap<String, Duration>,
-    /// How often Traefik's API gives no answer in time, by server.
+    /// How often Traefik's API times out, by server.
     pub api_fails: BTreeMap<String, usize>,
-    /// What steps for accessories end with, by server and what they do.
+    /// The results of steps for accessories, by server and description.
     pub accessories: BTreeMap<(String, String), Output>,
-    /// What a version does on a server, for a role; healthy after 300 ms unless told.
+    /// The behaviour of a version, by server, role and version. The default is healthy after 300 ms.
     pub behaviour: BTreeMap<(String, String, String), Behaviour>,
     /// The boundary at which the run is killed.
     pub kill_at: Option<usize>,
-    /// The boundary at which the test is told (for an interrupt).
+    /// The boundary at which the test is notified (for an interrupt).
     pub notify_at: Option<usize>,
-    /// A server that stops answering.
     pub silent: Option<Silent>,
-    /// A server that answers something else.
     pub garbled: Option<Garbled>,
-    /// What a server does by itself.
     pub happens: Option<Happens>,
 }
 
-/// A server that answers something else, once.
+/// A server that gives one wrong answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Garbled {
-    /// Which.
     pub host: String,
-    /// After so many of its answers.
+    /// The number of correct answers before that.
     pub after: usize,
-    /// What becomes of the answer's text.
+    /// Turns the answer's text into another one.
     pub into: fn(u64, &str) -> String,
-    /// Which of the texts that it could become.
+    /// Selects one of the texts that `into` can return.
     pub number: u64,
 }
 
-/// A server that stops answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Silent {
-    /// Which.
     pub host: String,
-    /// After so many of its boundaries.
+    /// The number of its boundaries before that.
     pub after: usize,
-    /// How.
     pub how: How,
 }
 
-/// How a server stops answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
-    /// The whole server, and its connections end when nothing was heard for [`KEEPALIVE`].
+    /// The whole server vanishes. Its connections end after [`KEEPALIVE`] without an answer.
     Vanishes,
-    /// Its Docker alone.
+    /// Only its Docker hangs.
     DockerHangs,
-    /// Its connections are cut once. What ran over them is not heard of again; new ones can be made.
+    /// Its connections are cut once. The results of steps that ran over them are lost. New connections can be made.
     Cut,
 }
 
-/// When a connection without an answer is given up, as `remote` promises.
+/// How long a connection without an answer is kept, as in `remote`.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// A port of a server that leads to us.
@@ -99,26 +90,25 @@ impl Drop for Open {
     }
 }
 
-/// The servers of a test.
+/// The simulated servers of a test.
 pub(crate) struct FakeNetwork {
     machines: BTreeMap<String, Arc<Mutex<Machine>>>,
-    /// What goes wrong.
     pub faults: Mutex<Faults>,
-    /// The private keys that were handed over.
+    /// The private keys that the engine set.
     pub keys: Mutex<Vec<(String, Secret)>>,
-    /// What this machine's DNS knows.
+    /// The names in this machine's DNS.
     pub names: Mutex<BTreeMap<String, Vec<std::net::IpAddr>>>,
     boundary: AtomicUsize,
     silenced: AtomicBool,
     processes: AtomicU64,
-    /// Told when the run reaches `kill_at`.
+    /// Notified when the run reaches `kill_at`.
     pub killed: Notify,
-    /// Told when the run reaches `notify_at`.
+    /// Notified when the run reaches `notify_at`.
     pub reached: Notify,
 }
 
 impl FakeNetwork {
-    /// Servers with nothing on them.
+    /// Creates empty servers.
     pub(crate) fn new(hosts: &[&str]) -> Self {
         Self {
             machines: hosts.iter().map(|host| ((*host).to_string(), Arc::default())).collect(),
@@ -137,26 +127,24 @@ impl FakeNetwork {
         (self.processes.fetch_add(1, Ordering::SeqCst) + 1) << 32
     }
 
-    /// The servers' names.
     pub(crate) fn hosts(&self) -> Vec<String> {
         self.machines.keys().cloned().collect()
     }
 
-    /// A server, to look at or to change.
+    /// A server, to inspect or change.
     ///
     /// # Panics
-    /// If there is none of this name.
+    /// If the test has no server of this name.
     #[allow(clippy::expect_used)] // A test's own mistake.
     pub(crate) fn machine(&self, host: &str) -> MutexGuard<'_, Machine> {
         locked(self.machines.get(host).expect("a host of the test"))
     }
 
-    /// What goes wrong, to change.
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         locked(&self.faults)
     }
 
-    /// Boundaries passed so far, and starts counting anew.
+    /// The number of boundaries passed so far. Restarts the count.
     pub(crate) fn take_boundaries(&self) -> usize {
         self.boundary.swap(0, Ordering::SeqCst)
     }
@@ -165,7 +153,7 @@ impl FakeNetwork {
         &self.machines
     }
 
-    /// How the fault [`Faults::silent`] has come over this server, if it has.
+    /// How this server stopped answering, if it did ([`Faults::silent`]).
     fn silence(&self, host: &str) -> Option<How> {
         let faults = self.faults();
         faults
@@ -175,12 +163,12 @@ impl FakeNetwork {
             .map(|fault| fault.how)
     }
 
-    /// Whether this has come over this server.
+    /// Whether this server stopped answering in this way.
     pub(super) fn is_silent(&self, host: &str, how: How) -> bool {
         self.silence(host) == Some(how)
     }
 
-    /// Ends at once if the server answers, never if it doesn't.
+    /// Returns at once if the server answers, and never if it doesn't.
     pub(super) async fn answers(&self, host: &str) {
         let Some(how) = self.silence(host) else { return };
         self.silenced.store(true, Ordering::SeqCst);
@@ -191,7 +179,7 @@ impl FakeNetwork {
         std::future::pending::<()>().await;
     }
 
-    /// What a server answers in place of this, if it garbles it.
+    /// The wrong answer that a server gives instead of this one, if any.
     pub(super) fn garbled(&self, host: &str, said: &str) -> Option<String> {
         let mut faults = self.faults();
         let garbled = faults.garbled.as_mut().filter(|garbled| garbled.host == host)?;
@@ -202,12 +190,12 @@ impl FakeNetwork {
         faults.garbled.take().map(|garbled| (garbled.into)(garbled.number, said))
     }
 
-    /// Whether somebody had to do without an answer.
+    /// Whether a step got no answer because a server fell silent.
     pub(crate) fn fell_silent(&self) -> bool {
         self.silenced.load(Ordering::SeqCst)
     }
 
-    /// One boundary: the run may end here for good, or the server answer no more.
+    /// Passes one boundary, where the run may be killed or the server may stop answering.
     pub(super) async fn boundary(&self, host: &str) {
         self.answers(host).await;
         if let Some(silent) = self.faults().silent.as_mut().filter(|silent| silent.host == host) {
@@ -229,7 +217,7 @@ impl FakeNetwork {
     }
 }
 
-/// A network as the engine takes it.
+/// The simulated network as a port of the engine.
 pub(super) struct Wires(pub(super) Arc<FakeNetwork>);
 
 #[async_trait]

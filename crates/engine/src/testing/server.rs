@@ -1,4 +1,4 @@
-//! A connection to a scripted server: what becomes of a step on its way there and back.
+//! A connection to a simulated server: what happens to a step on its way there and back.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
@@ -21,7 +21,6 @@ use crate::ports::{
     Terminal,
 };
 
-/// A connection to a model.
 pub(super) struct FakeServer {
     pub(super) network: Arc<FakeNetwork>,
     pub(super) host: String,
@@ -32,7 +31,7 @@ impl FakeServer {
         self.network.machine(&self.host)
     }
 
-    /// One effect, with a boundary before and after it.
+    /// Carries out one effect, with a boundary before and after it.
     pub(super) async fn effect<T>(&self, effect: impl FnOnce(&mut Machine) -> T + Send) -> T {
         self.boundary().await;
         let result = effect(&mut self.machine());
@@ -44,7 +43,7 @@ impl FakeServer {
         self.network.boundary(&self.host).await;
     }
 
-    /// Ends when the connection that there was after so many cuts is given up, or cut itself.
+    /// Returns when a connection that was made after `cuts` cuts is cut or times out.
     pub(super) async fn lost(&self, cuts: usize) -> ServerError {
         loop {
             if self.machine().cuts != cuts {
@@ -164,7 +163,6 @@ impl Server for FakeServer {
     }
 }
 
-/// What becomes of a step.
 impl FakeServer {
     async fn ran(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
         let cuts = self.cuts();
@@ -186,7 +184,7 @@ impl FakeServer {
         Ok(match self.network.garbled(&self.host, &output.stdout) {
             Some(said) => {
                 said.lines().for_each(|line| on_line(Line::Out(line)));
-                // Half of them say that it went well.
+                // Half of these answers have exit status 0.
                 let exit = if said.len() % 2 == 0 { Exit::Status(0) } else { output.exit };
                 Output { exit, stdout: said.clone(), stderr: said }
             }

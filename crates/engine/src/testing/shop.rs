@@ -1,4 +1,4 @@
-//! A machine whose programs answer as told, for tests of what is run there and how often.
+//! A machine whose programs give scripted answers, for tests of which programs run there and how often.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,33 +8,31 @@ use async_trait::async_trait;
 use super::{Printed, locked};
 use crate::ports::{Exit, Held, Line, Loan, Local, LocalCommand, OnLine, Output, Pieces};
 
-/// What a program answers.
 pub(crate) type Answer = Result<Output, String>;
 
-/// An answer on standard output, with the status it ends with; what fails says so on standard error.
+/// An answer on standard output with its exit status. A failing program writes to standard error instead.
 pub(crate) fn says(text: &str, status: u32) -> Answer {
     let stderr = if status == 0 { String::new() } else { format!("failing: {text}\n") };
     let stdout = if status == 0 { text.to_owned() } else { String::new() };
     Ok(Output { exit: Exit::Status(status), stdout, stderr })
 }
 
-/// The machine. A program that nobody told it of is not installed.
+/// The machine. Programs without an answer aren't installed.
 #[derive(Default)]
 pub(crate) struct Shop {
-    /// Answers by how a command line begins; each is given once but for the last of its kind.
+    /// Answers by the beginning of a command line. Each is used once, except the last of its kind.
     answers: Mutex<Vec<(String, Answer)>>,
-    /// Files by path; not executable.
+    /// Files by path. None is executable.
     pub files: BTreeMap<String, String>,
-    /// Variables.
     pub variables: BTreeMap<String, String>,
-    /// Programs that say something and then run until they are ended, by how their command lines begin.
+    /// Programs that print something and then run until they are killed, by the beginning of their command lines.
     pub stay: Vec<(String, String)>,
-    /// Files that others hold locked.
+    /// Files that other processes hold locked.
     pub held: Vec<String>,
-    /// Whether somebody can be asked.
+    /// Whether there is a terminal to ask on.
     pub terminal: bool,
     ran: Mutex<Vec<LocalCommand>>,
-    /// How many run now, and how many did at most.
+    /// How many programs run now, and the maximum so far.
     running: Mutex<(usize, usize)>,
 }
 
@@ -44,18 +42,19 @@ impl Shop {
         Self { answers: Mutex::new(answers), ..Self::default() }
     }
 
-    /// Takes this text for a secrets file.
+    /// Adds a file.
     pub(crate) fn with_file(mut self, path: &str, text: &str) -> Self {
         self.files.insert(path.into(), text.into());
         self
     }
 
-    /// Answers a command line before all other answers.
+    /// Adds an answer that takes precedence over all others.
     pub(crate) fn first(&mut self, line: &str, answer: Answer) {
         locked(&self.answers).insert(0, (line.to_owned(), answer));
     }
 
-    /// The command lines that were run, in order, `!` before those that may ask, variables of vaults before that.
+    /// The command lines that ran, in order. A line has `!` in front if it may ask, and before that the variables that
+    /// it got.
     pub(crate) fn lines(&self) -> Vec<String> {
         let line = |command: &LocalCommand| {
             let env: String =
@@ -65,12 +64,11 @@ impl Shop {
         locked(&self.ran).iter().map(line).collect()
     }
 
-    /// What was run.
     pub(crate) fn ran(&self) -> Vec<LocalCommand> {
         locked(&self.ran).clone()
     }
 
-    /// How many ran at the same time at most.
+    /// The maximum number of programs that ran at the same time.
     pub(crate) fn at_once(&self) -> usize {
         locked(&self.running).1
     }
@@ -90,7 +88,7 @@ impl Shop {
     }
 }
 
-/// Words as one line, those with blanks or signs of the shell in quotes.
+/// Joins words into one line, and quotes those with special characters.
 fn words(command: &LocalCommand) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_=./:@,".contains(c);
     let word = |word: &String| match word.chars().all(plain) {

@@ -1,4 +1,5 @@
-//! One kind of proxy in the place of the other on the model of a server, part by part, so that a kill can come between any two.
+//! Replaces one kind of proxy with the other on a simulated server, part by part, so that a kill can come between any
+//! two.
 
 use bowline_core::proxy::takeover::{Direction, Others, Settle, Survey, Verdict};
 use bowline_core::proxy::{kamal, traefik};
@@ -9,7 +10,7 @@ use super::server::FakeServer;
 use super::steps::answer;
 use crate::ports::Output;
 
-/// The containers of both.
+/// The names of both proxies' containers.
 fn containers(direction: Direction) -> [&'static str; 2] {
     match direction {
         Direction::Upgrade => [traefik::NAME, kamal::NAME],
@@ -22,7 +23,6 @@ fn next(name: &str) -> String {
 }
 
 impl Machine {
-    /// Whether a proxy runs with ports.
     pub(crate) fn has_ports(&self, name: &str) -> bool {
         self.proxies.get(name) == Some(&true) && !self.waits.contains(name)
     }
@@ -62,7 +62,7 @@ impl FakeServer {
         answer(Others(others.cloned().collect()))
     }
 
-    /// Gives the ports to the one that waits; whether that was still to be done.
+    /// Gives the ports to the proxy that waits. Returns whether it didn't have them yet.
     pub(super) async fn take_ports(&self, direction: Direction) -> bool {
         let [from, to] = containers(direction);
         if self.machine().has_ports(to) {

@@ -1,4 +1,4 @@
-//! Traefik on the model of a server: it sends requests to containers that are healthy and labelled for it, and says so.
+//! Traefik on a simulated server: it routes to healthy containers with labels for it, and lists them in its API.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,30 +21,27 @@ use super::spontaneous::no_daemon;
 use super::steps::{answer, refused, status};
 use crate::ports::Output;
 
-/// What Docker needs to see a container without its cord as unhealthy.
+/// How long Docker takes to mark a container without its cord as unhealthy.
 const UNHEALTHY: Duration = Duration::from_millis(2500);
 
-/// What is said of containers at these addresses, by their last octet.
+/// The answer for containers at these addresses, by their last octet.
 fn at(octets: &[u8]) -> Answer {
     let addresses = octets.iter().map(|octet| IpAddr::from([172, 18, 0, *octet])).collect();
     Answer { addresses, ..Answer::default() }
 }
 
-/// Routes by service, each with the last octet of the address it leads to.
+/// Routes by service, each with the last octet of the address that it leads to.
 pub(crate) type Routes = BTreeMap<String, (Route, u8)>;
 
-/// A maintenance page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FakePage {
-    /// The role that it stands in for.
+    /// The role that it replaces.
     pub role: String,
-    /// The run that made it.
+    /// The run that created it.
     pub run: String,
-    /// Whether requests go to it.
     pub routed: bool,
     /// The last octet of its address.
     pub address: u8,
-    /// Its routers.
     pub route: Route,
 }
 
@@ -85,7 +82,7 @@ impl FakeServer {
         }
     }
 
-    /// Cuts a cord: the container is unhealthy after a while, if it was healthy at all.
+    /// Cuts a cord. A healthy container becomes unhealthy after a while.
     async fn cut(&self, cut: &Cut) -> Output {
         if let Err(output) = self.ask().await {
             return output;
@@ -110,7 +107,7 @@ impl FakeServer {
         self.effect(|machine| {
             let before = machine.served();
             machine.check_health(std::slice::from_ref(&cut.id));
-            // What ended in the middle of this is not our doing.
+            // A container that ended in the meantime isn't the script's fault.
             if machine.not_serving(cut.instead.as_ref()).is_none() {
                 machine.check_served(&before);
             }
@@ -143,7 +140,7 @@ impl FakeServer {
         machine.deaf = machine.next_is_deaf;
     }
 
-    /// A new Traefik; the one before stays beside it, stopped, until it is settled which of them stays.
+    /// Creates a new Traefik. The previous one stays next to it, stopped, until the run settles which of them stays.
     async fn replace_proxy(&self) -> Output {
         self.replace(proxies, TRAEFIK, Before::Stays).await;
         self.make_deaf();
@@ -185,7 +182,7 @@ impl FakeServer {
         answer(at(&[made]))
     }
 
-    /// Tells pages to end: Traefik lets them go.
+    /// Ends pages: Traefik no longer routes to them.
     async fn end_pages(&self, end: &maintenance::End) -> Output {
         let told = self
             .effect(|machine| {
@@ -209,12 +206,11 @@ impl FakePage {
 }
 
 impl Machine {
-    /// Whether Traefik runs.
     pub(crate) fn routes(&self) -> bool {
         self.proxies.get(TRAEFIK) == Some(&true)
     }
 
-    /// Makes a maintenance page that nothing is routed to yet; gives its address.
+    /// Creates a maintenance page without a route, and returns the last octet of its address.
     fn make_page(&mut self, begin: &maintenance::Begin) -> u8 {
         self.next += 1;
         self.changes.push(format!("page for {}", begin.role));
@@ -225,7 +221,7 @@ impl Machine {
         address
     }
 
-    /// What the observing script says of it.
+    /// The part of the observation about Traefik.
     pub(super) fn observed_traefik(&self) -> String {
         let Some(runs) = self.proxies.get(TRAEFIK) else { return String::new() };
         let traefik = json!({
@@ -238,7 +234,7 @@ impl Machine {
         format!("@proxy {traefik}\n@network kamal\n")
     }
 
-    /// What Traefik routes to: the route of each container, and the last octet of its address.
+    /// The routes in use, each with the last octet of the address that it leads to.
     fn routes_of_all(&self) -> Vec<(Route, u8)> {
         if self.deaf {
             return Vec::new();
@@ -252,7 +248,7 @@ impl Machine {
         apps.chain(pages).chain(accessories.map(|(_, route)| route.clone())).collect()
     }
 
-    /// The answer of Traefik's API: its services.
+    /// The services in Traefik's API.
     pub(crate) fn services(&self, protocol: Protocol) -> String {
         let mut services: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
         for (route, address) in self.routes_of_all() {
@@ -270,7 +266,7 @@ impl Machine {
         serde_json::Value::Array(listed.collect()).to_string()
     }
 
-    /// The answer of Traefik's API: its routers.
+    /// The routers in Traefik's API.
     pub(crate) fn routers(&self, protocol: Protocol) -> String {
         let catchall =
             Router { name: "catchall".into(), service: Some("unavailable".into()), ..Router::default() };
@@ -290,7 +286,7 @@ impl Machine {
         serde_json::Value::Array(listed.collect()).to_string()
     }
 
-    /// What Traefik's log has against Docker, and whose addresses it lists.
+    /// Traefik's log messages about Docker, and the names of the containers at its addresses.
     pub(super) fn complaint(&self) -> String {
         let names = self.containers.iter().filter(|c| c.running);
         let names = names.map(|c| format!("@at 172.18.0.{} /{}\n", c.address, c.name)).collect::<String>();
@@ -298,7 +294,7 @@ impl Machine {
         if self.deaf { names + said } else { names }
     }
 
-    /// Traefik hears of an accessory that came up.
+    /// Registers an accessory that came up, and returns its addresses.
     pub(super) fn make_reachable(&mut self, container: &Attach) -> Vec<IpAddr> {
         self.next += 1;
         let address = self.next + 1;
