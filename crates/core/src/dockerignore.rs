@@ -1,7 +1,7 @@
-//! `.dockerignore`: which files of a directory a build gets, by Docker's rules.
+//! `.dockerignore`: which files in a directory a build receives, by Docker's rules.
 //!
-//! The last pattern that matches a path, or a directory above it, decides; `!` includes it again. A pattern that can't be read
-//! matches nothing, so Bowline names too many files rather than too few.
+//! The last pattern that matches a path, or a directory above it, decides. A pattern after `!` includes the path again.
+//! An invalid pattern matches nothing, so Bowline lists too many files rather than too few.
 
 use glob::{MatchOptions, Pattern};
 
@@ -14,7 +14,7 @@ struct Rule {
     keeps: bool,
 }
 
-/// As a shell in most respects: only `**` goes beyond a slash, and a leading dot is nothing special.
+/// Mostly as in a shell: only `**` crosses a slash, but a leading dot has no special meaning.
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -26,7 +26,7 @@ impl Dockerignore {
         Self(text.trim_start_matches('\u{feff}').lines().filter_map(Rule::new).collect())
     }
 
-    /// Whether a file is left out; its path is relative to the directory that is built.
+    /// Whether the build ignores a file. `path` is relative to the directory that is built.
     pub fn leaves_out(&self, path: &str) -> bool {
         let above = path.match_indices('/').map(|(at, _)| &path[..at]);
         let paths: Vec<&str> = above.chain([path]).collect();
@@ -37,7 +37,7 @@ impl Dockerignore {
 
 impl Rule {
     fn new(line: &str) -> Option<Self> {
-        // Docker takes no blanks away before it looks for the comment.
+        // Docker checks for comments before it trims the line.
         if line.starts_with('#') {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What `bowline doctor` makes of what it saw: one finding for each thing that was looked at. Looking is the engine's.
+//! Turns what `bowline doctor` saw into findings, one for each thing checked. The engine does the checks.
 
 mod certificate;
 mod project;
@@ -7,7 +7,6 @@ pub mod server;
 pub use certificate::expiry;
 pub use project::untouched;
 
-/// How a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Ok,
@@ -27,7 +26,7 @@ impl Level {
     }
 }
 
-/// What a finding is about, in the order in which people see them.
+/// What a finding is about, in display order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
     Tools,
@@ -87,14 +86,14 @@ impl Topic {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub level: Level,
     pub topic: Topic,
-    /// The server; none if it is about this machine or the project.
+    /// The server. `None` if the finding is about this machine or the project.
     pub host: Option<String>,
-    /// What was found, in a line.
+    /// What was found, in one line.
     pub text: String,
     /// What to do about it.
     pub hint: Option<String>,
@@ -113,14 +112,13 @@ impl Finding {
         Self { level: Level::Problem, topic, host: None, text: text.into(), hint: Some(hint.into()) }
     }
 
-    /// The same, about a server.
     #[must_use]
     pub fn on(self, host: &str) -> Self {
         Self { host: Some(host.into()), ..self }
     }
 }
 
-/// A span of time in a word or two: `3 days`, `45 s`.
+/// A time span in a word or two: `3 days`, `45 s`.
 pub(crate) fn span(seconds: u64) -> String {
     let (number, unit) = match seconds {
         0..120 => return format!("{seconds} s"),

@@ -1,4 +1,4 @@
-//! Names and paths on a server, exactly as in Kamal 2, so that either tool finds what the other created.
+//! Names and paths on a server, the same as in Kamal 2, so that either tool finds what the other created.
 //!
 //! Paths are relative to the SSH user's home directory.
 
@@ -6,10 +6,10 @@ use bowline_config::Config;
 
 pub use bowline_config::NETWORK;
 
-/// The images that all apps pulled last, as a pattern for a shell.
+/// A shell pattern for the files that record which image each app pulled last.
 pub const ALL_PULLED: &str = ".kamal/apps/*/pulled";
 
-/// Names that hang on the service and its destination.
+/// The names that depend on the service and its destination.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Names {
     service: String,
@@ -41,7 +41,7 @@ impl Names {
         }
     }
 
-    /// `SVC-ROLE[-DEST]`: what a role's containers begin with.
+    /// `SVC-ROLE[-DEST]`: how the names of a role's containers begin.
     pub fn prefix(&self, role: &str) -> String {
         match &self.destination {
             Some(destination) => format!("{}-{role}-{destination}", self.service),
@@ -54,17 +54,17 @@ impl Names {
         format!("{}-{version}", self.prefix(role))
     }
 
-    /// What a container of this version is renamed to when the same version is deployed again.
+    /// A container's new name when the same version is deployed again.
     pub fn replaced(&self, role: &str, version: &str, token: &str) -> String {
         format!("{}_replaced_{token}", self.container(role, version))
     }
 
-    /// The version in a container's name: `VER` or `VER_replaced_…`; `None` if the name isn't of this role.
+    /// The version in a container's name: `VER` or `VER_replaced_…`. `None` if the name isn't one of this role.
     pub fn version_of<'a>(&self, role: &str, container: &'a str) -> Option<&'a str> {
         container.strip_prefix(&self.prefix(role))?.strip_prefix('-')
     }
 
-    /// Everything of this app on a server.
+    /// The directory with all of this app's files on a server.
     pub fn directory(&self) -> String {
         format!(".kamal/apps/{}", self.app())
     }
@@ -93,32 +93,31 @@ impl Names {
         format!("{}/assets/volumes", self.directory())
     }
 
-    /// Where assets of the versions before a version are.
+    /// Where the assets of older versions are kept for each version.
     pub fn assets_earlier(&self) -> String {
         format!("{}/assets/earlier", self.directory())
     }
 
-    /// Where assets are made ready.
+    /// Where assets are prepared.
     pub fn assets_new(&self) -> String {
         format!("{}/assets/new", self.directory())
     }
 
-    /// The throw-away container assets are copied from.
+    /// The temporary container that assets are copied from.
     pub fn asset_container(&self, role: &str) -> String {
         format!("{}-assets", self.prefix(role))
     }
 
-    /// The lock's directory.
     pub fn lock(&self) -> String {
         format!(".kamal/lock-{}", self.app())
     }
 
-    /// The versions that served here, one a line.
+    /// The file that lists the versions that served on the server, one per line.
     pub fn history(&self) -> String {
         format!("{}/history", self.directory())
     }
 
-    /// The image that was pulled last, which pruning must keep.
+    /// The file that records the last image pulled, which pruning must keep.
     pub fn pulled(&self) -> String {
         format!("{}/pulled", self.directory())
     }
@@ -128,14 +127,14 @@ impl Names {
     }
 }
 
-/// `SVC@abbrev`: how a version is spoken of in hooks and headings.
+/// `SVC@abbrev`: how hooks and headings name a version.
 pub fn service_version(service: &str, version: &str) -> String {
     let short = if version.contains('_') { version } else { version.get(..7).unwrap_or(version) };
     format!("{service}@{short}")
 }
 
-/// The hostname of an app container: the host's first 51 characters without trailing dots, and 12 hex digits. The user
-/// that may stand before a host is no part of it.
+/// The hostname of an app container: the first 51 characters of the host, without its user and without trailing dots,
+/// then 12 hex digits.
 pub fn container_hostname(host: &str, token: &str) -> String {
     let address = host.rsplit_once('@').map_or(host, |(_, address)| address);
     let cut: String = address.chars().take(51).collect();

@@ -1,7 +1,7 @@
 //! The state of a server, as reported by [`crate::commands::observe`].
 //!
-//! Output of a server is outside data: a line that can't be read is an error with that line, never a guess, and an answer
-//! without its last line is incomplete.
+//! Bowline doesn't trust a server's output: a malformed line is an error that quotes the line, and an answer without
+//! its last line is incomplete.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,37 +15,35 @@ use crate::commands::app::stop_limit;
 use crate::names::{NETWORK, Names};
 use crate::proxy::kamal::Listed;
 
-/// A server, looked at once.
+/// The state of a server at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observed {
     /// The Docker Engine's version.
     pub docker: String,
-    /// All containers of the service, every role and destination, newest first.
+    /// All containers of the service, with every role and destination, newest first.
     pub containers: Vec<Container>,
-    /// Tags of the app's repository: `REPO:TAG` to image id.
+    /// The tags of the app's repository: `REPO:TAG` to image id.
     pub images: BTreeMap<String, String>,
-    /// Running containers of other services, as far as they are labelled as Kamal's are.
+    /// Running containers of other services that have Kamal's labels.
     pub others: Vec<Other>,
-    /// The proxies' containers.
     pub proxies: Vec<Container>,
-    /// The services of kamal-proxy, if it could be asked.
+    /// kamal-proxy's services, if the query succeeded.
     pub services: Option<Listed>,
-    /// The container of kamal-proxy that was upgraded, by its id, and to which version.
+    /// The id of the kamal-proxy container that was upgraded in place, and the version that it was upgraded to.
     pub upgraded: Option<(String, String)>,
     pub network: bool,
-    /// The versions that served here, oldest first, the one that serves last: a rollback takes away what came
-    /// after the version it went back to.
+    /// The versions that served here, oldest first. The last one serves now. A rollback removes the versions that
+    /// followed the one it went back to.
     pub served: Vec<String>,
-    /// Roles whose requests a maintenance page answers.
+    /// Roles in maintenance.
     pub maintenance: Vec<String>,
-    /// Details of the lock held on this server, if there is one.
+    /// The details of the lock on this server, if there is one.
     pub lock: Option<String>,
 }
 
-/// A running container of another service.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Other {
-    /// Its name, without the leading `/`.
+    /// Without the leading `/`.
     #[serde(deserialize_with = "name")]
     pub name: String,
     #[serde(deserialize_with = "or_default")]
@@ -54,48 +52,45 @@ pub struct Other {
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Container {
-    /// The full id.
     pub id: String,
-    /// Its name, without the leading `/`.
+    /// Without the leading `/`.
     #[serde(deserialize_with = "name")]
     pub name: String,
-    /// When it was created (RFC 3339, sorts as text).
+    /// When it was created (RFC 3339, so it sorts as text).
     pub created: String,
-    /// The image as it was named at the start.
+    /// The name of its image when it was created.
     pub image: String,
     pub image_id: String,
     /// `created`, `running`, `restarting`, `exited`, …
     pub status: String,
     pub exit_code: i64,
-    /// `starting`, `healthy`, `unhealthy`; none without a health check.
+    /// `starting`, `healthy` or `unhealthy`. `None` without a health check.
     pub health: Option<String>,
-    /// When it last ended (RFC 3339; year 1 if never).
+    /// When it last ended (RFC 3339, with year 1 if never).
     pub finished: String,
     #[serde(deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "or_default")]
     pub mounts: Vec<Mount>,
-    /// The health check it was made with.
     pub healthcheck: Option<HealthConfig>,
-    /// Networks it is on, and its address there.
+    /// Its networks by name.
     #[serde(deserialize_with = "or_default")]
     pub networks: BTreeMap<String, Endpoint>,
-    /// `docker run --stop-timeout`; none unless given.
+    /// `docker run --stop-timeout`, if given.
     #[serde(default)]
     pub stop_timeout: Option<i64>,
-    /// Arguments of its program.
+    /// The arguments of its program.
     #[serde(deserialize_with = "or_default")]
     pub args: Vec<String>,
-    /// The ports of the server that it was made to publish, by its own (`80/tcp`).
+    /// The server's ports that it was created to publish, by its own (`80/tcp`).
     #[serde(default, deserialize_with = "or_default")]
     pub ports: BTreeMap<String, Option<Vec<Binding>>>,
 }
 
-/// A port of the server.
+/// A published port of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Binding {
-    /// Its number.
     pub host_port: String,
 }
 
@@ -108,26 +103,25 @@ pub struct Mount {
     pub destination: String,
 }
 
-/// A container's health check, as Docker keeps it (times in nanoseconds, 0 is Docker's default).
+/// A container's health check as Docker reports it. Times are in nanoseconds, and 0 means Docker's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct HealthConfig {
-    /// `["CMD-SHELL", "…"]`.
+    /// For example `["CMD-SHELL", "…"]`.
     #[serde(deserialize_with = "or_default")]
     pub test: Vec<String>,
     /// Time between two checks.
     pub interval: u64,
     /// How long one check may take.
     pub timeout: u64,
-    /// Failures in a row that make it unhealthy.
+    /// How many failures in a row make it unhealthy.
     pub retries: u32,
 }
 
-/// A container's place in a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Endpoint {
-    /// The address; empty while it doesn't run.
+    /// Empty while the container doesn't run.
     #[serde(rename = "IPAddress")]
     pub ip_address: String,
 }
@@ -145,13 +139,13 @@ fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
     Ok(name.strip_prefix('/').map(Into::into).unwrap_or(name))
 }
 
-/// So many versions that served are remembered; the script tells no more.
+/// How many versions to remember. The script prints no more than these.
 const SERVED: usize = 100;
-/// No container is waited for longer than this to become unhealthy, in seconds, whatever its health check says.
+/// The longest time to wait for a container to become unhealthy, in seconds.
 const LONGEST_CHECK: u64 = 3600;
 
 impl Observed {
-    /// Reads the answer of the observing script.
+    /// Reads the answer of the script in [`crate::commands::observe`].
     pub fn parse(answer: &str) -> Result<Self, Unreadable> {
         let mut observed = Self::default();
         let mut ended = false;
@@ -187,12 +181,12 @@ impl Observed {
         self.proxies.iter().find(|proxy| proxy.name == name)
     }
 
-    /// The engine's major version; 0 if it doesn't say.
+    /// Docker's major version, or 0 if unknown.
     pub fn docker_major(&self) -> u32 {
         self.docker.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0)
     }
 
-    /// The containers of a role of this destination, newest first.
+    /// The containers of a role of this app, newest first.
     pub fn of_role<'a>(&'a self, names: &'a Names, role: &'a str) -> impl Iterator<Item = &'a Container> {
         let destination = names.destination().unwrap_or("");
         self.containers.iter().filter(move |container| {
@@ -203,7 +197,7 @@ impl Observed {
         })
     }
 
-    /// The container of a role that serves: the newest running one whose image is tagged latest here, else the
+    /// The container of a role that serves: the newest running one whose image is tagged as the latest, otherwise the
     /// newest running one.
     pub fn current<'a>(&'a self, names: &'a Names, role: &'a str, latest: &str) -> Option<&'a Container> {
         let latest = self.images.get(latest);
@@ -231,7 +225,7 @@ fn object<T: for<'de> Deserialize<'de>>(line: &str, json: &str) -> Result<T, Unr
     serde_json::from_str(json).map_err(|error| Unreadable::line(line, error))
 }
 
-/// Decodes base64 that a server printed. What is no base64 or no text is shown as what it is.
+/// Decodes base64 that a server printed. Returns text that isn't valid base64 unchanged.
 pub fn base64_text(text: &str) -> String {
     match BASE64_STANDARD.decode(text.trim()) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -239,18 +233,18 @@ pub fn base64_text(text: &str) -> String {
     }
 }
 
-/// The version in a container's name, without a `_replaced_…` ending.
+/// Removes `_replaced_…` from the version in a container's name.
 pub fn plain_version(version: &str) -> &str {
     version.split("_replaced_").next().unwrap_or(version)
 }
 
 impl Container {
-    /// Whether its program runs, or is being started again.
+    /// Whether its program runs, is restarting or is paused.
     pub fn is_running(&self) -> bool {
         matches!(self.status.as_str(), "running" | "restarting" | "paused")
     }
 
-    /// The ports of the server that it was made to publish.
+    /// The server's ports that it was created to publish.
     pub fn published(&self) -> impl Iterator<Item = u16> {
         self.ports.values().flatten().flatten().filter_map(|binding| binding.host_port.parse().ok())
     }
@@ -260,18 +254,18 @@ impl Container {
         self.labels.contains_key(crate::proxy::takeover::WAITS)
     }
 
-    /// The version it was booted with: from its name, without a `_replaced_…` ending.
+    /// The version it was booted with, from its name, without `_replaced_…`.
     pub fn version<'a>(&'a self, names: &Names, role: &str) -> &'a str {
         plain_version(names.version_of(role, &self.name).unwrap_or(&self.name))
     }
 
-    /// Its address on the app network, else on any.
+    /// Its address on the network of all apps, otherwise on any network.
     pub fn address(&self) -> Option<IpAddr> {
         let of = |endpoint: &Endpoint| endpoint.ip_address.parse().ok();
         self.networks.get(NETWORK).and_then(of).or_else(|| self.networks.values().find_map(of))
     }
 
-    /// Its address on the network on which its proxy reaches it, or all if it isn't there.
+    /// Its address on the network where its proxy reaches it. If it isn't in that network, all its addresses.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let of = |endpoint: &Endpoint| endpoint.ip_address.parse().ok();
         let network = crate::proxy::network(&self.labels);
@@ -281,7 +275,7 @@ impl Container {
         }
     }
 
-    /// The directory on the server of its cord, whatever its path: the mount its health check asks for.
+    /// The directory of its cord on the server, at any path: the mount that its health check uses.
     pub fn cord(&self) -> Option<&str> {
         let command = self.healthcheck.as_ref()?.test.last()?;
         self.mounts
@@ -293,18 +287,18 @@ impl Container {
             .map(|mount| mount.source.as_str())
     }
 
-    /// How long Docker waits for it to stop, in seconds, if it was made to wait longer or shorter than others.
+    /// How long Docker waits for it to stop, in seconds, if it was created with its own limit.
     pub fn stop_timeout(&self) -> Option<u64> {
         self.stop_timeout.map(stop_limit)
     }
 
-    /// The mount of its asset volume, whatever tool made it.
+    /// The mount of its asset volume, whether Bowline or Kamal created it.
     pub fn asset_volume(&self) -> Option<&Mount> {
         self.mounts.iter().find(|mount| crate::commands::assets::is_volume(&mount.source))
     }
 
-    /// Seconds within which a container whose checks fail from now on is unhealthy: one check may be under way,
-    /// then each of the retries waits its interval and runs up to its timeout. An hour at most.
+    /// Seconds within which a container becomes unhealthy if all checks fail from now on: one check may be in progress,
+    /// then each retry waits for its interval and takes up to its timeout. At most an hour.
     pub fn unhealthy_within(&self) -> u64 {
         let seconds = |nanoseconds: u64, default: u64| match nanoseconds {
             0 => default,

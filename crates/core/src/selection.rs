@@ -1,5 +1,5 @@
-//! Which roles and hosts a run acts on: `--hosts`, `--roles`, `--primary`, with Kamal's patterns (`*`, `?`, `[ab]`,
-//! comma-separated). A filter that matches nothing is an error, never everything.
+//! Which roles and hosts a run acts on: `--hosts`, `--roles` and `--primary`, with Kamal's patterns (`*`, `?`, `[ab]`,
+//! comma-separated). A filter that matches nothing is an error and never means everything.
 
 mod accessories;
 
@@ -10,46 +10,40 @@ use bowline_config::{Config, Role, RoleHost, once};
 pub struct Filters {
     pub hosts: Vec<String>,
     pub roles: Vec<String>,
-    /// `--primary`: only the primary host of what the others leave.
+    /// `--primary`: only the primary host of those that the other filters leave.
     pub primary: bool,
 }
 
-/// What is left: roles with their hosts, and the hosts in order.
+/// The roles and hosts that match the filters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selection<'a> {
-    /// The roles, the primary one first, each with at least one host.
+    /// The primary role comes first. Each role has at least one host.
     pub roles: Vec<(&'a Role, Vec<&'a RoleHost>)>,
-    /// Every host once, those of the primary role first.
+    /// Every host once. Those of the primary role come first.
     pub hosts: Vec<&'a str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoMatch {
-    /// There is nothing to select from.
     #[error("the configuration has no `servers`, only accessories: there is no app to deploy")]
     NoServers,
     /// No role and no accessory has a server.
     #[error("the configuration has no servers")]
     NoHosts,
-    /// `--hosts`, as given.
     #[error("no host matches {given}; the hosts are: {known}")]
     Hosts { given: String, known: String },
-    /// `--roles`, as given.
     #[error("no role matches {given}; the roles are: {known}")]
     Roles { given: String, known: String },
-    /// Both match, but no role runs on a host that does.
+    /// Each filter matches something, but no role runs on a matching host.
     #[error("none of the roles {roles} runs on {hosts}")]
     Together { roles: String, hosts: String },
-    /// An accessory's name.
     #[error("there is no accessory `{given}`; the accessories are: {known}")]
     Accessory { given: String, known: String },
-    /// An accessory where there is none at all.
     #[error("the configuration has no `accessories`")]
     NoAccessories,
-    /// An accessory that is on no server of the filters.
+    /// The accessory is on none of the servers that the filters leave.
     #[error("{accessory} is on none of the servers asked for; it is on: {known}")]
     Nowhere { accessory: String, known: String },
-    /// A pattern that is none.
     #[error("`{0}` is not a valid pattern: {1}")]
     Pattern(String, String),
 }
@@ -98,18 +92,17 @@ impl<'a> Selection<'a> {
         Ok(Self { roles, hosts })
     }
 
-    /// The roles of a host, in order, with its entry in each.
+    /// The roles of a host, in order, each with the host's entry.
     pub fn roles_of(&self, host: &str) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
         self.roles.iter().filter_map(move |(role, hosts)| {
             hosts.iter().find(|entry| entry.host == host).map(|entry| (*role, *entry))
         })
     }
 
-    /// All that is on the servers that the filters leave, roles and accessories. There may be servers with accessories
-    /// alone; they come last.
+    /// All roles and accessories on the servers that the filters leave. Servers that only have accessories come last.
     ///
     /// # Errors
-    /// A filter that matches nothing.
+    /// A filter matches nothing.
     pub fn whole(config: &'a Config, filters: &Filters) -> Result<(Self, Accessories<'a>), NoMatch> {
         let accessories = Accessories::within(config, filters)?;
         let mut selection = match Self::new(config, filters) {
@@ -120,14 +113,14 @@ impl<'a> Selection<'a> {
         Ok((selection, accessories))
     }
 
-    /// The first host: the lock is there.
+    /// The first host, where runs take the lock.
     pub fn primary_host(&self) -> &'a str {
         self.hosts.first().copied().unwrap_or_default()
     }
 }
 
-/// The hosts of everything that is configured, those of the primary role first, those that only accessories have
-/// last; with `--roles` the roles' hosts alone.
+/// The servers that the filters leave. Those of the primary role come first, those that only have accessories last.
+/// With `--roles`, only the servers of these roles.
 pub fn servers<'a>(config: &'a Config, filters: &Filters) -> Result<Vec<&'a str>, NoMatch> {
     let of_roles = |names: &[&str]| {
         let mut roles: Vec<&Role> =
@@ -162,7 +155,7 @@ pub fn servers<'a>(config: &'a Config, filters: &Filters) -> Result<Vec<&'a str>
     Ok(hosts)
 }
 
-/// The known names that match a pattern, in the order of the patterns; all without patterns.
+/// The known names that match a pattern, in the order of the patterns. Without patterns, all known names.
 fn matching<'a>(patterns: &[String], known: &[&'a str]) -> Result<Vec<&'a str>, NoMatch> {
     if patterns.is_empty() {
         return Ok(known.to_vec());
@@ -172,7 +165,7 @@ fn matching<'a>(patterns: &[String], known: &[&'a str]) -> Result<Vec<&'a str>, 
         let glob = glob::Pattern::new(pattern.trim())
             .map_err(|error| NoMatch::Pattern(pattern.clone(), error.msg.to_string()))?;
         for name in known {
-            // A host may be written with its user, and be asked for without.
+            // A host can include its user, but the filter need not.
             let address = name.rsplit_once('@').map_or(*name, |(_, address)| address);
             if (glob.matches(name) || glob.matches(address)) && !found.contains(name) {
                 found.push(*name);

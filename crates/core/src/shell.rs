@@ -1,8 +1,8 @@
 //! Command lines as values: built from words, never from strings.
 //!
-//! Every word passes one quoting function, so that nothing in a configuration or in what a server printed can
-//! become shell code. A [`Script`] is what goes to a server: a POSIX `sh` program and what it reads on its
-//! standard input, where secrets travel. It renders two ways: as sent, and as shown.
+//! Every word passes through one quoting function, so nothing in a configuration or in a server's output can become
+//! shell code. A [`Script`] is what Bowline sends to a server: a POSIX `sh` program, and its standard input, which
+//! carries the secrets. It renders in two ways: as sent, and for display.
 
 mod command;
 mod start;
@@ -13,7 +13,7 @@ pub use start::{beginning, word_of};
 
 /// Quotes one word for a POSIX shell.
 ///
-/// A NUL can't be in a word of any command; it is dropped here and refused by the configuration.
+/// Drops NUL characters, which no word of a command can contain. The configuration rejects them.
 pub fn quote(word: &str) -> String {
     match shlex::try_quote(word) {
         Ok(quoted) => quoted.into_owned(),
@@ -21,14 +21,14 @@ pub fn quote(word: &str) -> String {
     }
 }
 
-/// Quotes a word of the configuration in which `${NAME}` stands for a variable of the server's shell (as Kamal
-/// leaves it to be expanded). Everything else is literal: `$(command)` and backquotes never run.
+/// Quotes a word in which `${NAME}` is a variable of the server's shell, which expands it, as with Kamal. Everything
+/// else is literal: `$(command)` and backquotes never run.
 pub fn quote_expanding(word: &str) -> String {
     expand(word, false)
 }
 
-/// As [`quote_expanding`], for places that Kamal hands to the shell as they are (volumes): there `$NAME`,
-/// `$(pwd)` and a leading `~/` are understood too.
+/// Like [`quote_expanding`], for volumes, which Kamal passes to the shell unquoted: expands `$NAME`, `$(pwd)` and a
+/// leading `~/` as well.
 pub fn quote_path(word: &str) -> String {
     match word.strip_prefix("~/") {
         Some(rest) => format!("\"$HOME\"/{}", expand(rest, true)),
@@ -69,7 +69,7 @@ fn flush(literal: &mut String, out: &mut String) {
     }
 }
 
-/// The variable that `text` (which begins with `$`) names, and how many bytes name it.
+/// The variable at the beginning of `text`, which starts with `$`, and the length of its notation in bytes.
 fn variable(text: &str, bare_names: bool) -> Option<(&str, usize)> {
     let is_name = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -90,8 +90,8 @@ fn variable(text: &str, bare_names: bool) -> Option<(&str, usize)> {
     is_name(&name[..end]).then_some((&name[..end], end + 1))
 }
 
-/// A text of the configuration for a program on the machine that deploys, which no shell sees: `${NAME}` (and, with
-/// `bare_names`, `$NAME`) is what `lookup` says.
+/// Expands `${NAME}` (and, with `bare_names`, `$NAME`) with `lookup`, for programs on this machine that run without a
+/// shell.
 ///
 /// # Errors
 /// The name of a variable that isn't set.
@@ -120,7 +120,7 @@ pub fn fill_in(
     Ok(expanded + rest)
 }
 
-/// A shell function with these lines, which may be none.
+/// A shell function with these lines. They may be empty.
 pub(crate) fn function(name: &str, lines: &str) -> String {
     format!("{name}() {{ :\n{lines}}}\n")
 }
@@ -130,7 +130,7 @@ pub(crate) fn function(name: &str, lines: &str) -> String {
 pub struct Line(String);
 
 impl Line {
-    /// Begins with a program.
+    /// Starts a line with a program.
     pub fn new(program: &str) -> Self {
         Self(quote(program))
     }
@@ -141,49 +141,45 @@ impl Line {
         self
     }
 
-    /// One word, literally.
     pub fn word(self, word: &str) -> Self {
         let quoted = quote(word);
         self.push(&quoted)
     }
 
-    /// Several words, literally.
     pub fn words<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Self {
         words.into_iter().fold(self, |line, word| line.word(word))
     }
 
-    /// A word in which `${NAME}` is expanded by the server (see [`quote_expanding`]).
+    /// Adds a word in which the server expands `${NAME}` (see [`quote_expanding`]).
     pub fn expanding(self, word: &str) -> Self {
         let quoted = quote_expanding(word);
         self.push(&quoted)
     }
 
-    /// A volume or path (see [`quote_path`]).
+    /// Adds a volume or a path (see [`quote_path`]).
     pub fn path(self, word: &str) -> Self {
         let quoted = quote_path(word);
         self.push(&quoted)
     }
 
-    /// The words of a command of the configuration, split as a shell does. They stay what they are: no redirection, no
-    /// second command; only `${NAME}` outside single quotes is the server's.
+    /// Adds the words of a command in the configuration, split as a shell does. There is no redirection and no second
+    /// command. The server only expands `${NAME}` outside single quotes.
     pub fn command(self, command: &str) -> Self {
         command::quoted_words(command).iter().fold(self, |line, word| line.push(word))
     }
 
-    /// A variable of the script itself, quoted against splitting.
+    /// Adds a variable of the script itself, quoted to prevent word splitting.
     pub fn var(self, name: &str) -> Self {
         let quoted = format!("\"${name}\"");
         self.push(&quoted)
     }
 
-    /// The line as a shell reads it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Input {
-    /// The bytes that the program reads.
     pub fn expose(&self) -> &[u8] {
         match self {
             Input::None => &[],
@@ -202,12 +198,12 @@ impl std::fmt::Display for Line {
 /// What a script reads on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Input {
-    /// Nothing: it is closed immediately.
+    /// Nothing: standard input is closed immediately.
     #[default]
     None,
-    /// A secret text, then the end.
+    /// A secret text, then end of file.
     Secret(Secret),
-    /// A file, then the end.
+    /// The bytes of a file, then end of file.
     Bytes(SecretBytes),
 }
 
@@ -216,46 +212,44 @@ pub enum Input {
 pub struct Script {
     pub text: String,
     pub input: Input,
-    /// The variables that it finds.
     pub surroundings: Surroundings,
 }
 
-/// The variables that a program finds on a server.
+/// The environment variables of a program on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Surroundings {
     /// Those of the login, except variables that change the meaning of our commands.
     #[default]
     Ours,
-    /// Those of the login, for a command that a person wrote.
+    /// Those of the login, for a command that the user wrote.
     Login,
 }
 
 impl Script {
-    /// A script of these lines without input.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// With a secret on its standard input.
+    /// Passes a secret on standard input.
     pub fn with_input(mut self, input: Secret) -> Self {
         self.input = Input::Secret(input);
         self
     }
 
-    /// With a file on its standard input.
+    /// Passes a file on standard input.
     pub fn with_bytes(mut self, input: SecretBytes) -> Self {
         self.input = Input::Bytes(input);
         self
     }
 
-    /// With all variables of the login.
+    /// Keeps all variables of the login.
     pub fn as_logged_in(mut self) -> Self {
         self.surroundings = Surroundings::Login;
         self
     }
 
-    /// The command line as sent: whatever the login shell is, `sh` runs the program, and its output follows
-    /// [`beginning`] of this word, which must be unpredictable.
+    /// The command line to send over SSH. With any login shell, `sh` runs the program. Its own output begins after
+    /// [`beginning`] of `word`, which must be unpredictable.
     pub fn over_ssh(&self, word: &str) -> String {
         start::line(&self.text, self.surroundings, word)
     }
@@ -265,7 +259,7 @@ impl Script {
         format!("exec sh -c {}", quote(&self.text))
     }
 
-    /// The command line as shown: the program itself, and a word about what goes in.
+    /// The program for display, with a remark about its standard input.
     pub fn shown(&self) -> String {
         match &self.input {
             Input::None => self.text.clone(),
@@ -329,13 +323,13 @@ mod tests {
     }
 
     proptest! {
-        /// What a shell reads back is what went in, for any text.
+        /// A shell reads back the same word, for any text.
         #[test]
         fn quoting_round_trips(word in "[^\0]*") {
             prop_assert_eq!(shlex::split(&quote(&word)), Some(vec![word]));
         }
 
-        /// A real shell takes a value as it is, whatever it holds, but for the variables it may name.
+        /// A real shell takes any value literally, except for variables.
         #[test]
         fn a_value_never_runs_a_command(word in "[a-z$(){}`'\"\\\\; ~*]{0,12}") {
             let program = format!("printf %s {}", quote_expanding(&word));

@@ -1,4 +1,4 @@
-//! When a certificate ends: the one field of X.509 that a deploy cares about, read without a library for the rest.
+//! When a certificate expires: the only field of X.509 that a deploy needs, read without a library.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -6,10 +6,10 @@ use base64::prelude::BASE64_STANDARD;
 const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-/// The version, which may be left out.
+/// The tag of the optional version field.
 const VERSION: u8 = 0xa0;
 
-/// The second since 1970 at which the first certificate of a PEM text, or one in plain base64, ends.
+/// The expiry time of the first certificate in a PEM text, or of one in plain base64, in seconds since 1970.
 pub fn expiry(text: &str) -> Option<i64> {
     let body = match text.split_once("-----BEGIN CERTIFICATE-----") {
         Some((_, after)) => after.split_once("-----END CERTIFICATE-----")?.0,
@@ -22,7 +22,7 @@ pub fn expiry(text: &str) -> Option<i64> {
     if signed.first() == Some(&VERSION) {
         signed = element(signed)?.2;
     }
-    // The serial number, the algorithm and the issuer come before the validity.
+    // The serial number, the algorithm and the issuer precede the validity.
     for _ in 0..3 {
         signed = element(signed)?.2;
     }
@@ -35,7 +35,7 @@ pub fn expiry(text: &str) -> Option<i64> {
     time(kind, std::str::from_utf8(end).ok()?)
 }
 
-/// The first element: its kind, what is in it, and what follows it.
+/// Splits off the first DER element: tag, content, remaining bytes.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&kind, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -51,7 +51,7 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((kind, content, after))
 }
 
-/// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`.
+/// Parses `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`.
 fn time(kind: u8, text: &str) -> Option<i64> {
     let digits = text.strip_suffix('Z')?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -71,7 +71,7 @@ fn time(kind: u8, text: &str) -> Option<i64> {
     (1..=12).contains(&month).then(|| days(year, month, day) * 86_400 + clock)
 }
 
-/// Days since 1970 of a date: years begin in March, so that a leap day is the last of its year.
+/// The number of days from 1970 to a date. Years begin in March, so that a leap day is the last of its year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -82,8 +82,8 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 mod tests {
     use super::*;
 
-    /// Made by `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=shop.example.com -days 90`;
-    /// when it ends by `openssl x509 -enddate`.
+    /// Created with `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=shop.example.com
+    /// -days 90`. The expected time is from `openssl x509 -enddate`.
     const PEM: &str = include_str!("testing.pem");
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is made of a project's files.
+//! Findings about a project's files.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use bowline_config::{Config, Generation};
 use super::{Finding, Topic};
 use crate::proxy::ProxyKind;
 
-/// What was left undecided: addresses that `bowline init` wrote, and a proxy that no key chose.
+/// What the user hasn't decided: example addresses from `bowline init`, and a proxy that no key selects.
 pub fn untouched(config: &Config) -> Vec<Finding> {
     let behind_traefik = ProxyKind::of_all(config.roles.iter()).contains(&ProxyKind::Traefik);
     let unchosen = config.generation == Generation::One && config.told_by.is_none() && behind_traefik;
@@ -21,7 +21,7 @@ pub fn untouched(config: &Config) -> Vec<Finding> {
     proxy.into_iter().chain(config.all_hosts().into_iter().filter_map(example)).collect()
 }
 
-/// An address that no server can have.
+/// A finding if the host is in one of the address ranges for documentation (RFC 5737).
 fn example(host: &str) -> Option<Finding> {
     let name = host.rsplit_once('@').map_or(host, |(_, name)| name);
     let [a, b, c, _] = name.parse::<Ipv4Addr>().ok()?.octets();
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
     use bowline_config::SourceFile;
 
-    /// What is said of a project with these lines.
+    /// The findings for a project with these lines, as text.
     fn said(servers: &str, more: &str) -> Vec<String> {
         let yaml = format!("service: app\nimage: app\nservers: [{servers}]\n{more}");
         let config = bowline_config::load(SourceFile::new("config/deploy.yml", &yaml), None).unwrap().config;

@@ -1,4 +1,4 @@
-//! What is made of a server that was examined.
+//! Findings about a server.
 
 mod acme;
 
@@ -10,39 +10,41 @@ use crate::names::Names;
 use crate::observed::{Container, Observed};
 use crate::proxy::{ProxyKind, kamal};
 
-/// Below this many kB a disk is nearly full, and below the second one a deploy fails: for images, for small files.
+/// Limits in kB of free space, for images and for small files. Below the first, a disk is nearly full. Below the
+/// second, a deploy fails.
 const ROOM_FOR_IMAGES: (u64, u64) = (2_000_000, 300_000);
 const ROOM_FOR_FILES: (u64, u64) = (20_000, 1000);
-/// The same for the number of files.
+/// The same limits for the number of free inodes.
 const MORE_FILES: (u64, u64) = (10_000, 500);
-/// Clocks that differ by less agree, in seconds.
+/// Clocks agree if they differ by less than this, in seconds.
 const SKEW_S: u64 = 60;
-/// Sessions that one connection should have: with fewer, steps wait for each other.
+/// The fewest sessions that a connection should allow. With fewer, steps wait for each other.
 const SESSIONS: u32 = 4;
-/// The oldest Docker that Bowline's commands are known to work with.
+/// The oldest major version of Docker that Bowline's commands are known to work with.
 const DOCKER: u32 = 20;
-/// Let's Encrypt's certificates are renewed a month before their end: a later one was not.
+/// Let's Encrypt's certificates are renewed about a month before they expire. One with less time left than this was not
+/// renewed.
 const LATE_S: i64 = 14 * 86_400;
 
-/// A server as it was seen.
+/// What was observed on a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     pub config: &'a Config,
     pub names: &'a Names,
     pub host: &'a str,
     pub checkup: &'a Checkup,
-    /// What Docker has, where it could be asked.
+    /// Docker's state, if Docker responded.
     pub observed: Option<&'a Observed>,
-    /// Whether sshd forwards connections; `None` if that wasn't tried.
+    /// Whether sshd forwards connections. `None` if that wasn't checked.
     pub forwards: Option<bool>,
-    /// How far its clock is ahead of ours, in seconds.
+    /// How far the server's clock is ahead of this machine's, in seconds.
     pub ahead: i64,
-    /// Our clock, in seconds since 1970.
+    /// This machine's clock, in seconds since 1970.
     pub now: i64,
 }
 
 impl Seen<'_> {
-    /// A finding for each thing.
+    /// One finding or more for each check.
     pub fn findings(&self) -> Vec<Finding> {
         let found = [
             self.sshd(),
@@ -183,7 +185,7 @@ impl Seen<'_> {
         })
     }
 
-    /// The kinds of proxy that serve something here.
+    /// The kinds of proxy that serve something on the server.
     fn kinds(&self) -> Vec<ProxyKind> {
         crate::proxy::kinds(self.config, self.host)
     }
@@ -376,7 +378,7 @@ fn level(left: u64, (warning, problem): (u64, u64)) -> Level {
     }
 }
 
-/// kB for people.
+/// Kilobytes for display.
 fn size(kilobytes: u64) -> String {
     match kilobytes {
         0..10_000 => format!("{kilobytes} kB"),
@@ -385,7 +387,7 @@ fn size(kilobytes: u64) -> String {
     }
 }
 
-/// A finding about when a certificate of a proxy ends.
+/// A finding about when a proxy's certificate expires.
 pub fn ends(name: &str, end: i64, now: i64, of: ProxyKind) -> Finding {
     let log = format!("`bowline {} logs`", command(of));
     let left = end.saturating_sub(now);

@@ -1,7 +1,7 @@
 //! Which accessories a command acts on, and on which servers.
 //!
-//! An accessory may be on servers that no role has. `--roles` keeps those on servers of these roles, as in Kamal. If nothing is
-//! left, that is an error here too.
+//! An accessory can be on servers that no role has. As in Kamal, `--roles` selects the accessories on servers of these
+//! roles. If the filters leave nothing, that is an error.
 
 use super::{Filters, NoMatch, Selection, servers};
 use bowline_config::{Accessory, Config, once};
@@ -11,16 +11,16 @@ use bowline_config::{Accessory, Config, once};
 pub struct Accessories<'a> {
     /// Each has at least one server.
     pub placed: Vec<(&'a Accessory, Vec<&'a str>)>,
-    /// The server that a run about them takes the lock on: where a deploy with these filters takes it, so that the
-    /// two never run at the same time.
+    /// The server on which a run for these accessories takes the lock. A deploy with the same filters takes it there as
+    /// well, so the two never run at the same time.
     lock: &'a str,
 }
 
 impl<'a> Accessories<'a> {
-    /// The accessory of this name, or all (`all`), on the servers that the filters leave.
+    /// The accessory with this name, or all of them (`all`), on the servers that the filters leave.
     ///
     /// # Errors
-    /// No such accessory, or filters that leave it no server.
+    /// There is no such accessory, or the filters leave none of its servers.
     pub fn new(config: &'a Config, filters: &Filters, name: &str) -> Result<Self, NoMatch> {
         if config.accessories.is_empty() {
             return Err(NoMatch::NoAccessories);
@@ -44,10 +44,10 @@ impl<'a> Accessories<'a> {
         Ok(all)
     }
 
-    /// All that are on the servers that the filters leave; perhaps none.
+    /// All accessories on the servers that the filters leave. There may be none.
     ///
     /// # Errors
-    /// A filter that matches nothing.
+    /// A filter matches nothing.
     pub fn within(config: &'a Config, filters: &Filters) -> Result<Self, NoMatch> {
         let hosts = servers(config, filters)?;
         let placed = config.accessories.iter().filter_map(|accessory| {
@@ -64,17 +64,17 @@ impl<'a> Accessories<'a> {
         Ok(Self { placed: placed.collect(), lock })
     }
 
-    /// Those on a server.
     pub fn of_host(&self, host: &str) -> impl Iterator<Item = &'a Accessory> {
         self.placed.iter().filter(move |(_, hosts)| hosts.contains(&host)).map(|(accessory, _)| *accessory)
     }
 
-    /// Every server they are on, once.
+    /// Every server that has one of them, once.
     pub fn hosts(&self) -> Vec<&'a str> {
         once(self.placed.iter().flat_map(|(_, hosts)| hosts.iter().copied()))
     }
 
-    /// The same for a run that changes something: the one that has the lock comes first, with or without accessory.
+    /// The servers for a run that changes something. The one with the lock comes first, even if none of the accessories
+    /// is on it.
     pub fn hosts_to_lock(&self) -> Vec<&'a str> {
         once(std::iter::once(self.lock).chain(self.hosts()))
     }
@@ -118,7 +118,7 @@ accessories:
             (Filters::default(), "all", &["db d1", "cache w2 k1"], &["w1", "d1", "w2", "k1"]),
             (Filters::default(), "db", &["db d1"], &["w1", "d1"]),
             (hosts("?1"), "all", &["db d1", "cache k1"], &["w1", "d1", "k1"]),
-            // Where a deploy to these servers has its lock.
+            // A deploy to these servers takes its lock there.
             (hosts("w2"), "all", &["cache w2"], &["w2"]),
             (hosts("d1"), "db", &["db d1"], &["w1", "d1"]),
             (roles("workers"), "all", &["cache k1"], &["k1"]),

@@ -1,13 +1,13 @@
-//! Splits a command of the configuration into words, as a shell does, but never into more than one command. No redirection and
-//! no substitution, except for `${NAME}`, a variable of the server, where a shell would expand it: not in single quotes, and not
-//! after a backslash.
+//! Splits a command in the configuration into words as a shell does, but never into more than one command. There is no
+//! redirection and no substitution except for `${NAME}`, a variable of the server. It expands where a shell would
+//! expand it: not in single quotes, and not after a backslash.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
 
 use super::{quote, variable};
 
-/// The words, each quoted for a shell. A text with unbalanced quotes is taken literally, word by word.
+/// The words, each quoted for a shell. If quotes are unbalanced, splits at whitespace and takes the quotes literally.
 pub(super) fn quoted_words(command: &str) -> Vec<String> {
     Splitter::new(command)
         .words()
@@ -22,7 +22,7 @@ struct Splitter<'t> {
 #[derive(Default)]
 struct Word {
     quoted: String,
-    /// What follows, literally.
+    /// The literal text that follows.
     literal: String,
 }
 
@@ -49,7 +49,7 @@ impl<'t> Splitter<'t> {
         Self { text, chars: text.char_indices().peekable() }
     }
 
-    /// `None` if a quote has no end.
+    /// `None` if a quote isn't closed.
     fn words(mut self) -> Option<Vec<String>> {
         let mut words = Vec::new();
         let mut word: Option<Word> = None;

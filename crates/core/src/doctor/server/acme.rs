@@ -1,4 +1,4 @@
-//! The certificates of Traefik's resolvers.
+//! Findings about the certificates of Traefik's resolvers.
 
 use super::{Seen, ends};
 use crate::commands::doctor::Contents;
@@ -11,7 +11,7 @@ use crate::proxy::traefik::wanted::{Wanted, covers, wanted};
 const LOG: &str = "see Traefik's log: `bowline traefik logs`";
 
 impl Seen<'_> {
-    /// A finding for each certificate, and for each name that a router of this app has none for.
+    /// A finding for each certificate, and for each name in a router of this app that has no certificate.
     pub(super) fn issued(&self) -> Vec<Finding> {
         let unreadable = self.checkup.storages.iter().filter(|storage| storage.holds == Contents::Unreadable);
         let unreadable = unreadable.map(|storage| {
@@ -52,7 +52,7 @@ impl Seen<'_> {
         all.iter().flat_map(|one| self.without(one, &traefik.args)).collect()
     }
 
-    /// What a router asks for and doesn't have.
+    /// Findings for the certificates that a router requests and doesn't have.
     fn without(&self, wanted: &Wanted, arguments: &[String]) -> Vec<Finding> {
         let Wanted { router, resolver, names } = wanted;
         let mut storages = self.checkup.storages.iter();

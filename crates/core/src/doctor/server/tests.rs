@@ -27,7 +27,7 @@ fn healthy() -> Checkup {
     }
 }
 
-/// All that is said, a line each: its level and its text.
+/// The findings, one per line: level and text.
 fn said(yaml: &str, checkup: &Checkup, observed: Option<&Observed>, ahead: i64) -> Vec<String> {
     let config = bowline_config::load(SourceFile::new("config/deploy.yml", yaml), None).unwrap().config;
     let names = Names::of(&config);
@@ -160,7 +160,7 @@ fn a_lock_and_a_certificate_have_their_time() {
     }
 }
 
-/// A server with a Traefik of these arguments, and a container with these labels.
+/// A server with a Traefik with these arguments, and a container with these labels.
 fn routed(arguments: &[&str], labels: &[(&str, &str)]) -> Observed {
     let container =
         |name: &str| Container { name: name.into(), status: "running".into(), ..Container::default() };
@@ -221,7 +221,7 @@ fn the_certificates_of_traefik_have_their_time_and_those_that_routers_lack_are_n
     let unread = of_certificates(&checkup, &observed);
     assert_eq!(unread.len(), 2, "{unread:#?}");
     says(&unread, "warning the certificates of the resolver le can't be read (/acme.json)");
-    // A resolver of another kind keeps no certificates in a file.
+    // A resolver of another kind doesn't store certificates in a file.
     checkup.storages.clear();
     let other = routed(&["--certificatesResolvers.le.tailscale=true"], &labels[..2]);
     assert_eq!(of_certificates(&checkup, &other), [""; 0]);
