@@ -1,8 +1,8 @@
-//! Secrets: `.kamal/secrets-common` and `.kamal/secrets`, or `.kamal/secrets.DESTINATION`; later files win.
+//! Secrets: `.kamal/secrets-common` and `.kamal/secrets`, or `.kamal/secrets.DESTINATION`. Later files override earlier ones.
 //!
-//! Loading a project reads the files, but resolves a value only when a run needs it, and each
-//! once: most commands need none, and a vendor's command takes seconds and may ask for a password. Values that
-//! don't depend on each other are resolved in parallel.
+//! Loading a project reads the files, but a value is resolved only when a run needs it, and only once. Most commands need
+//! none, and a vendor's command takes seconds and may ask for a password. Values that don't depend on each other are
+//! resolved in parallel.
 
 pub mod adapters;
 mod base64;
@@ -34,36 +34,34 @@ pub use trouble::Trouble;
 
 /// The secrets files of a project, and the values resolved so far.
 pub struct Store {
-    /// `secrets_path`.
     path: String,
     destination: Option<String>,
-    /// Those that exist, with their values.
+    /// The existing files.
     files: Vec<Evaluated>,
-    /// Why one that exists can't be read.
+    /// Why an existing file can't be read.
     unreadable: Option<String>,
-    /// Kamal 1's `.env`, which Bowline doesn't read, if there is no secrets file.
+    /// Kamal 1's `.env`, if it exists and there is no secrets file. Bowline doesn't read it.
     passed_over: Option<String>,
     fetcher: Fetcher,
     warned: AtomicBool,
 }
 
-/// A file, and the value of each of its entries once it is known.
+/// A file, and the values of its entries that were resolved so far.
 struct Evaluated {
     file: File,
     values: Vec<OnceCell<Result<Value, Failure>>>,
 }
 
-/// An entry: the number of its file, its number there.
+/// The indexes of a file and of an entry in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     file: usize,
     entry: usize,
 }
 
-/// Why secrets can't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unavailable {
-    /// A file is there and can't be read.
+    /// A file exists and can't be read.
     Unreadable(String),
     /// Files contain errors.
     Invalid(Box<Diagnostics>),
@@ -78,7 +76,7 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Reads the files that exist. With a destination the plain file is not read.
+    /// Reads the files that exist. With a destination, ignores the plain file.
     pub fn load(local: &dyn Local, config: &Config) -> Self {
         let mut store = Self {
             path: config.secrets_path.clone(),
@@ -109,7 +107,7 @@ impl Store {
         store
     }
 
-    /// The files to read, in order: later ones win.
+    /// The files to read. Later ones override earlier ones.
     fn paths(&self) -> [String; 2] {
         let own = match &self.destination {
             Some(destination) => format!("{}.{destination}", self.path),
@@ -122,12 +120,12 @@ impl Store {
         self.files.iter().map(|file| file.file.source.path.as_str()).collect()
     }
 
-    /// Every name once, in the order of the files.
+    /// Each name once, in the order of the files.
     pub fn names(&self) -> Vec<&str> {
         once(self.files.iter().flat_map(|file| &file.file.entries).map(|entry| entry.key.as_str()))
     }
 
-    /// The entry that a name stands for.
+    /// The entry that defines a name.
     fn place(&self, name: &str) -> Option<Place> {
         self.files.iter().enumerate().rev().find_map(|(file, found)| {
             let entry = found.file.entries.iter().rposition(|entry| entry.key == name)?;
@@ -135,17 +133,17 @@ impl Store {
         })
     }
 
-    /// The entry that a name stands for on the line of another: only lines above it in its file count.
+    /// The entry that a name refers to on the line of another entry: the last definition above it in the same file.
     fn above(&self, place: Place, name: &str) -> Option<Place> {
         let above = self.files.get(place.file)?.file.entries.get(..place.entry)?;
         let entry = above.iter().rposition(|entry| entry.key == name)?;
         Some(Place { file: place.file, entry })
     }
 
-    /// Whether the files can be used at all.
+    /// Checks that the files can be read and parsed.
     ///
     /// # Errors
-    /// All that is wrong in them.
+    /// All errors in them.
     pub fn check(&self) -> Result<(), Unavailable> {
         if let Some(reason) = &self.unreadable {
             return Err(Unavailable::Unreadable(reason.clone()));
@@ -157,7 +155,7 @@ impl Store {
         Err(Unavailable::Invalid(Box::new(self.report(errors, Severity::Error))))
     }
 
-    /// Warnings about lines that probably mean something else. Returned once.
+    /// Warnings about lines that probably don't mean what they say. Returned only once.
     pub fn warnings(&self) -> Option<Diagnostics> {
         let warnings: Vec<(usize, Problem)> = self.problems(|file| &file.warnings).collect();
         if warnings.is_empty() || self.warned.swap(true, Ordering::Relaxed) {
@@ -176,7 +174,7 @@ impl Store {
         dotenv::report(self.files.iter().map(|file| &file.file), problems, severity)
     }
 
-    /// Whether a command has to run for one of these names that has not run yet.
+    /// Whether resolving these names still has to run a command.
     pub fn runs_commands(&self, names: &[&str]) -> bool {
         names.iter().filter_map(|name| self.place(name)).any(|place| self.needs_command(place))
     }
@@ -196,21 +194,21 @@ impl Store {
         !value.initialized() && (entry.has_command() || entry.parts.iter().any(refers))
     }
 
-    /// The values of these names, resolved if necessary. Names that no file defines are left out.
+    /// The values of these names, resolved if necessary. Omits names that no file defines.
     ///
     /// # Errors
-    /// All that went wrong, with the places.
+    /// Everything that went wrong, with places.
     pub async fn values(&self, local: &dyn Local, names: &[&str]) -> Result<Secrets, Unavailable> {
         self.check()?;
         let (secrets, failures) = self.work_out(local, names).await;
         if failures.is_empty() { Ok(secrets) } else { Err(self.unavailable(&failures)) }
     }
 
-    /// The values of all names, except those that need an unset variable: for programs that
-    /// get all secrets and may not need each of them.
+    /// The values of all names, except those that need an unset variable. This is for programs that get all secrets and may
+    /// not need each of them.
     ///
     /// # Errors
-    /// What else went wrong, with the places.
+    /// Everything else that went wrong, with places.
     pub async fn all_set(&self, local: &dyn Local) -> Result<Secrets, Unavailable> {
         self.check()?;
         let (secrets, mut failures) = self.work_out(local, &self.names()).await;
@@ -237,7 +235,7 @@ impl Store {
         for ((name, _), value) in wanted.into_iter().zip(values) {
             match value {
                 Ok(value) => drop(secrets.insert(name.to_owned(), value.text)),
-                // Several names may want the same line that failed.
+                // Several names may depend on the same failed line.
                 Err(failure) if failures.contains(&failure) => {}
                 Err(failure) => failures.push(failure),
             }

@@ -1,6 +1,6 @@
-//! The vaults from which Bowline fetches secrets. Each has a module for its vendor's command: how to log in,
-//! what to ask, how to parse the output. Commands, arguments and keys are those of Kamal, so a secrets file works with
-//! both. A vault gets one request after the other: its command may ask for a fingerprint at the first.
+//! The vaults from which Bowline fetches secrets. Each has a module for its vendor's command: how to log in, what to
+//! request, how to parse the output. Commands, arguments and keys are those of Kamal, so a secrets file works with both. A
+//! vault gets one request at a time, because its command may ask for a fingerprint first.
 
 mod aws;
 mod bitwarden;
@@ -22,7 +22,6 @@ use super::fetch::{FetchRequest, Fetched};
 use super::tool::{Tool, Vendor};
 use super::trouble::Trouble;
 
-/// A vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adapter {
     OnePassword,
@@ -37,20 +36,19 @@ pub enum Adapter {
     Doppler,
     Enpass,
     Passbolt,
-    /// No vault: values are the reversed names, to try a secrets file.
+    /// Returns each name reversed, for trying out a secrets file without a vault.
     Test,
 }
 
-/// The result of a login.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SignedIn {
-    /// Variables for the commands that follow.
+    /// Variables for the following commands.
     pub(super) env: Vec<(String, Secret)>,
-    /// A token for their arguments.
+    /// A token for the arguments of the following commands.
     pub(super) token: Option<Secret>,
 }
 
-/// The names of adapters, the usual one of each first.
+/// The names of adapters. The first one of each is used in messages.
 const NAMES: [(Adapter, &[&str]); 10] = [
     (Adapter::OnePassword, &["1password", "one_password"]),
     (Adapter::LastPass, &["lastpass", "last_pass"]),
@@ -65,7 +63,7 @@ const NAMES: [(Adapter, &[&str]); 10] = [
 ];
 
 impl Adapter {
-    /// The adapter of this name; capital letters, `-` and `_` make no difference.
+    /// Finds an adapter by name. Case doesn't matter, nor the difference between `-` and `_`.
     pub(super) fn named(name: &str) -> Result<Self, Trouble> {
         let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
         let found = NAMES.iter().find(|(_, names)| names.iter().any(|known| plain(known) == plain(name)));
@@ -95,7 +93,7 @@ impl Adapter {
         }
     }
 
-    /// Checks that need no command of the vendor.
+    /// Checks that don't need the vendor's command.
     pub(super) fn check(self, request: &FetchRequest) -> Result<(), Trouble> {
         match self {
             Self::OnePassword => one_password::items(request).map(drop),
@@ -111,7 +109,7 @@ impl Adapter {
         }
     }
 
-    /// Checks on this machine, before a login.
+    /// Checks that need this machine's environment, before a login.
     pub(super) fn check_here(self, tool: &Tool<'_>, request: &FetchRequest) -> Result<(), Trouble> {
         if self == Self::Doppler { doppler::configs(tool, request).map(drop) } else { Ok(()) }
     }
@@ -156,7 +154,7 @@ impl Adapter {
     }
 }
 
-/// Reports an error unless the vault returned every name.
+/// Reports an error if the vault did not return all names.
 fn complete<'n>(
     names: impl IntoIterator<Item = &'n str>,
     there: impl Fn(&str) -> bool,
@@ -166,7 +164,7 @@ fn complete<'n>(
     if missing.is_empty() { Ok(()) } else { Err(not_found(&missing, place)) }
 }
 
-/// The error for names that a vault does not have.
+/// The error for names that a vault doesn't have.
 fn not_found(names: &[&str], place: &str) -> Trouble {
     Trouble::failed(format!("{} not found in {place}", names.join(", ")))
         .hint("look for a slip in the name, the account and `--from`")

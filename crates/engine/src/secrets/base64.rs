@@ -1,9 +1,9 @@
-//! Base64 in either alphabet: `gcloud` writes the one for URLs, other tools the usual one.
+//! Base64 in either alphabet: `gcloud` prints the one for URLs, other tools the standard one.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
-/// The bytes, or `None` if this is no base64. Padding and white space may be there or not.
+/// Returns `None` for invalid base64. Padding is optional, and white space is ignored.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut text = text.replace('-', "+").replace('_', "/");
     text.retain(|c| !c.is_ascii_whitespace());

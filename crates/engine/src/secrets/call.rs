@@ -1,5 +1,5 @@
-//! `kamal secrets …` in a secrets file, handled here: so no `kamal` is needed, and a fetch that several lines share
-//! runs once.
+//! `kamal secrets …` in a secrets file, handled in this process. So `kamal` need not be installed, and a fetch that several
+//! lines share runs once.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ async fn fetch(evaluation: Evaluation<'_>, request: &FetchRequest) -> Result<Arc
     evaluation.store.fetcher.fetch(evaluation.local, request).await
 }
 
-/// Splits a word at spaces outside of quotes, unless it is JSON.
+/// The words that a shell would make of this one: splits unquoted values at spaces, except JSON.
 async fn fields(evaluation: Evaluation<'_>, place: Place, word: &Word) -> Result<Vec<String>, Wrong> {
     let mut done = Vec::new();
     let mut current: Option<String> = None;
@@ -88,7 +88,7 @@ async fn fields(evaluation: Evaluation<'_>, place: Place, word: &Word) -> Result
     Ok(done)
 }
 
-/// Flags of Kamal that mean nothing for a vault; those of the first list have a value.
+/// Kamal's flags that don't matter to a vault.
 const IGNORED_WITH_VALUE: [&str; 9] =
     ["-d", "--destination", "-c", "--config-file", "-h", "--hosts", "-r", "--roles", "--version"];
 const IGNORED: [&str; 10] =

@@ -1,8 +1,7 @@
-//! Resolving the values of entries: references from the lines above or the environment, commands by running
-//! them.
+//! Resolves the values of entries: references from the lines above or the environment, and the output of commands.
 //!
-//! A shell gets the values that its text refers to in its environment, never in the text, so a value can't become
-//! a command. Names are only looked at on lines above, so nothing can go in circles.
+//! A shell gets the values that its text refers to through its environment, never in the text, so a value can't become a
+//! command. References only look at lines above, so there are no cycles.
 
 use std::ops::Range;
 
@@ -15,13 +14,12 @@ use super::trouble::{Trouble, ending};
 use super::{Place, Store, call};
 use crate::ports::{Loan, Local, LocalCommand};
 
-/// A resolved value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) text: Secret,
-    /// It is the output of `fetch`: always one word, as Kamal escapes it.
+    /// Whether this is the output of `fetch`, which is always one word, as in Kamal.
     pub(super) fetched: bool,
-    /// It is from our own environment, where every program finds it.
+    /// Whether this comes from our own environment, which every program inherits.
     inherited: bool,
 }
 
@@ -35,7 +33,7 @@ impl Value {
     }
 }
 
-/// An entry that has no value.
+/// Why an entry has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     file: usize,
@@ -45,7 +43,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// To be reported: where, and what.
+    /// The index of the file, and the problem to report.
     pub(super) fn problem(&self) -> (usize, Problem) {
         let mut problem = Problem::new(self.at.clone(), format!("{}: {}", self.key, self.trouble.message));
         problem.note = self.trouble.said.clone();
@@ -54,13 +52,12 @@ impl Failure {
     }
 }
 
-/// What went wrong, and where; in another entry, if it is that one's own failure.
+/// What went wrong and where. `Elsewhere` is the failure of another entry that this one refers to.
 pub(super) enum Wrong {
     Here(Range<usize>, Trouble),
     Elsewhere(Failure),
 }
 
-/// Resolves entries.
 #[derive(Clone, Copy)]
 pub(super) struct Evaluation<'a> {
     pub(super) store: &'a Store,
@@ -108,7 +105,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The value of a name, which has to have one.
+    /// The value of a variable. An unset one is an error.
     pub(super) async fn variable(self, place: Place, variable: &Variable) -> Result<Value, Wrong> {
         let value = self.lookup(place, &variable.name).await?;
         if value.as_ref().is_some_and(|value| value.inherited && is_broken(value.text.expose())) {
@@ -133,7 +130,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// A variable of the environment that commands see.
+    /// A variable of the environment that commands get.
     fn environment(self, name: &str) -> Option<String> {
         let own = self.store.fetcher.environment().iter().find(|(known, _)| known == name);
         own.map(|(_, value)| value.expose().to_owned()).or_else(|| self.local.variable(name))
@@ -158,7 +155,7 @@ impl<'a> Evaluation<'a> {
         .boxed_local()
     }
 
-    /// The output of a shell command, without its last line end, as in `$(…)`.
+    /// The output of a shell command without its last newline, as in `$(…)`.
     pub(super) async fn shell(
         self,
         place: Place,
@@ -191,7 +188,7 @@ impl<'a> Evaluation<'a> {
         Ok(text.strip_suffix('\r').filter(|_| output.stdout.ends_with('\n')).unwrap_or(text).to_owned())
     }
 
-    /// The variable that a piece of a shell's text needs; none if the shell has it already.
+    /// The value that a piece of the shell's text needs. `None` if it needs none, or the variable is not set.
     async fn piece(self, place: Place, piece: &Piece) -> Result<Option<Value>, Wrong> {
         match piece {
             Piece::Text(_) => Ok(None),
@@ -203,14 +200,14 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Whether a value contains U+FFFD, which replaces bytes that weren't UTF-8: better no secret than a broken one.
+/// Whether a value contains U+FFFD, which replaces bytes that weren't UTF-8. Such a value is rejected.
 fn is_broken(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 const ENCODE: &str = "encode it, for example with `| base64`";
 
-/// The text for the shell, and the variables it needs.
+/// The shell's text, and the variables that it needs.
 fn shell_text(pieces: &[Piece], values: Vec<Option<Value>>) -> (String, Vec<(String, Secret)>) {
     let (mut text, mut env) = (String::new(), Vec::new());
     for (number, (piece, value)) in pieces.iter().zip(values).enumerate() {
@@ -226,10 +223,10 @@ fn shell_text(pieces: &[Piece], values: Vec<Option<Value>>) -> (String, Vec<(Str
             }
         };
         let ours = matches!(piece, Piece::Call { .. }) || value.as_ref().is_some_and(|value| value.fetched);
-        // `${NAME` of `${NAME:-x}` goes on in the text that follows.
+        // In `${NAME:-x}`, `raw` is only `${NAME`: the rest is in the text that follows.
         let closed = !raw.starts_with("${") || raw.ends_with('}');
         match quotes {
-            // What we fetched is one word, whatever blanks are in it.
+            // A fetched value is one word, even if it contains spaces.
             Quotes::None if ours && closed => text.push_str(&format!("\"${{{name}}}\"")),
             Quotes::Single if value.is_some() && closed => text.push_str(&format!("'\"${{{name}}}\"'")),
             _ => text.push_str(&raw),

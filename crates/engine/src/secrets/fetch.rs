@@ -1,4 +1,4 @@
-//! `secrets fetch`: values from a vault, through its vendor's command.
+//! `secrets fetch`: gets values from a vault through its vendor's command.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,28 +12,27 @@ use super::tool::{Tool, Turns};
 use super::trouble::Trouble;
 use crate::ports::Local;
 
-/// Names and values in the order of the vault's answer.
+/// Names and values, in the order of the vault's answer.
 pub type Fetched = Vec<(String, Secret)>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchRequest {
-    /// The vault.
     pub(super) adapter: Adapter,
-    /// `--account`.
+    /// The argument of `--account`.
     pub(super) account: Option<String>,
-    /// `--from`: a vault, a folder, a project.
+    /// The argument of `--from`: a vault, a folder, a project.
     pub(super) from: Option<String>,
-    /// The names; for some adapters, an empty list means all.
+    /// The names to fetch. For some adapters, none means all.
     pub(super) names: Vec<String>,
-    /// More variables for the vendor's command.
+    /// Additional variables for the vendor's command.
     pub(super) env: Vec<(String, Secret)>,
 }
 
 impl FetchRequest {
-    /// A request, checked as far as possible without the vendor's command.
+    /// Checks the request as far as possible without the vendor's command.
     ///
     /// # Errors
-    /// An unknown adapter, a missing account, invalid names.
+    /// An unknown adapter, a missing account, or invalid names.
     pub fn new(
         adapter: &str,
         account: Option<String>,
@@ -50,7 +49,7 @@ impl FetchRequest {
         Ok(request)
     }
 
-    /// The names, each below `--from`.
+    /// The names, prefixed with `--from/` if it is given.
     pub(super) fn prefixed(&self) -> Vec<String> {
         let below = |name: &String| match &self.from {
             Some(from) => format!("{from}/{name}"),
@@ -60,13 +59,13 @@ impl FetchRequest {
     }
 }
 
-/// Results by key, each resolved once.
+/// Results by key. Each is resolved once.
 type Memo<K, V> = Mutex<Vec<(K, Arc<OnceCell<Result<V, Trouble>>>)>>;
 
-/// The key of a session: vault, account, variables.
+/// The key of a session: vault, account, and variables.
 type Login = (Adapter, Option<String>, Vec<(String, Secret)>);
 
-/// Fetches values. Logs in once for each account, and fetches the same values once.
+/// Fetches values. Logs in once per account, and fetches the same values once.
 pub struct Fetcher {
     pub(super) turns: Turns,
     environment: Vec<(String, Secret)>,
@@ -75,8 +74,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Nothing was fetched yet. The vendors' commands are told the destination, as Kamal tells them.
-    /// A command may take so long.
+    /// Vendors' commands get the destination in `KAMAL_DESTINATION`, as from Kamal. `limit` is the timeout of each command.
     pub fn new(destination: Option<&str>, limit: Duration) -> Self {
         let variable = |destination: &str| ("KAMAL_DESTINATION".to_owned(), Secret::new(destination));
         Self {
@@ -87,15 +85,15 @@ impl Fetcher {
         }
     }
 
-    /// What every command gets in addition to our environment.
+    /// Variables that every command gets in addition to our environment.
     pub(super) fn environment(&self) -> &[(String, Secret)] {
         &self.environment
     }
 
-    /// Fetches, or gives what was fetched before.
+    /// Fetches values, or returns those of an earlier equal request.
     ///
     /// # Errors
-    /// The vendor's message, without values.
+    /// The vendor's message, with values redacted.
     pub async fn fetch(&self, local: &dyn Local, request: &FetchRequest) -> Result<Arc<Fetched>, Trouble> {
         let answer = cell(&self.answers, request);
         answer.get_or_init(|| self.fetch_now(local, request)).await.clone()
@@ -114,7 +112,7 @@ impl Fetcher {
     }
 }
 
-/// Of two values with the same name, the later one wins, in the position of the first.
+/// If a name occurs twice, the later value wins and takes the position of the first.
 fn each_once(fetched: Fetched) -> Fetched {
     let mut once = Fetched::new();
     for (name, value) in fetched {

@@ -1,4 +1,4 @@
-//! JSON from vaults: objects keep their order, and values can have any type.
+//! JSON from vaults. Objects keep their order, and values can have any type.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 
 use super::fetch::Fetched;
 
-/// A value as text: a string's content, anything else as JSON without blanks; nothing for `null`.
+/// A value as text: a string's content, or compact JSON for other types. `None` for `null`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Text(pub(super) Option<Secret>);
 
-/// An object in the order in which it is written.
+/// An object that keeps the order of its entries.
 pub(super) struct Object(pub(super) Vec<(String, Text)>);
 
 impl<'de> Deserialize<'de> for Text {
@@ -25,7 +25,7 @@ impl<'de> Deserialize<'de> for Text {
         if text.starts_with('"') {
             return serde_json::from_str(text).map(|text: String| Self(Some(Secret::new(text)))).map_err(
                 |_| {
-                    // The library's own message would show the text.
+                    // The library's own message would contain the text.
                     serde::de::Error::custom("a string can't be read")
                 },
             );
@@ -71,7 +71,7 @@ fn without_blanks(json: &str) -> String {
     out
 }
 
-/// What was fetched as an object, in its order.
+/// Fetched values as a JSON object, in order.
 pub fn object(fetched: &Fetched) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let entries: Vec<String> =

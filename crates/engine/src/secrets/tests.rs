@@ -1,4 +1,4 @@
-//! From files to values: what runs, how often, with what; what is told when something goes wrong.
+//! Tests resolving whole secrets files: which commands run, how often and with what, and what errors say.
 
 use bowline_config::secret::Secret;
 use bowline_config::{Destination, SourceFile, load};
@@ -17,7 +17,7 @@ fn store(shop: &Shop, destination: Option<&str>) -> Store {
     Store::load(shop, &config)
 }
 
-/// A machine with this secrets file, where these commands answer.
+/// A machine with this secrets file and these answers of commands.
 fn shop(text: &str, answers: &[(&str, crate::testing::Answer)]) -> Shop {
     Shop::new(answers).with_file(".kamal/secrets", text)
 }
@@ -27,7 +27,7 @@ async fn values(shop: &Shop, names: &[&str]) -> Result<Vec<String>, Unavailable>
     Ok(names.iter().filter_map(|name| values.get(*name).map(|value| value.expose().to_owned())).collect())
 }
 
-/// What a report says; it must not hold a value.
+/// The text of an error, which must not contain a value.
 fn told(error: Unavailable) -> String {
     let text = match error {
         Unavailable::Unreadable(text) => text,
@@ -84,7 +84,7 @@ async fn commands_that_dont_need_each_other_run_side_by_side() {
     let free = shop(text, &answers);
     assert_eq!(values(&free, &["A", "B"]).await.unwrap(), ["yy", "y"]);
     assert_eq!(free.at_once(), 3);
-    // Where somebody may be asked, the first of a program is alone.
+    // If there is a terminal, the first run of each program is alone.
     let mut asking = shop("A=$(x 1)\nB=$(x 2)\nC=$(x 3)\n", &answers);
     asking.terminal = true;
     values(&asking, &["A", "B", "C"]).await.unwrap();

@@ -1,5 +1,4 @@
-//! A vendor's command, run without a shell: its arguments pass unchanged, and its error messages
-//! are shown without the values we know.
+//! Runs a vendor's command without a shell, so its arguments pass unchanged. Shows its error messages with known values redacted.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -16,17 +15,17 @@ use crate::ports::{Loan, Local, LocalCommand, Output};
 
 #[derive(Debug)]
 pub(super) struct Vendor {
-    /// The vault's name.
+    /// The vault's name for messages.
     pub(super) title: &'static str,
     pub(super) program: &'static str,
-    /// The argument that prints its version, to check that it is installed.
+    /// The argument that prints the program's version, to check that it is installed.
     pub(super) version: &'static str,
-    /// Its home page.
+    /// Its home page's URL.
     pub(super) home: &'static str,
 }
 
-/// Who may use the terminal: one that asks is alone. Of commands that are not known to ask, the first of each
-/// program is alone, so that the user logs in once and not to all of them at the same time.
+/// Schedules the use of the terminal. A command that asks for input runs alone. So does the first run of any other program,
+/// because it may log in: the user then answers one login at a time.
 pub(super) struct Turns {
     limit: Limit,
     terminal: RwLock<()>,
@@ -40,7 +39,7 @@ pub(super) enum Turn<'a> {
 }
 
 impl Turns {
-    /// A free terminal, and the time limit for each command, including the user's answers.
+    /// `time` limits each command, including the user's answers.
     pub(super) fn new(time: Duration) -> Self {
         let limit = Limit { time, setting: "`timeouts: {secrets: SECONDS}`", quoted: false };
         Self { limit, terminal: RwLock::default(), seen: Mutex::default() }
@@ -63,13 +62,13 @@ impl Turns {
     }
 }
 
-/// A vendor's command, ready to be run.
+/// A vendor's command with its environment.
 pub(super) struct Tool<'a> {
     local: &'a dyn Local,
     turns: &'a Turns,
     vendor: &'static Vendor,
     env: Vec<(String, Secret)>,
-    /// Values among the words of commands.
+    /// Values in the command's arguments, to redact in messages.
     hidden: Vec<Secret>,
 }
 
@@ -88,7 +87,7 @@ impl<'a> Tool<'a> {
         self.hidden.extend(session.token.clone());
     }
 
-    /// A variable that the command will see.
+    /// A variable as the command sees it.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         let own = self.env.iter().find(|(known, _)| known == name);
         own.map(|(_, value)| value.expose().to_owned()).or_else(|| self.local.variable(name))
@@ -115,33 +114,33 @@ impl<'a> Tool<'a> {
         }
     }
 
-    /// Runs it, and returns any status.
+    /// Runs the command and returns its output, whatever its exit status.
     pub(super) async fn output(&self, words: &[&str]) -> Result<Output, Trouble> {
         self.run(words, Loan::None).await
     }
 
-    /// Runs it in a session that has just started.
+    /// Like [`Tool::output`], with the variables of a session that has just started.
     pub(super) async fn output_in(&self, session: &SignedIn, words: &[&str]) -> Result<Output, Trouble> {
         let env = self.env.iter().chain(&session.env).cloned().collect();
         Tool { env, hidden: Vec::new(), ..*self }.run(words, Loan::None).await
     }
 
-    /// Runs it, with the terminal for itself: it may ask for a password.
+    /// Runs the command with the terminal to itself, because it may ask for a password.
     pub(super) async fn ask(&self, words: &[&str]) -> Result<Output, Trouble> {
         let _turn = self.turns.alone().await;
         self.run(words, Loan::Whole).await
     }
 
-    /// Runs the login, as [`Tool::ask`].
+    /// Runs the login like [`Tool::ask`], and requires it to succeed.
     pub(super) async fn log_in(&self, words: &[&str]) -> Result<Output, Trouble> {
         let output = self.ask(words).await?;
         if output.success() { Ok(output) } else { Err(self.not_logged_in(&output)) }
     }
 
-    /// Its output, if it succeeds. `what` is for the error.
+    /// The command's output, which must succeed. `what` is for the error message.
     pub(super) async fn read(&self, words: &[&str], what: &str) -> Result<String, Trouble> {
         let _turn = self.turns.turn(self.local, self.vendor.program).await;
-        // A password may be asked for once more, a code of a second factor, a finger on a sensor.
+        // The command may ask for a password again, a second factor, or a fingerprint.
         let output = self.run(words, Loan::Keyboard).await?;
         if output.success() { Ok(output.stdout) } else { Err(self.failed(what, &output)) }
     }
@@ -151,7 +150,7 @@ impl<'a> Tool<'a> {
         self.parse(&text, what)
     }
 
-    /// What it prints as JSON, with the terminal for itself: it may ask for a password.
+    /// Like [`Tool::json`], with the terminal to itself, because it may ask for a password.
     pub(super) async fn ask_json<T: DeserializeOwned>(
         &self,
         words: &[&str],
@@ -162,7 +161,7 @@ impl<'a> Tool<'a> {
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self, text: &str, what: &str) -> Result<T, Trouble> {
-        // The library's own message may show a value.
+        // The library's own message may contain a value.
         serde_json::from_str(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             Trouble::failed(format!(
@@ -172,14 +171,14 @@ impl<'a> Tool<'a> {
         })
     }
 
-    /// The error for a command that failed.
+    /// The error for a failed command.
     pub(super) fn failed(&self, what: &str, output: &Output) -> Trouble {
         let values = self.env.iter().map(|(_, value)| value).chain(&self.hidden);
         Trouble::failed(format!("{what}: `{}` {}", self.vendor.program, ending(output)))
             .said(&output.stderr, values)
     }
 
-    /// The error for a login that failed.
+    /// The error for a failed login.
     fn not_logged_in(&self, output: &Output) -> Trouble {
         let trouble = self.failed(&format!("could not log in to {}", self.vendor.title), output);
         if self.local.has_terminal() {

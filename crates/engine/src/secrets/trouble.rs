@@ -1,22 +1,21 @@
-//! What goes wrong with a secret, in words that are safe to show: never a value, whatever a program printed.
+//! Problems with a secret, in text that is safe to show: it never contains a value, whatever a program printed.
 
 use bowline_config::secret::{REDACTED, Secret};
 
 use crate::error::RunError;
 use crate::ports::{Exit, Output};
 
-/// Lines of a program's last words that are shown.
+/// How many lines of a program's error output to show.
 const LINES: usize = 5;
-/// A value shorter than this is not looked for in what a program says: it would be found everywhere.
+/// The shortest text that is redacted, in bytes. Shorter values would match everywhere.
 const SHORT: usize = 4;
 
 /// Why a secret can't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     sort: Sort,
-    /// What is wrong, in one line.
+    /// The problem in one line.
     pub message: String,
-    /// A program's message.
     pub said: Option<String>,
     pub hint: Option<String>,
 }
@@ -29,17 +28,14 @@ enum Sort {
 }
 
 impl Trouble {
-    /// The request was wrong.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { sort: Sort::Usage, message: message.into(), said: None, hint: None }
     }
 
-    /// The request failed.
     pub(super) fn failed(message: impl Into<String>) -> Self {
         Self { sort: Sort::Failed, ..Self::usage(message) }
     }
 
-    /// A variable is not set.
     pub(super) fn unset(message: impl Into<String>) -> Self {
         Self { sort: Sort::Unset, ..Self::usage(message) }
     }
@@ -49,7 +45,7 @@ impl Trouble {
         self
     }
 
-    /// Adds a program's last lines, with these values redacted.
+    /// Adds the last lines of a program's error output, with these values redacted.
     pub(super) fn said<'s>(mut self, words: &str, values: impl IntoIterator<Item = &'s Secret>) -> Self {
         let mut words = words.trim().to_owned();
         for value in values {
@@ -72,7 +68,7 @@ impl Trouble {
     }
 }
 
-/// How a program ended, in words.
+/// How a program ended, for messages.
 pub(super) fn ending(output: &Output) -> String {
     match &output.exit {
         Exit::Status(status) => format!("ended with exit status {status}"),

@@ -1,4 +1,4 @@
-//! What a run needs from a project's secrets: that they exist, and later their values.
+//! Checks that the secrets that a run needs exist, and resolves their values.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ impl Project {
     /// The values of these secrets.
     ///
     /// # Errors
-    /// Secrets that no file defines, or everything that went wrong in resolving the others.
+    /// Secrets that no file defines, or everything that went wrong in resolving them.
     pub async fn secrets(&self, world: &World, names: &[String]) -> Result<Secrets> {
         self.check_secrets(names)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -25,10 +25,10 @@ impl Project {
         unless_stopped(world, self.secrets.values(world.local.as_ref(), &names)).await
     }
 
-    /// Empty values for these secrets, for a plan that isn't applied, so that no command has to run.
+    /// Empty values for these secrets, so that a plan that isn't applied runs no commands.
     ///
     /// # Errors
-    /// Those that are in no file.
+    /// Secrets that no file defines.
     pub fn stand_ins(&self, names: &[String]) -> Result<Secrets> {
         self.check_secrets(names)?;
         Ok(names.iter().map(|name| (name.clone(), Secret::default())).collect())
@@ -37,7 +37,7 @@ impl Project {
     /// The values of all secrets for hooks, without those that refer to an unset variable.
     ///
     /// # Errors
-    /// What went wrong in resolving them.
+    /// Everything else that went wrong in resolving them.
     pub async fn hook_secrets(&self, world: &World) -> Result<Secrets> {
         self.tell(world, &self.secrets.names());
         unless_stopped(world, self.secrets.all_set(world.local.as_ref())).await
@@ -54,15 +54,14 @@ impl Project {
         missing.map_or(Ok(()), |missing| Err(RunError::Invalid(Box::new(missing))))
     }
 
-    /// What is wrong with the secrets that the configuration names: those that are in no file, files that can't be
-    /// read. Resolves nothing.
+    /// Problems with the secrets that the configuration names: undefined ones, and errors in the files. Resolves nothing.
     pub fn doubtful_secrets(&self) -> Vec<Diagnostics> {
         let files = match self.secrets.check() {
             Ok(()) => self.secrets.warnings(),
             Err(Unavailable::Invalid(errors) | Unavailable::Failed(errors)) => Some(*errors),
             Err(Unavailable::Unreadable(_)) => None,
         };
-        // A project without any secrets file has just been cloned, unless it still has Kamal 1's.
+        // A project without any secrets file was just cloned, unless it still has Kamal 1's `.env`.
         let cloned = self.secrets.files().is_empty() && self.secrets.passed_over.is_none();
         let names = if cloned { Vec::new() } else { self.secret_uses.names() };
         let missing = self.missing_secrets(names, Severity::Warning);
@@ -82,7 +81,7 @@ impl Project {
         Some(self.secret_uses.missing(&missing, severity))
     }
 
-    /// Reports that resolving may take a while, and the warnings of the files.
+    /// Reports the warnings of the files, and that resolving may take a while.
     fn tell(&self, world: &World, names: &[&str]) {
         for text in self.secrets.warnings().iter().flat_map(notes) {
             world.events.emit(Event::Note { host: None, text });
@@ -105,7 +104,7 @@ fn notes(warnings: &Diagnostics) -> Vec<String> {
 }
 
 impl Store {
-    /// What to do about a secret that no file defines.
+    /// The help for a secret that no file defines.
     fn where_to_write(&self, name: &str) -> String {
         let [common, own] = self.paths();
         let read = match self.files().as_slice() {

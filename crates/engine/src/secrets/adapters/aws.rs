@@ -1,5 +1,5 @@
-//! AWS Secrets Manager, by `aws`. A secret that is a JSON object gives `NAME/KEY` for each of its keys, another one
-//! is `NAME`. `--account` is a profile.
+//! AWS Secrets Manager, through `aws`. A secret that is a JSON object yields `NAME/KEY` for each of its keys. Any other one
+//! yields `NAME`. `--account` is a profile.
 
 use bowline_config::secret::Secret;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::secrets::trouble::Trouble;
 pub(super) const VENDOR: Vendor =
     Vendor { title: "AWS", program: "aws", version: "--version", home: "https://docs.aws.amazon.com/cli" };
 
-/// So many names AWS takes in one question.
+/// AWS's limit of names per request.
 const BATCH: usize = 20;
 
 #[derive(Deserialize)]
@@ -67,7 +67,7 @@ fn complete(names: &[String], answer: &Answer) -> Result<(), Trouble> {
         let errors: Vec<String> = answer.errors.iter().map(told).collect();
         return Err(Trouble::failed(format!("AWS Secrets Manager: {}", errors.join("; "))));
     }
-    // An id is a name or an ARN, which may lack its random end.
+    // An id is a name or an ARN, and an ARN may lack its random suffix.
     let there = |name: &str| {
         answer.secret_values.iter().any(|value| value.name == name || value.arn.starts_with(name))
     };
@@ -83,7 +83,7 @@ fn entries(value: Value) -> Result<Fetched, Trouble> {
     match serde_json::from_str::<Object>(&text) {
         Ok(Object(entries)) => Ok(entries
             .into_iter()
-            // `null` is JSON too, and text is all there is.
+            // JSON `null` becomes the text `null`.
             .map(|(key, value)| (format!("{name}/{key}"), value.0.unwrap_or_else(|| Secret::new("null"))))
             .collect()),
         Err(_) => Ok(vec![(name, Secret::new(text))]),

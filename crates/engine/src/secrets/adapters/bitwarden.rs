@@ -1,5 +1,5 @@
-//! Bitwarden's password manager, by `bw`. A secret is `ITEM` (the password of a login, or all fields of anything
-//! else) or `ITEM/FIELD`.
+//! Bitwarden's password manager, through `bw`. A secret is `ITEM` (the password of a login, or all fields of any other
+//! item) or `ITEM/FIELD`.
 
 use bowline_config::secret::Secret;
 use serde::Deserialize;
@@ -88,7 +88,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fet
     Ok(fetched)
 }
 
-/// The items in order, each with what is wanted of it; `None` stands for the item itself.
+/// The items in order, each with the requested fields. `None` requests the item itself.
 fn by_item(names: &[String]) -> Vec<(String, Vec<Option<String>>)> {
     let mut items: Vec<(String, Vec<Option<String>>)> = Vec::new();
     for name in names {

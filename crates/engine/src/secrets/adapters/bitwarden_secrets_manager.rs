@@ -1,5 +1,5 @@
-//! Bitwarden Secrets Manager, by `bws`. A secret is named by its id; `all` stands for all, `PROJECT/all` for those
-//! of a project. An access token lets in (`BWS_ACCESS_TOKEN`), so nobody is asked.
+//! Bitwarden Secrets Manager, through `bws`. A secret is an id, `all`, or `PROJECT/all`. The access token in
+//! `BWS_ACCESS_TOKEN` replaces a login.
 
 use serde::Deserialize;
 
@@ -51,7 +51,7 @@ async fn one(tool: &Tool<'_>, name: &str) -> Result<Vec<Entry>, Trouble> {
         let what = read(&format!("the secrets of project {project}"));
         return tool.json(&["secret", "list", project], &what).await;
     }
-    // An id says enough, whatever project it is named with.
+    // An id is unique across projects, so any prefix is ignored.
     let id = name.rsplit('/').next().unwrap_or(name);
     Ok(vec![tool.json(&["secret", "get", id], &read(id)).await?])
 }

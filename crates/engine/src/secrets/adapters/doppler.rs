@@ -1,5 +1,5 @@
-//! Doppler, by `doppler`. A secret is a name, or `PROJECT/CONFIG/NAME`, or a name with `--from PROJECT/CONFIG`. A
-//! service token (`DOPPLER_TOKEN`, `dp.st…`) belongs to a config, which then needs no naming.
+//! Doppler, through `doppler`. A secret is a name, or `PROJECT/CONFIG/NAME`, or a name with `--from PROJECT/CONFIG`. A
+//! service token (`DOPPLER_TOKEN`, `dp.st…`) belongs to one config, which then needs no naming.
 
 use serde::Deserialize;
 
@@ -23,9 +23,8 @@ struct Value {
     computed: Text,
 }
 
-/// Secrets of one config.
 pub(super) struct Config {
-    /// Its project and its name; a token that belongs to a config needs none.
+    /// The names of its project and config. `None` if the token belongs to the config.
     place: Option<(String, String)>,
     names: Vec<String>,
 }
@@ -62,7 +61,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fet
     Ok(fetched)
 }
 
-/// The configs that a request is about, with the names of each.
+/// The requested configs, with the names to fetch from each.
 pub(super) fn configs(tool: &Tool<'_>, request: &FetchRequest) -> Result<Vec<Config>, Trouble> {
     let with_token = tool.variable("DOPPLER_TOKEN").is_some_and(|token| token.starts_with("dp.st"));
     let mut configs: Vec<Config> = Vec::new();

@@ -1,5 +1,5 @@
-//! Enpass, by `enpass-cli`. `--from` is the vault's path; a secret is `TITLE/LABEL`, or `TITLE` for all of an item.
-//! It asks for the vault's password each time, unless the variable `MASTERPW` has it.
+//! Enpass, through `enpass-cli`. `--from` is the vault's path. A secret is `TITLE/LABEL`, or `TITLE` for all labels of an
+//! item. The command asks for the vault's password each time, unless the variable `MASTERPW` contains it.
 
 use bowline_config::once;
 use serde::Deserialize;
@@ -58,7 +58,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fet
     Ok(fetched)
 }
 
-/// The title in a name: what stands before the last `/`.
+/// The title in a name: the part before the last `/`.
 fn title(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(title, _)| title)
 }

@@ -1,6 +1,6 @@
-//! Google Cloud's Secret Manager, by `gcloud`. A secret is `NAME`, `PROJECT/NAME` or `PROJECT/NAME/VERSION`, where the
-//! project `default` is the one `gcloud` is set to. `--account` is `USER`, or `USER|SERVICE_ACCOUNT[,DELEGATE…]` to act
-//! as another; the user `default` is the one that is logged in.
+//! Google Cloud's Secret Manager, through `gcloud`. A secret is `NAME`, `PROJECT/NAME` or `PROJECT/NAME/VERSION`. The
+//! project `default` is the one configured in `gcloud`. `--account` is `USER`, or `USER|SERVICE_ACCOUNT[,DELEGATE…]` to
+//! impersonate a service account. The user `default` is the one who is logged in.
 
 use bowline_config::secret::Secret;
 use serde::Deserialize;

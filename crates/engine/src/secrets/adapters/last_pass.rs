@@ -1,4 +1,4 @@
-//! LastPass, by `lpass`. A secret is an item's full name, with its folder.
+//! LastPass, through `lpass`. A secret is an item's full name, including its folder.
 
 use serde::Deserialize;
 

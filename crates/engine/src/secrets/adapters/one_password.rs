@@ -1,5 +1,5 @@
-//! 1Password, by `op`. A secret is `VAULT/ITEM/FIELD` or `VAULT/ITEM/SECTION/FIELD`; without a field it is the item's
-//! password, and without any name all fields of the item that `--from` names.
+//! 1Password, through `op`. A secret is `VAULT/ITEM/FIELD` or `VAULT/ITEM/SECTION/FIELD`. Without a field, it is the item's
+//! password. Without any names, the secrets are all fields of the item in `--from`.
 
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     home: "https://developer.1password.com/docs/cli/get-started",
 };
 
-/// An item, and the fields that are wanted of it; all, if none is named.
+/// An item and the requested fields. None means all of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Item {
     vault: String,
@@ -42,7 +42,7 @@ struct Field {
     value: Text,
 }
 
-/// The items that a request is about, those of a vault together.
+/// The requested items, grouped by vault.
 pub(super) fn items(request: &FetchRequest) -> Result<Vec<Item>, Trouble> {
     let mut items: Vec<Item> = Vec::new();
     let names =
@@ -81,7 +81,7 @@ pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<SignedIn, T
     }
     let output = tool.log_in(&["signin", "--account", account, "--force", "--raw"]).await?;
     let token = output.stdout.trim();
-    // With the desktop app there is none: the app keeps the session.
+    // There is no token if the desktop app keeps the session.
     Ok(SignedIn { token: (!token.is_empty()).then(|| Secret::new(token)), ..SignedIn::default() })
 }
 
@@ -114,7 +114,7 @@ async fn one(tool: &Tool<'_>, session: &SignedIn, account: &str, item: &Item) ->
     words.extend(["--fields", &labels]);
     let what = format!("could not read {} from {name} in the {vault} 1Password vault", fields.join(", "));
     let text = tool.read(&words, &what).await?;
-    // One field is an object, several are an array of them.
+    // `op` prints one field as an object, and several as an array.
     let found: Vec<Field> = match text.trim_start().starts_with('[') {
         true => tool.parse(&text, &what)?,
         false => vec![tool.parse(&text, &what)?],
@@ -123,7 +123,7 @@ async fn one(tool: &Tool<'_>, session: &SignedIn, account: &str, item: &Item) ->
     Ok(found.iter().map(|field| entry(item, field)).collect())
 }
 
-/// Every field that was wanted has to be there: `op` may leave one out in silence.
+/// Checks that all requested fields were returned, because `op` may silently omit some.
 fn complete(item: &Item, found: &[Field]) -> Result<(), Trouble> {
     if found.len() >= item.fields.len() {
         return Ok(());
@@ -139,7 +139,7 @@ fn complete(item: &Item, found: &[Field]) -> Result<(), Trouble> {
     Err(super::not_found(&missing, &format!("{} in the {} 1Password vault", item.item, item.vault)))
 }
 
-/// A field by its reference, without `/password` at the end.
+/// A field's value under its reference, without `/password` at the end.
 fn entry(item: &Item, field: &Field) -> (String, Secret) {
     let reference = match &field.reference {
         Some(reference) => reference.strip_prefix("op://").unwrap_or(reference).to_owned(),

@@ -1,6 +1,6 @@
-//! Passbolt, by `passbolt`. A secret is a resource's name, with the folders above it: `FOLDER/FOLDER/NAME`.
+//! Passbolt, through `passbolt`. A secret is a resource's name, prefixed with its folders: `FOLDER/FOLDER/NAME`.
 //!
-//! Names go into filters, which are a small language of their own, so they are written as its strings.
+//! Filters have their own expression language, so names are quoted as its strings.
 
 use bowline_config::once;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     home: "https://github.com/passbolt/go-passbolt-cli",
 };
 
-/// A folder that was looked up: where it is, and its id.
+/// A folder's path and id.
 #[derive(Debug)]
 struct Folder {
     path: String,
@@ -70,7 +70,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fet
         .collect())
 }
 
-/// The folders above a name, and the name.
+/// Splits a path into the folders and the name.
 fn split(path: &str) -> (Option<&str>, &str) {
     match path.rsplit_once('/') {
         Some((folders, name)) => (Some(folders), name),
@@ -78,7 +78,7 @@ fn split(path: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Passbolt answers with names alone, so one name can't be wanted of two folders.
+/// Rejects the same name in two folders, because Passbolt's answer contains only names.
 fn unambiguous(wanted: &[(Option<&str>, &str)]) -> Result<(), Trouble> {
     for (number, (folder, name)) in wanted.iter().enumerate() {
         let others = wanted.get(number + 1..).unwrap_or_default();
@@ -95,7 +95,7 @@ fn id_of<'f>(folders: &'f [Folder], path: Option<&str>) -> Option<&'f str> {
     found.map(|folder| folder.id.as_str())
 }
 
-/// Looks the folders up: all of the top level at once, then those below, one after the other.
+/// Looks up the folders: all top-level ones in one request, then the others one by one.
 async fn folders(tool: &Tool<'_>, wanted: &[(Option<&str>, &str)]) -> Result<Vec<Folder>, Trouble> {
     let paths = wanted.iter().filter_map(|(folder, _)| *folder);
     let tops = once(paths.map(|path| path.split('/').next().unwrap_or(path)));
@@ -117,7 +117,7 @@ async fn folders(tool: &Tool<'_>, wanted: &[(Option<&str>, &str)]) -> Result<Vec
     Ok(folders)
 }
 
-/// Looks a folder up whose parent is known; nothing to do if it is known itself.
+/// Looks up a folder whose parent is known, unless it is known itself.
 async fn below_top(tool: &Tool<'_>, path: &str, folders: &mut Vec<Folder>) -> Result<(), Trouble> {
     let (Some(parent), name) = split(path) else { return Ok(()) };
     let Some(parent) = id_of(folders, Some(parent)).map(str::to_owned) else { return Ok(()) };
@@ -135,7 +135,7 @@ async fn look_up(tool: &Tool<'_>, filter: &str) -> Result<Vec<FoundFolder>, Trou
         .await
 }
 
-/// The folder of this name, below this parent if there are several.
+/// The id of the folder with this name, preferably of one with this parent.
 fn choose(found: &[FoundFolder], name: &str, parent: &str) -> Result<String, Trouble> {
     let mut named = found.iter().filter(|folder| folder.name == name).collect::<Vec<_>>();
     named.sort_by_key(|folder| folder.folder_parent_id != parent);
@@ -143,7 +143,7 @@ fn choose(found: &[FoundFolder], name: &str, parent: &str) -> Result<String, Tro
     Ok(first.id.clone())
 }
 
-/// A string of the filters' language.
+/// A string literal of the filter language.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

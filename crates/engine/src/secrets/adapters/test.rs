@@ -1,4 +1,4 @@
-//! No vault at all: each name's value is the name read backwards. For trying a secrets file out, as with Kamal.
+//! Not a vault: each name's value is the reversed name. For trying out a secrets file, as in Kamal.
 
 use bowline_config::secret::Secret;
 

@@ -1,4 +1,4 @@
-//! Each vault: its vendor's commands word for word, and what becomes of the answers.
+//! Tests the exact commands of each vault's vendor, and the values parsed from their answers.
 
 mod clouds;
 
@@ -12,7 +12,7 @@ use crate::testing::{Shop, says};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// `secrets fetch` with these words: adapter, `account=…`, `from=…`, names.
+/// `secrets fetch` with these arguments: adapter, `account=…`, `from=…`, names.
 async fn fetch(shop: &Shop, words: &[&str]) -> Result<String, Trouble> {
     let flag = |flag: &str| words.iter().find_map(|word| word.strip_prefix(flag).map(str::to_owned));
     let names =
@@ -22,7 +22,7 @@ async fn fetch(shop: &Shop, words: &[&str]) -> Result<String, Trouble> {
     Fetcher::new(None, LIMIT).fetch(shop, &request).await.map(|fetched| object(&fetched))
 }
 
-/// The whole of an error, to be sure that nothing is in it that must not be.
+/// The complete error, to check that it contains no secret.
 async fn fails(shop: &Shop, words: &[&str]) -> String {
     let trouble = fetch(shop, words).await.unwrap_err();
     let all = [Some(trouble.message), trouble.said, trouble.hint];
@@ -86,7 +86,7 @@ async fn one_password_logs_in_at_the_terminal_and_goes_on_with_the_session() {
             "op item get I --vault V --format json --account acc --session hunter2",
         ]
     );
-    // The desktop app gives no token.
+    // The desktop app returns no token.
     let shop = Shop::new(&[
         ("op --version", says("2.30", 0)),
         ("op account get", says("", 1)),

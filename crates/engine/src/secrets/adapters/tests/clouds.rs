@@ -1,4 +1,4 @@
-//! The vaults of clouds.
+//! Tests the vaults of cloud providers.
 
 use super::*;
 
