@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2034
-# What bin/setup and the scripts of the sandbox share: names, paths, one-line messages. Sourced, never run.
+# Shared by bin/setup and the sandbox's scripts: names, paths, one-line messages. Sourced, not run.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SANDBOX_NAME=${SANDBOX_NAME:-bowline}
 CACHE=$ROOT/sandbox/.cache
 STATE=$CACHE/$SANDBOX_NAME
 LABEL=bowline.sandbox
-# Docker, the hosts file and the containers' names belong to the machine, so the locks lie outside of this copy.
+# Docker, the hosts file and container names are per machine, so the locks are outside this copy of the project.
 LOCK=/tmp/bowline-sandbox
 SUITE=trixie
 TRAEFIK_VERSION=3.7
@@ -29,23 +29,23 @@ is_root() { [ "$(id -u)" = 0 ]; }
 docker_answers() { timeout 20 docker info >/dev/null 2>&1; }
 image_exists() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# Twelve hex digits over the names and contents of files: the tag of an image made from them.
+# The first twelve hex digits of a hash of the files' names and contents, as the tag of an image made from them.
 hash_of() { (cd "$ROOT" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12); }
 
-# Everything of the sandbox that writes below /etc needs root; elsewhere sudo asks for it.
+# Writing below /etc needs root.
 as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
 
-# Another user's file in /tmp can be locked, but not opened as if to be made.
+# Another user's file in /tmp can be locked, but not opened for writing.
 make_lock() { [ -e "$1" ] || : >>"$1"; }
 
-# The lock under which machine and images are set up. Background processes must be started with 9>&-, or they keep it.
+# Locks setting up the machine and the images. Background processes need 9>&-, or they keep the lock.
 lock_setup() {
   make_lock "$LOCK-setup.lock"
   exec 9<"$LOCK-setup.lock"
   flock -n 9 || { say "another setup is running, waiting for it"; flock 9; }
 }
 
-# The lock of one sandbox, so that two `up` or an `up` and a `down` never mix.
+# Locks one sandbox, so that sandbox/up and sandbox/down don't run at the same time.
 lock_sandbox() {
   mkdir -p "$CACHE"
   make_lock "$LOCK-name-$SANDBOX_NAME.lock"
@@ -53,7 +53,7 @@ lock_sandbox() {
   flock -n 8 || { say "another command works on sandbox '$SANDBOX_NAME', waiting for it"; flock 8; }
 }
 
-# The tags follow from the recipes, so a changed recipe is a new image and an unchanged one is never built twice.
+# The tags are hashes of the recipes: a changed recipe gets a new image, and an unchanged one isn't built twice.
 base_image() { echo "bowline-sandbox/base:$(hash_of sandbox/server/packages)"; }
 server_image() { echo "bowline-sandbox/server:$(hash_of sandbox/server)"; }
 app_image() { echo "$APP_IMAGE:$(hash_of sandbox/app/src sandbox/app/Cargo.toml sandbox/app/base)"; }
@@ -65,13 +65,12 @@ REGISTRY=$REGISTRY_HOST:5000
 REGISTRY_CONTAINER=$SANDBOX_NAME-registry
 server_name() { echo "$SANDBOX_NAME-$1"; }
 
-# Containers of this sandbox, running or not.
 sandbox_containers() { docker ps -a --filter "label=$LABEL=$SANDBOX_NAME" --format '{{.Names}}' | sort; }
 server_containers() { sandbox_containers | grep -vx "$REGISTRY_CONTAINER" || true; }
 is_running() { [ "$(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
 
-# Writes this sandbox's block in the machine's hosts file: its lines on standard input, none to remove the block.
-# The file is written in place, because where it is a mount it can't be replaced. The lock is for other sandboxes.
+# Replaces this sandbox's block in /etc/hosts with the lines on standard input, or removes it if there are none.
+# Writes the file in place, because a mounted file can't be replaced. The lock is against other sandboxes.
 hosts_block() {
   local lines new
   lines=$(cat)

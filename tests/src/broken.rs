@@ -138,7 +138,7 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Puts the directory `.kamal` on a small disk of its own until the server is repaired.
+    /// Puts the directory `.kamal` on a separate small disk until the server is repaired.
     pub fn with_small_disk(&self) {
         self.run("mkdir -p /root/.kamal && mount -t tmpfs -o size=256k,nr_inodes=1000 tmpfs /root/.kamal")
             .ok();
@@ -168,7 +168,7 @@ impl Server {
         )
     }
 
-    /// Puts the volume of kamal-proxy on a small disk of its own until the server is repaired.
+    /// Puts the volume of kamal-proxy on a separate small disk until the server is repaired.
     pub fn with_small_proxy_disk(&self) {
         self.run(&format!(
             "docker volume create kamal-proxy-config && mount -t tmpfs -o size=64k tmpfs {PROXY_DISK} && chown 1001:1001 {PROXY_DISK}"

@@ -51,7 +51,7 @@ async fn stamp(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     response
 }
 
-/// A page that refers to the assets of its own version.
+/// A page that refers to its version's assets.
 async fn page(State(app): State<Arc<App>>) -> Html<String> {
     let version = &app.behaviour.version;
     Html(format!(
