@@ -1,4 +1,4 @@
-//! The engine on a scripted fleet, with paused time: orders, races, deadlines, and what is left after a kill or
+//! Tests of the engine on simulated servers, with paused time: orders, races, deadlines, and the state after a kill or
 //! an interrupt at every step.
 
 mod accessory;
@@ -51,7 +51,6 @@ use crate::project::Project;
 use crate::testing::{Scripted, project};
 use crate::world::Options;
 
-/// Two web servers and a worker.
 const HOSTS: [&str; 3] = ["a", "b", "c"];
 
 const CONFIG: &str = "service: app
@@ -64,7 +63,7 @@ readiness_delay: 1
 healthcheck: {cmd: 'true'}
 ";
 
-/// What serves the role `web`.
+/// The proxy of the role `web`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     Traefik,
@@ -75,7 +74,7 @@ enum By {
 impl By {
     const ALL: [Self; 3] = [Self::Traefik, Self::Kamal, Self::Nothing];
 
-    /// A configuration with that.
+    /// Changes a configuration so that it uses this proxy.
     fn serves(self, config: &str) -> String {
         match self {
             Self::Traefik => config.into(),
@@ -90,19 +89,19 @@ fn options(version: &str) -> Options {
     Options { version: Some(version.into()), skip_push: true, command: "deploy".into(), ..Options::default() }
 }
 
-/// A deploy that must end: a run that hangs is a failure by itself.
+/// A deploy that must end: a run that hangs fails the test.
 async fn deploy(scripted: &Scripted, project: &Project, version: &str) -> Result<(), RunError> {
     let options = options(version);
     let run = deploy::deploy(scripted.call(project, &options), DeployKind::Deploy);
     timeout(Duration::from_secs(600), run).await.expect("the run ends")
 }
 
-/// The fleet after a deploy of `v1`.
+/// Simulated servers after a deploy of `v1`.
 async fn fleet() -> (Scripted, Project) {
     fleet_behind(By::Traefik).await
 }
 
-/// The same, with this before the role `web`.
+/// Like [`fleet`], with this proxy for the role `web`.
 async fn fleet_behind(by: By) -> (Scripted, Project) {
     let scripted = Scripted::new(&HOSTS);
     let project = project(&by.serves(CONFIG));
@@ -111,17 +110,17 @@ async fn fleet_behind(by: By) -> (Scripted, Project) {
     (scripted, project)
 }
 
-/// What a command of a proxy wants.
+/// The intent of a command for a proxy.
 fn proxies(kind: ProxyKind, act: life::Act, rolling: bool) -> Intent {
     Intent::Proxies(kind, act, if rolling { Turns::OneByOne } else { Turns::Together })
 }
 
-/// What a command of an accessory wants.
+/// The intent of a command for an accessory.
 fn accessory_to(name: &str, deed: Deed, rolling: bool) -> Intent {
     Intent::Accessories(name.into(), deed, if rolling { Turns::OneByOne } else { Turns::Together })
 }
 
-/// Only this version runs, everywhere, in good order.
+/// Asserts that only this version runs, everywhere, with its cord and latest tag, and that the lock is free.
 fn assert_only(scripted: &Scripted, version: &str) {
     for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
         let machine = scripted.network.machine(host);
@@ -135,7 +134,7 @@ fn assert_only(scripted: &Scripted, version: &str) {
     assert_eq!(scripted.losses(), [""; 0]);
 }
 
-/// Where in the list of events the first one is that fits.
+/// The position of the first event that fits.
 fn position(events: &[Event], fits: impl Fn(&Event) -> bool) -> Option<usize> {
     events.iter().position(fits)
 }

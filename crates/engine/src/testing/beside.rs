@@ -1,5 +1,5 @@
-//! What runs beside the app on the model of a server: accessories, and proxies in their own rooms. Their scripts are
-//! carried out part by part, so that a kill can come between any two.
+//! The other containers on a simulated server: accessories and proxies. Their scripts are carried out part by part, so
+//! that a kill can come between any two.
 
 use bowline_core::commands::accessory::Answer;
 use bowline_core::commands::{Action, accessory, ready};
@@ -11,10 +11,10 @@ use super::server::FakeServer;
 use super::steps::answer;
 use crate::ports::Output;
 
-/// What the ids of accessories begin with.
+/// The prefix of accessories' ids.
 pub(super) const ACCESSORY: &str = "accessory ";
 
-/// The name of a container that is about to take the place of one.
+/// The name of a new container before it replaces another one.
 pub(super) fn next(name: &str) -> String {
     format!("{name}_next")
 }
@@ -23,12 +23,12 @@ pub(super) fn old(name: &str) -> String {
     format!("{name}_replaced")
 }
 
-/// Moves a container to another name; whether it was there.
+/// Renames a container. Returns whether it existed.
 pub(super) fn rename(all: &mut Present, from: &str, to: &str) -> bool {
     all.remove(from).map(|runs| all.insert(to.to_owned(), runs)).is_some()
 }
 
-/// Puts right what a killed reboot left.
+/// Cleans up after a killed reboot.
 pub(super) fn mend(all: &mut Present, name: &str) {
     if !all.contains_key(name) {
         rename(all, &old(name), name);
@@ -37,7 +37,7 @@ pub(super) fn mend(all: &mut Present, name: &str) {
     all.remove(&old(name));
 }
 
-/// What becomes of the container before.
+/// What happens to the previous container.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
     Goes,
@@ -55,7 +55,7 @@ impl FakeServer {
         self.effect(|machine| effect(kind(machine))).await
     }
 
-    /// A new container in the place of the one that is there.
+    /// Replaces the existing container with a new one.
     pub(super) async fn replace(&self, kind: Kind, name: &str, before: Before) {
         self.present(kind, |all| mend(all, name)).await;
         self.present(kind, |all| all.insert(next(name), false)).await;
@@ -86,7 +86,7 @@ impl FakeServer {
         }
     }
 
-    /// Does something to an accessory; the answer is the script's.
+    /// Carries out a step for an accessory, and returns the script's answer.
     pub(super) async fn act(&self, act: &accessory::Act) -> Output {
         use accessory::What;
         let name = act.service.as_str();

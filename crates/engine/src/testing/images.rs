@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use super::locked;
 use crate::ports::{Accept, Given, Held, Image, Images, Offer, Output, Pieces, Stream, Variant};
 
-/// What is kept, and what was done with it.
+/// The images that are kept, and what was done with them.
 #[derive(Debug, Default)]
 pub(crate) struct FakeImages {
     pub kept: Arc<Mutex<BTreeSet<String>>>,
@@ -91,7 +91,7 @@ impl Given for FakeGiven {
     }
 }
 
-/// A thousand bytes.
+/// An image of a thousand bytes.
 struct FakeImage;
 
 impl Image for FakeImage {
@@ -148,7 +148,7 @@ impl Pieces for FakePieces {
     }
 }
 
-/// What a program on the machine of a test prints, in one piece.
+/// The output of a program on the machine of a test, in one piece.
 pub(crate) struct Printed(Option<Result<Vec<u8>, String>>);
 
 impl Printed {

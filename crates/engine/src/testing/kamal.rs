@@ -1,4 +1,5 @@
-//! kamal-proxy on the model of a server: it sends a service's requests to the container that it was told, once that one is healthy.
+//! kamal-proxy on a simulated server: it sends a service's requests to the container of its last command `deploy`, once
+//! that is healthy.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ fn proxies(machine: &mut Machine) -> &mut Present {
     &mut machine.proxies
 }
 
-/// What the script says of a container that the proxy would not have.
+/// The answer of the script for a container that the proxy rejected.
 fn refused(said: &str) -> Output {
     let answer = Answer {
         failed: Some(Failed {
@@ -89,7 +90,7 @@ impl FakeServer {
         }
     }
 
-    /// The program in the proxy's container becomes another one, first the one that runs.
+    /// Replaces the program in the proxy's container: first the running one, then the one for restarts.
     async fn upgrade(&self, in_place: &InPlace) -> Output {
         if !self.machine().images.contains(&in_place.ensure.own) {
             return status(Status::NoImage, "");
@@ -143,7 +144,7 @@ impl FakeServer {
         answer(kamal::Answer { made, ..kamal::Answer::default() })
     }
 
-    /// Sees that the container is healthy, and gives it the requests of its service.
+    /// Waits until the container is healthy, and gives it the requests of its service.
     async fn register(&self, register: &Register) -> Output {
         let until = Instant::now() + Duration::from_secs(register.route.timeout);
         while self.machine().is_down() || self.machine().proxies.get(NAME) != Some(&true) {
@@ -199,7 +200,7 @@ impl FakeServer {
             machine.services.insert(service, id);
         })
         .await;
-        // It may have ended since.
+        // It may have exited since.
         self.until_ready(&register.id, Ready::Started, register.route.timeout, 0, None).await
     }
 
@@ -234,11 +235,10 @@ fn state(container: &FakeContainer) -> State {
 /// The versions of the program in the proxy's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FakeProgram {
-    /// Of the one that runs.
+    /// The version that runs.
     pub runs: String,
-    /// Of the one that a restart takes.
+    /// The version that a restart would run.
     pub keeps: String,
-    /// Its image.
     pub image: String,
 }
 
@@ -254,19 +254,19 @@ impl Default for FakeProgram {
     }
 }
 
-/// What becomes of an upgrade of the proxy in its container.
+/// The result of an upgrade of the proxy in its container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Upgrades {
     #[default]
     Work,
-    /// Its container takes no files.
+    /// The container accepts no files.
     NoFiles,
-    /// The new program doesn't come up.
+    /// The new program doesn't start.
     Fail,
 }
 
 impl Machine {
-    /// What the script finds that looks which proxy runs.
+    /// The answer of the script that checks which proxy runs.
     fn found(&self, ensure: &Ensure) -> Found {
         let wanted = match &ensure.image {
             Image::Own => ensure.own.clone(),
@@ -286,7 +286,7 @@ impl Machine {
         }
     }
 
-    /// Whether requests reach a container that is healthy.
+    /// Whether requests reach a container, if it is healthy.
     pub(super) fn is_reached(&self, container: &FakeContainer) -> bool {
         match self.services.get(&container.service) {
             Some(target) if self.goes_through(NAME) => *target == container.id,
@@ -295,7 +295,7 @@ impl Machine {
         }
     }
 
-    /// What the observing script says of it.
+    /// The part of the observation about kamal-proxy.
     pub(super) fn observed_kamal(&self) -> String {
         let Some(runs) = self.proxies.get(NAME) else { return String::new() };
         let proxy = json!({
@@ -307,7 +307,6 @@ impl Machine {
         format!("@proxy {proxy}\n@network kamal\n{services}")
     }
 
-    /// The labels of a proxy's container.
     pub(super) fn waiting(&self, name: &str) -> serde_json::Value {
         if self.waits.contains(name) { json!({ WAITS: "yes" }) } else { json!({}) }
     }

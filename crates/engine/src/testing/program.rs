@@ -1,7 +1,7 @@
-//! What a command does on a scripted server, by its first word; and the console that a test sits at.
+//! The commands of a simulated server, by their first word, and the console that they are attached to.
 //!
-//! `echo`, `cat`, `yes`, `exit N` and `both` (both outputs) are what they say; `hang` never ends; under `lose`
-//! the connection breaks.
+//! `echo`, `cat`, `yes` and `exit N` do what they say. `both` writes to both outputs, `hang` never ends, and under
+//! `lose` the connection breaks.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -18,7 +18,6 @@ use crate::ports::{
     Attached, Closed, Console, Exit, FarInput, FarOutput, Output, Piece, ServerError, Size, Terminal,
 };
 
-/// Runs a command to its end.
 pub(super) async fn run(words: &[String]) -> Output {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -28,7 +27,7 @@ pub(super) async fn run(words: &[String]) -> Output {
     }
 }
 
-/// The words of a line for a shell.
+/// Splits a command line into words.
 pub(super) fn words(line: &str) -> Vec<String> {
     line.split(' ').map(Into::into).collect()
 }
@@ -37,7 +36,7 @@ fn status_of(word: &str) -> Exit {
     Exit::Status(word.parse().unwrap_or(255))
 }
 
-/// Starts a command whose bytes pass; the machine notes what it is sent.
+/// Starts an attached command. The machine records what happens to it.
 pub(super) fn attach(
     machine: Arc<Mutex<Machine>>,
     words: Vec<String>,
@@ -59,7 +58,7 @@ fn note(machine: &Mutex<Machine>, text: String) {
 struct FakeOutput {
     machine: Arc<Mutex<Machine>>,
     words: Vec<String>,
-    /// Input; `None` is its end.
+    /// Pieces of input, then `None` at its end.
     received: mpsc::UnboundedReceiver<Option<Vec<u8>>>,
     said: usize,
 }
@@ -94,7 +93,7 @@ impl Drop for FakeOutput {
     }
 }
 
-/// A program that reads to the end, and then ends like this.
+/// A program that reads all its input and ends with this output.
 pub(super) fn load(machine: Arc<Mutex<Machine>>, ended: Output) -> Attached {
     let (sender, received) = mpsc::unbounded_channel();
     let output = FakeLoad { received, ended, said: false };
@@ -140,27 +139,26 @@ impl FarInput for FakeInput {
     }
 }
 
-/// A console: what is typed at it, and what it was given.
+/// A console with scripted input, which records its output.
 #[derive(Default)]
 pub(crate) struct FakeConsole {
-    /// Its terminal, if it is one.
+    /// Its terminal, if it has one.
     pub terminal: Option<Terminal>,
-    /// What is read, piece by piece; at a terminal nothing ends it.
+    /// The input, piece by piece. It never ends at a terminal.
     pub input: Mutex<VecDeque<Vec<u8>>>,
-    /// The sizes that its terminal will have.
+    /// The sizes to which its terminal changes.
     pub sizes: Mutex<VecDeque<Size>>,
-    /// How many pieces are taken before nobody reads any more.
+    /// How many pieces are read before the reader of the output is gone.
     pub takes: Option<usize>,
-    /// Nobody takes anything, but somebody may.
+    /// Whether the reader of the output never reads, but stays.
     pub stuck: bool,
-    /// What was written.
     pub written: Mutex<Vec<Piece>>,
-    /// What was told at the beginning, and whether the end came.
+    /// The text that the command began with, and whether it has ended.
     pub began: Mutex<Option<(String, bool)>>,
 }
 
 impl FakeConsole {
-    /// Whether a command began here, and all is as it was before.
+    /// Whether a command began here and ended, so that the terminal is restored.
     pub(crate) fn is_restored(&self) -> bool {
         matches!(*locked(&self.began), Some((_, true)))
     }

@@ -1,5 +1,5 @@
-//! What servers do by themselves: containers end, flap and get well again, Docker's daemon restarts, Traefik's API fails
-//! once. One such thing happens at a boundary that a test names; what follows from it takes its time.
+//! What servers do by themselves: containers exit, flap and become healthy again, Docker's daemon restarts, Traefik's
+//! API fails once. One such event happens at a boundary that a test chooses. Its consequences take time.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,44 +19,38 @@ use super::server::FakeServer;
 use super::steps::{answer, failed, status};
 use crate::ports::Output;
 
-/// Something that a server does by itself.
+/// An event that a server causes by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Happens {
-    /// Which server.
     pub host: String,
-    /// After so many of its boundaries.
+    /// The number of the server's boundaries before it.
     pub after: usize,
-    /// What.
     pub what: What,
 }
 
-/// What happens; the name is how that of the container ends that it happens to.
+/// A kind of event. The text is how the name of the affected container ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    /// It ends and stays so.
+    /// It exits, and Docker doesn't restart it.
     Ends(&'static str),
-    /// It ends, and Docker starts it again, under another address.
+    /// It exits, and Docker restarts it with another address.
     Restarts(&'static str),
-    /// It ends again and again, and Docker starts it as often.
+    /// It exits again and again, and Docker restarts it each time.
     Flaps(&'static str),
-    /// It is unhealthy for some seconds.
     Sickens(&'static str),
     /// Docker's daemon restarts, and with it all containers.
     DockerRestarts,
-    /// Traefik's API doesn't answer once.
+    /// Traefik's API times out once.
     ApiFails,
 }
 
-/// How long a container takes until its health is checked.
+/// How long Docker takes to check the health of a container.
 const CHECK: Duration = Duration::from_secs(1);
-/// How long a container is unhealthy.
 const SICK: Duration = Duration::from_secs(4);
-/// How long Docker's daemon takes to restart.
 const DOWN: Duration = Duration::from_secs(6);
-/// How often a container flaps.
 const FLAPS: usize = 20;
 
-/// The restart policy that a container is made with.
+/// The restart policy of a new container.
 pub(super) fn policy(boot: &app::Boot) -> String {
     let configured = boot.environment.options.iter().find(|(name, _)| name == "restart");
     match configured {
@@ -65,11 +59,11 @@ pub(super) fn policy(boot: &app::Boot) -> String {
     }
 }
 
-/// How a server notes that something happened.
+/// The entry in a server's changes when an event happens.
 const HAPPENED: &str = "something happened";
 
 impl FakeNetwork {
-    /// Whether something happened on a server after this change there.
+    /// Whether an event happened on a server after this change there.
     pub(crate) fn happened_after(&self, change: &str) -> bool {
         self.hosts().iter().any(|host| {
             let machine = self.machine(host);
@@ -78,7 +72,7 @@ impl FakeNetwork {
         })
     }
 
-    /// Lets happen what should at this boundary of a server.
+    /// Triggers the event that is due at this boundary of a server.
     pub(crate) fn let_happen(&self, host: &str) {
         let what = {
             let mut faults = self.faults();
@@ -111,13 +105,13 @@ impl FakeNetwork {
 }
 
 impl What {
-    /// Whether the container of this name ends and never runs again, or not for long.
+    /// Whether this ends the container of this name for good, or it never runs for long again.
     pub(crate) fn ends_for_good(self, name: &str) -> bool {
         matches!(self, What::Ends(ending) | What::Flaps(ending) | What::Restarts(ending) if ending == name)
     }
 }
 
-/// Ends a container so many times, and starts it again after a moment.
+/// Ends a container this many times, and restarts it after a moment each time.
 fn start_again(machine: &Arc<Mutex<Machine>>, name: &'static str, times: usize) {
     let ids: Vec<String> = locked(machine).named(name).map(|container| container.id.clone()).collect();
     let ends = |machine: &Mutex<Machine>, ids: &[String]| {
@@ -181,7 +175,7 @@ fn restart_docker(machine: &Arc<Mutex<Machine>>) {
 }
 
 impl FakeContainer {
-    /// Whether Docker starts it when it starts itself, though it was stopped.
+    /// Whether a restart of Docker starts the container although it was stopped.
     fn comes_back(&self) -> bool {
         matches!(self.policy.as_str(), "always" | "on-failure")
     }
@@ -192,12 +186,12 @@ impl Machine {
         self.containers.iter_mut().filter(move |container| container.name.ends_with(ending))
     }
 
-    /// Docker starts containers again, which get other addresses.
+    /// Restarts containers, which get other addresses.
     fn start_those(&mut self, ids: &[String], restarts: u32) {
         for id in ids {
             self.next += 1;
             let address = self.next + 1;
-            // It was stopped or removed meanwhile.
+            // It was stopped or removed in the meantime.
             let Some(container) = self.find(id).filter(|c| !c.stopped || c.comes_back()) else { continue };
             container.running = true;
             container.restarts += restarts;
@@ -206,7 +200,7 @@ impl Machine {
         }
     }
 
-    /// Docker checks the health of containers: they are as healthy as their cords allow.
+    /// Checks the health of containers: they are healthy if their cords are uncut.
     pub(super) fn check_health(&mut self, ids: &[String]) {
         for id in ids {
             let cord = self.find(id).and_then(|container| container.cord.clone());
@@ -217,12 +211,11 @@ impl Machine {
         }
     }
 
-    /// Whether its Docker doesn't answer.
     pub(super) fn is_down(&self) -> bool {
         self.down_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// How a container is that has to serve, if it doesn't: as the scripts' guard sees it.
+    /// The state of a container that should serve and doesn't, as the scripts' guard sees it.
     pub(super) fn not_serving(&self, serving: Option<&Serving>) -> Option<String> {
         let serving = serving?;
         let Some(container) = self.containers.iter().find(|container| container.id == serving.id) else {
@@ -234,7 +227,7 @@ impl Machine {
     }
 }
 
-/// What the scripts are told by a Docker that doesn't answer.
+/// Docker's error if its daemon doesn't respond.
 pub(super) fn no_daemon(code: impl Into<u32>) -> Output {
     status(
         code,
@@ -243,7 +236,7 @@ pub(super) fn no_daemon(code: impl Into<u32>) -> Output {
 }
 
 impl FakeServer {
-    /// Asks Docker as the scripts do that have patience with it.
+    /// Waits for Docker, as the scripts do that tolerate a restart of it.
     pub(super) async fn ask(&self) -> Result<(), Output> {
         let until = Instant::now() + Duration::from_secs(PATIENCE_S);
         while self.machine().is_down() {
@@ -255,7 +248,7 @@ impl FakeServer {
         Ok(())
     }
 
-    /// Waits until a container is ready. `seen`: how often Docker had started it again when it was ready before.
+    /// Waits until a container is ready. `seen`: how often Docker had restarted it when it was last ready.
     pub(super) async fn until_ready(
         &self,
         id: &str,

@@ -1,4 +1,4 @@
-//! Steps, carried out on the model of a server effect by effect.
+//! Carries out steps on the model of a server, effect by effect.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) fn status(status: impl Into<u32>, text: &str) -> Output {
     Output { exit: Exit::Status(status.into()), stdout: String::new(), stderr: text.into() }
 }
 
-/// What the script says of a container that did not become ready.
+/// The answer of the script for a container that didn't become ready.
 pub(super) fn failed(states: Vec<State>, why: Why) -> Output {
     let (log, health) = (vec!["boom".into()], vec![(1, "refused".into())]);
     let failed = Some(Failed { log, health, ..Failed::new(why) });
@@ -39,19 +39,20 @@ pub(super) fn failed(states: Vec<State>, why: Why) -> Output {
     Output { stdout: answer.to_string(), ..status(Status::NotReady, "") }
 }
 
-/// Docker starts it again and again.
+/// The answer for a container that Docker keeps restarting.
 pub(super) fn flapping(code: i64) -> Output {
     let state = State { status: "restarting".into(), code, ..State::running("starting", 3) };
     failed(vec![state], Why::Restarting)
 }
 
-/// A script that changed nothing, because a container that has to serve doesn't.
+/// The answer of a script that changed nothing, because a container that should serve doesn't.
 pub(super) fn refused(state: &str) -> Output {
     Output { stdout: Instead(state.into()).to_string(), ..status(Status::NotServing, "") }
 }
 
 impl FakeServer {
-    /// Whenever a version boots anywhere, every server that takes part answers for its assets, and it for theirs.
+    /// Checks when a version boots that every server that takes part has that version's assets, and this server has
+    /// theirs.
     fn check_assets(&self, boot: &app::Boot) {
         if boot.assets.is_none() {
             return;
@@ -125,7 +126,7 @@ impl FakeServer {
         }
     }
 
-    /// Docker makes a container after a while, even if nobody waits for that any more.
+    /// Docker creates a container after a while, even if no step waits for it any more.
     async fn made_late(&self, boot: &app::Boot, seconds: u64) -> String {
         let (network, host, boot) = (self.network.clone(), self.host.clone(), boot.clone());
         let made = tokio::spawn(async move {
@@ -167,7 +168,7 @@ impl FakeServer {
         if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key)
             && start.ready == ready::Ready::Healthy
         {
-            // Docker goes on starting it.
+            // Docker keeps restarting it.
             return flapping(*code);
         }
         sleep(Duration::from_millis(300)).await;
@@ -197,7 +198,7 @@ impl FakeServer {
             let stopped = self
                 .effect(|machine| {
                     if machine.is_down() {
-                        // It is asked again.
+                        // The script tries again.
                         return None;
                     }
                     if let Some(state) = machine.not_serving(stop.instead.as_ref()) {
@@ -237,7 +238,7 @@ impl FakeServer {
         .await
     }
 
-    /// What a healthy server says, and what else was arranged.
+    /// The answer of a healthy server, with the changes that a test makes.
     fn examine(&self, examine: &Examine) -> Output {
         let mut machine = self.machine();
         let mut checkup = machine.checkup.clone();
@@ -271,7 +272,7 @@ impl FakeServer {
         answer("")
     }
 
-    /// A part of a script that takes its time, and looks at the server's mark by itself.
+    /// Starts the next part of a script, which takes time and checks the server's mark again.
     async fn next_part(&self, scope: &Scope) -> Result<(), Output> {
         sleep(STEP).await;
         if self.fenced(scope) { Err(status(Status::Fenced, "another run has taken over")) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! Accessories: what is done where, in which order, and what is known before anything is begun.
+//! Accessories: the steps on each server and their order, and the errors that come before any step.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::remove::{Removal, remove};
 use crate::testing::{FakeConsole, FakeLocal, FakeNetwork, project_with};
 use crate::world::Gathered;
 
-/// Two accessories; `db` is where no role is, too.
+/// Two accessories. `db` also runs on a server without a role.
 const CONFIG: &str = "service: app
 image: app
 servers: {web: [a]}

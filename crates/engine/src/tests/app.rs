@@ -1,4 +1,4 @@
-//! The app's containers outside of a deploy: stop, start, stale ones, prune, remove.
+//! The app's containers outside a deploy: stop, start, stale ones, prune, remove.
 
 use super::*;
 use crate::change::plan;

@@ -1,5 +1,5 @@
-//! Asset bridging across servers (S15, S16): no version boots anywhere before every server that takes part is
-//! prepared. (The model of the servers notes a loss whenever a container that serves lacks assets.)
+//! Asset bridging across servers: no version boots anywhere before every server that takes part is prepared. (The
+//! simulated servers record a loss when a container that serves lacks assets.)
 
 use super::*;
 use bowline_core::commands::status::Status;
@@ -79,7 +79,7 @@ async fn s14_every_way_of_deploying_leaves_the_current_and_the_previous_versions
     assert!(versions.contains("v1") && versions.contains("v3"), "{versions:?}");
     assert_eq!(scripted.losses(), [""; 0]);
 
-    // Without an asset path there are none to keep but those of the version before.
+    // Without an asset path, only the assets of the previous version are kept.
     let without = super::project(&CONFIG.replace("asset_path: /assets\n", ""));
     deploy(&scripted, &without, "v4").await.unwrap();
     assert_eq!(assets_of(&scripted, "a"), ["web-v1"]);

@@ -1,4 +1,4 @@
-//! The barrier, across roles and servers (S2, S3), and the groups that boot one after the other.
+//! The barrier across roles and servers, and groups that boot one after the other.
 
 use super::*;
 use crate::testing::Behaviour;

@@ -1,4 +1,4 @@
-//! Builds: what is cloned, what runs where with which environment, what is tried again, what is said.
+//! Builds: the clone, the commands and their environment, what is tried again, and messages.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::ports::Output;
 use crate::testing::{Answer, Shop, project_with, says};
 use crate::version;
 
-/// What every machine that builds has.
+/// The answers of every machine that builds.
 const DOCKER: [(&str, &str); 4] = [
     ("docker --version", "Docker"),
     ("docker version", "amd64\n"),
@@ -21,17 +21,17 @@ const DOCKER: [(&str, &str); 4] = [
 ];
 const TWO: &str = "service: app\nimage: app\nservers: [a]\nproxy: {host: a.test}\nbuilder:\n  arch: amd64\n";
 
-/// What `printf /home/me/shop/web | sha256sum` begins with.
+/// The beginning of the output of `printf /home/me/shop/web | sha256sum`.
 const HASH: &str = "377f8f982e576";
 
-/// A machine with Docker that knows these answers first.
+/// A machine with Docker, on which these answers take precedence.
 fn machine(answers: &[(&str, Answer)]) -> Shop {
     let usual = DOCKER.iter().map(|(line, said)| (*line, says(said, 0)));
     let answers: Vec<(&str, Answer)> = answers.iter().cloned().chain(usual).collect();
     Shop::new(&answers).with_file("Dockerfile", "")
 }
 
-/// Pushes version `v1` from a machine; what ran, how it ended, and what was noted.
+/// Pushes version `v1` from a machine. Returns the command lines, the result and the notes.
 async fn pushed(project: &Project, shop: Shop) -> (Vec<String>, Result<String, RunError>, Vec<String>) {
     let shop = Arc::new(shop);
     let mut scripted = Scripted::new(&HOSTS);
@@ -50,7 +50,7 @@ async fn pushed(project: &Project, shop: Shop) -> (Vec<String>, Result<String, R
     (shop.lines().into_iter().filter(uninteresting).collect(), ended, notes)
 }
 
-/// A repository at `c0ffee` with one change.
+/// A repository at commit `c0ffee` with uncommitted changes.
 fn repository() -> Vec<(&'static str, Answer)> {
     vec![
         ("git status", says(" M app.rb\n?? new\n", 0)),
@@ -70,7 +70,7 @@ fn numbered(number: usize) -> CleanClone {
     CleanClone::new("/cache", ("app", HASH), &place, "c0ffee", number)
 }
 
-/// A machine where the clone is at `head`, with these changes.
+/// A machine where the clone is at these heads in turn, with these changes.
 fn with_clone(there: bool, heads: &[&str], changes: &str) -> Shop {
     let (head, status) = (clone().head().join(" "), clone().status().join(" "));
     let mut answers: Vec<(&str, Answer)> = repository();
@@ -218,12 +218,11 @@ async fn a_version_says_uncommitted_only_where_changes_are_built() {
     assert_eq!(resolved(context, "?? a\n").await, format!("c0ffee_uncommitted_{}", "0".repeat(16)));
 }
 
-/// A project for Kamal 2 that builds its directory, with further keys of `builder`.
+/// A project for Kamal 2 that builds its directory, with these additional keys of `builder`.
 fn two(builder: &str) -> Project {
     project_with(&format!("{TWO}  context: .\n{builder}"), "TOKEN=sentinel-token\n")
 }
 
-/// A machine with buildx, in a clean repository.
 fn with_buildx(answers: &[(&str, Answer)]) -> Shop {
     let usual = [("docker buildx version", says("v0.30", 0)), ("git status", says("", 0))];
     machine(&[answers, &usual[..]].concat())

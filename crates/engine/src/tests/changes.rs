@@ -1,5 +1,5 @@
-//! Changes outside of a deploy, killed, interrupted and cut off at every step: what serves goes on serving, nothing is
-//! left behind, and the same command run again ends as if nothing had happened.
+//! Changes outside a deploy, killed, interrupted and cut off at every step: containers that serve keep serving, nothing
+//! is left behind, and running the same command again completes it.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use crate::testing::{
 use crate::world::Gathered;
 use crate::{accessory, audit, env, prune, traefik};
 
-/// Two web servers, a worker, and accessories beside all of them.
+/// Two web servers, a worker, and accessories on all of them.
 const CONFIG: &str = "service: app
 image: app
 servers:
@@ -40,7 +40,6 @@ accessories:
   cache: {image: redis, host: a}
 ";
 
-/// A change, with where it begins and how it should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     AccessoryBoot,
@@ -92,7 +91,7 @@ const ALL: [Act; 24] = [
     Downgrade { rolling: true },
 ];
 
-/// Every change, by every kind of proxy that it is for.
+/// Every change, with every kind of proxy that has it.
 fn all() -> impl Iterator<Item = (Act, By)> {
     let fits = |(act, by): &(Act, By)| match act {
         TraefikBoot | TraefikReboot { .. } | Downgrade { .. } => *by == By::Traefik,
@@ -117,7 +116,7 @@ fn local() -> FakeLocal {
 }
 
 impl Act {
-    /// Servers on which it has something to do.
+    /// Servers in a state in which the change has work to do.
     async fn fleet(self, by: By) -> (World, Project) {
         let network = std::sync::Arc::new(crate::testing::FakeNetwork::new(&HOSTS));
         let before = match self {
@@ -141,7 +140,7 @@ impl Act {
             Live => whole(change(call, &Intent::Pause(page())).await).unwrap(),
             TraefikBoot => HOSTS.iter().for_each(|host| scripted.network.machine(host).proxies.clear()),
             Prune => scripted.network.machine("a").containers[0].running = false,
-            // On one of them a reboot has to do it.
+            // On one of the two, the upgrade needs a reboot.
             ProxyUpgrade { .. } => {
                 for (host, takes) in [("a", Upgrades::Work), ("b", Upgrades::NoFiles)] {
                     let mut machine = scripted.network.machine(host);
@@ -203,12 +202,12 @@ impl Act {
         })
     }
 
-    /// Whether the app is to run all the while.
+    /// Whether the app must serve all the time.
     fn serves(self) -> bool {
         !matches!(self, AppStop | AppStart | AppRemove | RemoveAll)
     }
 
-    /// What holds at any time, wherever it ended.
+    /// Asserts what holds at any time, wherever the change stopped.
     fn holds(self, scripted: &World, when: &str) {
         for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
             let machine = scripted.network.machine(host);
@@ -226,7 +225,7 @@ impl Act {
         }
     }
 
-    /// What there is when it has come to its end.
+    /// Asserts the state after the change is complete.
     fn is_done(self, by: By, scripted: &World, when: &str) {
         self.holds(scripted, when);
         for host in HOSTS {
@@ -278,7 +277,7 @@ impl Act {
         }
     }
 
-    /// The same command from another process.
+    /// Runs the same command from another process.
     async fn again(self, by: By, first: &World, project: &Project, when: &str) {
         let second = World::on(first.network.clone(), local());
         let ended = self.on(&second, project).await;
@@ -287,7 +286,7 @@ impl Act {
     }
 }
 
-/// Kills it at each boundary; gives how many there were.
+/// Kills a change at each boundary. Returns the number of boundaries.
 async fn killed_everywhere(act: Act, by: By) -> usize {
     let mut boundary = 0;
     loop {
@@ -303,7 +302,7 @@ async fn killed_everywhere(act: Act, by: By) -> usize {
     }
 }
 
-/// Interrupts it at each boundary; gives how many there were.
+/// Interrupts a change at each boundary. Returns the number of boundaries.
 async fn interrupted_everywhere(act: Act, by: By) -> usize {
     let mut boundary = 0;
     loop {
@@ -340,7 +339,7 @@ async fn interrupted_everywhere(act: Act, by: By) -> usize {
     }
 }
 
-/// Cuts the connections to a server, or has it vanish, at each of its boundaries; gives how many there were.
+/// Cuts the connections to a server, or lets it vanish, at each of its boundaries. Returns the number of boundaries.
 async fn cut_off_everywhere(act: Act, by: By, host: &str, how: How) -> usize {
     let mut after = 0;
     loop {
@@ -359,7 +358,7 @@ async fn cut_off_everywhere(act: Act, by: By, host: &str, how: How) -> usize {
             let named: BTreeSet<String> = failures_of(&error).into_iter().map(|(host, _)| host).collect();
             assert_eq!(named, BTreeSet::from([host.to_owned()]), "{when}: {error:?}");
         }
-        // What is left of the lock is known to be nobody's.
+        // A lock that is left is marked as orphaned.
         for host in HOSTS {
             let machine = first.network.machine(host);
             assert!(machine.lock.as_ref().is_none_or(|lock| lock.orphaned), "{host} {when}");
@@ -370,7 +369,7 @@ async fn cut_off_everywhere(act: Act, by: By, host: &str, how: How) -> usize {
     }
 }
 
-/// A change has at least these many: the lock, a look at each of three servers, and an effect.
+/// The least number of boundaries of a change: the lock, an observation of each of three servers, and an effect.
 const SOME: usize = 6;
 
 #[tokio::test(start_paused = true)]
@@ -409,11 +408,11 @@ async fn a_server_that_vanishes_anywhere_in_a_change_is_named_and_the_next_finis
     }
 }
 
-/// Texts that each answer is garbled into.
+/// The number of texts into which each answer is garbled.
 const TEXTS: u64 = 3;
 
-/// Has each answer of each server garbled while something runs: it ends, whatever it says then, and goes well the next time;
-/// gives how many answers there were.
+/// Garbles each answer of each server while something runs. The run must end, with any result, and the next run must
+/// succeed. Returns the number of answers.
 async fn garbled_everywhere(
     what: &str,
     fleet: impl AsyncFn() -> (World, Project),
@@ -431,7 +430,7 @@ async fn garbled_everywhere(
             let first_run = timeout(Duration::from_secs(24 * 3600), run(&first, &project)).await;
             assert!(first_run.is_ok(), "it hangs {when}");
             let never = first.network.faults().garbled.take().is_some();
-            // What such an answer has made of the lock is the next run's affair: it was given back, or is nobody's.
+            // A garbled answer may leave a lock behind. It was released or has expired by the next run.
             tokio::time::sleep(Duration::from_secs(120)).await;
             let second = World::on(first.network.clone(), local());
             let again = timeout(Duration::from_secs(24 * 3600), run(&second, &project)).await;
@@ -456,8 +455,8 @@ async fn an_answer_that_makes_no_sense_hangs_no_change_and_the_next_sets_all_rig
             async |scripted: &World, project: &Project| act.run(scripted, project).await,
             |scripted, when| {
                 for host in HOSTS {
-                    // A server that lies about what it has is believed: what that cost is no matter here, nor is a cord
-                    // that it did not tell of.
+                    // Bowline trusts a server's wrong answer, so neither losses nor a cord that the answer left out
+                    // count here.
                     let mut machine = scripted.network.machine(host);
                     machine.losses.clear();
                     let serves = !machine.running().is_empty();

@@ -1,11 +1,12 @@
-//! What takes too long on this machine, or on a server: it is ended, named with its setting, and leaves no lock.
+//! Programs on this machine and steps on servers that exceed their time limit: they end, the error names the setting,
+//! and no lock is left.
 
 use super::*;
 use crate::error::Cause;
 use crate::ports::ServerError;
 use crate::testing::{FakeLocal, How, Silent, project_with};
 
-/// The hooks of a deploy, and whether servers serve the new version when each of them runs.
+/// The hooks of a deploy, and whether the servers serve the new version when each of them runs.
 const HOOKS: [(&str, bool); 6] = [
     ("pre-connect", false),
     ("pre-build", false),
@@ -15,7 +16,7 @@ const HOOKS: [(&str, bool); 6] = [
     ("post-deploy", true),
 ];
 
-/// Another process on the same fleet, on whose machine a program with this among its words never ends.
+/// Another process on the same servers. On its machine, a program with a word that contains `hangs` never ends.
 fn hanging(fleet: &Scripted, hangs: &str, project: &Project) -> Scripted {
     let files = [("Dockerfile".to_string(), String::new())].into();
     let programs = HOOKS.iter().map(|(name, _)| (format!(".kamal/hooks/{name}"), 0)).collect();
@@ -25,7 +26,7 @@ fn hanging(fleet: &Scripted, hangs: &str, project: &Project) -> Scripted {
     scripted
 }
 
-/// A deploy that ends with something on this machine having failed: what, and why.
+/// Runs a deploy that fails on this machine. Returns what failed, and why.
 async fn fails_here(scripted: &Scripted, project: &Project) -> (String, String) {
     let options = Options { skip_push: false, ..options("v2") };
     let run = deploy::deploy(scripted.call(project, &options), DeployKind::Deploy);
@@ -101,7 +102,7 @@ async fn a_lock_that_hangs_is_given_up() {
         let limit = Duration::from_secs(seconds);
         assert_eq!(failures[0].cause, Cause::Server(ServerError::Deadline { limit, setting: "lock" }));
         assert!(failures[0].hint().unwrap().contains("`timeouts: {lock: SECONDS}`"));
-        // It is tried on each of the three servers.
+        // The run tries each of the three servers.
         assert!(began.elapsed() < 3 * limit + Duration::from_secs(5), "{:?}", began.elapsed());
         assert_only(&scripted, "v1");
     }
@@ -123,6 +124,6 @@ async fn a_servers_time_is_the_projects() {
         assert!(failures[0].hint().unwrap().contains("`timeouts: {command: SECONDS}`"));
         limits.push(limit);
     }
-    // Beyond what the step waits for by itself.
+    // The rest of the limit is the step's own wait.
     assert_eq!(limits[0] - limits[1], Duration::from_secs(60 - 7));
 }

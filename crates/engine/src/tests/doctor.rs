@@ -1,4 +1,4 @@
-//! `doctor`: every server is asked at once, what fails is a finding, and nothing changes.
+//! `doctor`: it examines all servers in parallel, turns failures into findings, and changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::doctor::{examine, without_project};
 use crate::project::LoadError;
 use crate::testing::{FakeDocker, FakeLocal};
 
-/// What is found, a line each.
+/// The findings, a line each.
 async fn said(scripted: &Scripted, project: &Project) -> Vec<String> {
     let options = options("v2");
     let run = examine(scripted.call(project, &options), None);
@@ -28,7 +28,7 @@ fn says(all: &[String], line: &str) {
     assert!(all.iter().any(|said| said.starts_with(line)), "{line} is not in {all:#?}");
 }
 
-/// A fleet behind kamal-proxy, on a machine with a Dockerfile. The clocks agree.
+/// Servers behind kamal-proxy, deployed to from a machine with a Dockerfile. The clocks agree.
 async fn well() -> (Scripted, Project) {
     let (scripted, project) = fleet_behind(By::Kamal).await;
     let files = [("Dockerfile".to_owned(), String::new())].into();

@@ -1,4 +1,4 @@
-//! `env push` and `env delete`: whose files, where, and what must be there before.
+//! `env push` and `env delete`: the files of each server, and the errors that come before any connection.
 
 use super::*;
 use crate::env;
@@ -44,12 +44,12 @@ async fn a_secret_that_is_not_there_is_told_before_any_server_is_asked() {
     let error = env::push(scripted.call(&project_with(CONFIG, "KEY=1\n"), &Options::default())).await;
     let RunError::Invalid(missing) = error.unwrap_err() else { panic!("the secret is missing") };
     assert!(missing.render(false).contains("`DB`") && scripted.recorder.events().is_empty());
-    // Nor is anything begun with one that no environment can hold. What is Traefik's is asked of nobody.
+    // A value that is too long for an environment is also an error before any change. Secrets of Traefik aren't needed.
     let long = format!("KEY=1\nDB={}\n", "x".repeat(200_000));
     let error = env::push(scripted.call(&project_with(CONFIG, &long), &Options::default())).await;
     assert!(error.unwrap_err().to_string().contains("longer than Linux allows"));
     assert!(scripted.network.machine("a").changes.is_empty());
-    // What is only removed needs none.
+    // Removing the files needs no secrets.
     env::delete(scripted.call(&project_with(CONFIG, ""), &Options::default())).await.unwrap();
 }
 

@@ -40,7 +40,7 @@ async fn attach(
     timeout(Duration::from_secs(600), run).await.expect("it ends")
 }
 
-/// The commands that were sent for this, with their servers and roles.
+/// The commands that were sent with this description, with their servers and roles.
 fn commands(scripted: &Scripted, begins: &str) -> Vec<(String, String, String)> {
     let sent = |event: Event| match event {
         Event::StepStarted { host, role: Some(role), what, command } if what.starts_with(begins) => {
@@ -51,7 +51,7 @@ fn commands(scripted: &Scripted, begins: &str) -> Vec<(String, String, String)> 
     scripted.recorder.events().into_iter().filter_map(sent).collect()
 }
 
-/// A terminal, at which this is typed and which then changes its size.
+/// A terminal with this input, whose size then changes.
 fn terminal(typed: &[&str]) -> FakeConsole {
     let size = |columns, rows| Size { columns, rows, ..Size::default() };
     FakeConsole {
@@ -61,7 +61,6 @@ fn terminal(typed: &[&str]) -> FakeConsole {
     }
 }
 
-/// Standard input from a file.
 fn pipe(input: &[&str]) -> FakeConsole {
     let input: std::collections::VecDeque<Vec<u8>> =
         input.iter().map(|text| text.as_bytes().into()).collect();
@@ -208,7 +207,7 @@ async fn an_interrupt_ends_what_runs_everywhere_and_only_that() {
         scripted.network.machine(host).changes.iter().filter(|change| *change == "end the command").count()
     };
     assert_eq!(HOSTS.map(ended), [1, 1, 1]);
-    // Before anything runs there is nothing to end.
+    // Before anything runs, there is nothing to end.
     let again = gather(&scripted, &project, &hang).await;
     assert_eq!((again, HOSTS.map(ended)), (Err(RunError::interrupted()), [1, 1, 1]));
 }
@@ -218,7 +217,7 @@ async fn the_container_that_serves_is_found_by_its_version() {
     let (scripted, project) = fleet().await;
     let gathered = gather(&scripted, &project, &reuse(Mode::Gathered, "exit 75")).await.unwrap();
     assert_eq!(gathered.error(), None);
-    // 75 is what a script says whose server another run has taken; a command may say so too.
+    // A script of ours exits with 75 if another run has taken over the server. A user's command may exit with 75 too.
     assert!(gathered.outputs.iter().all(|output| output.output.exit == Exit::Status(75)));
     for (_, role, command) in commands(&scripted, "run `exit 75`") {
         assert!(command.contains(&format!(" app-{role}-v1 exit 75")), "{command}");

@@ -1,8 +1,9 @@
-//! The end of a deploy on a server: the old container's stop, the latest tag and the prune share a round trip where they can.
+//! The end of a deploy on a server: stopping the old container, tagging the latest version and pruning share a round
+//! trip if possible.
 
 use super::*;
 
-/// How many commands ran in sequence on each server in the run that ended last.
+/// How many commands ran one after the other on each server in the last run.
 fn commands(scripted: &Scripted) -> Vec<(String, usize)> {
     let mut counts = scripted.recorder.events().into_iter().rev().find_map(|event| match event {
         Event::Finished { commands, .. } => Some(commands),
@@ -13,7 +14,7 @@ fn commands(scripted: &Scripted) -> Vec<(String, usize)> {
     counts.clone()
 }
 
-/// A fleet that runs `v1`, without assets.
+/// Servers that run `v1`, without assets.
 async fn bare(by: By) -> (Scripted, Project) {
     let config = by.serves(CONFIG).replace("asset_path: /assets\n", "");
     let (scripted, project) = (Scripted::new(&HOSTS), project(&config));
@@ -23,7 +24,7 @@ async fn bare(by: By) -> (Scripted, Project) {
 
 #[tokio::test(start_paused = true)]
 async fn a_deploy_is_six_commands_in_sequence_with_the_lock() {
-    // Lock, look, pull, boot, route or cut, and the end of it all.
+    // Lock, observe, pull, boot, route or cut, finish.
     for by in [By::Kamal, By::Traefik] {
         let (scripted, project) = bare(by).await;
         deploy(&scripted, &project, "v2").await.unwrap();
@@ -48,7 +49,7 @@ async fn several_roles_of_a_server_stop_by_themselves_before_it_is_tagged() {
         |event| matches!(event, Event::StepStarted { host, what, .. } if host == "a" && what.contains("tag r.test/app:v2")),
     );
     let tagged = tagged.expect("it is tagged");
-    // The last one to stop may share the round trip.
+    // The last stop may share the round trip.
     let alone = ["web", "workers"].map(|role| position(&events, stopped(role)).is_some_and(|at| at < tagged));
     assert!(alone.contains(&true), "{alone:?}");
     let most = commands(&scripted).into_iter().map(|(_, count)| count).max();

@@ -1,4 +1,4 @@
-//! What servers and Traefik answer, garbled: it is told in some way, and never the end of us.
+//! Garbled answers of servers and Traefik: they lead to an error or a message, but never to a panic.
 
 #[path = "../../../core/tests/common/garble.rs"]
 #[allow(clippy::print_stdout, reason = "it says how much was tried")]

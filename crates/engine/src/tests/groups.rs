@@ -1,4 +1,4 @@
-//! Boot groups: what a failure in one means for those after it, and for those before it.
+//! Boot groups: how a failure in one affects the groups after and before it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ servers:
 healthcheck: {cmd: 'true'}
 ";
 
-/// Three web servers, one a group, all on `v1`.
+/// Three web servers, one per group, all on `v1`.
 async fn three(boot: &str) -> (Scripted, Project) {
     let scripted = Scripted::new(&HOSTS);
     deploy(&scripted, &project(GROUPS), "v1").await.unwrap();
@@ -68,7 +68,7 @@ async fn with_rollback_servers_switched_before_go_back_to_the_very_container_the
         assert_eq!(now, [had]);
     }
     assert_only_web(&scripted, "v1");
-    // The fleet is as it was: the next deploy, and a rollback after it, know what served.
+    // The servers are in their previous state, so the next deploy and a rollback after it know what served.
     scripted.network.faults().behaviour.clear();
     deploy(&scripted, &project, "v3").await.unwrap();
     assert_only_web(&scripted, "v3");

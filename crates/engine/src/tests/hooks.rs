@@ -1,4 +1,4 @@
-//! Hooks: in their places, with their variables, and what a failing one stops.
+//! Hooks: when they run, with which variables, and what a failing one stops.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const ALL: [&str; 9] = [
     "post-traefik-reboot",
 ];
 
-/// The same fleet, deployed to from a machine with these hooks; each with the status it ends with.
+/// The same servers, deployed to from a machine with these hooks, each with its exit status.
 fn with_hooks(fleet: &World, hooks: &[(&str, u32)]) -> World {
     let files = [("Dockerfile".to_string(), String::new())].into();
     let path = |(name, status): &(&str, u32)| (format!(".kamal/hooks/{name}"), *status);
@@ -34,10 +34,10 @@ fn hooks_run(world: &World) -> Vec<(String, BTreeMap<String, String>)> {
     world.local.ran().into_iter().filter_map(name).collect()
 }
 
-/// Those that run for a command, with what they are told of it.
+/// The hooks that run for a command.
 struct Case {
     command: (&'static str, Option<&'static str>),
-    /// The version, as far as it is known at the beginning.
+    /// The version, empty if it isn't known at the beginning.
     version: &'static str,
     /// Each hook, whether the lock is held, and for which servers.
     hooks: &'static [(&'static str, bool, &'static str)],

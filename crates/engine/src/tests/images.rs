@@ -1,4 +1,4 @@
-//! Deploys without a registry: built into what is kept here, and sent.
+//! Deploys without a registry: images are built, kept on this machine, and sent.
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
-//! `proxy upgrade` on every kind of proxy that may run.
+//! `proxy upgrade` of every kind of proxy that may run.
 
 use super::*;
 use crate::kamal_proxy;
 use crate::testing::{FakeProgram, Machine, Upgrades};
 use crate::world::Gathered;
 
-/// A fleet behind kamal-proxy in which the proxies of both web servers are made like this.
+/// Servers behind kamal-proxy, after this change to both web servers.
 async fn with(change: impl Fn(&mut Machine)) -> (Scripted, Project) {
     let (scripted, project) = fleet_behind(By::Kamal).await;
     for host in ["a", "b"] {
@@ -148,7 +148,7 @@ async fn a_role_that_is_gone_gives_its_service_back_when_its_container_has_stopp
     assert_eq!(services(&scripted), ["app-web"]);
     assert!(!scripted.network.machine("a").running().contains(&"app-shop-v1"));
 
-    // One that was stopped by hand gives it back in the next deploy.
+    // If the container was stopped by hand, the next deploy removes its service.
     let (scripted, with_shop) = (Scripted::new(&HOSTS), project(&both));
     deploy(&scripted, &with_shop, "v1").await.unwrap();
     {

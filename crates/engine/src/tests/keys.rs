@@ -1,4 +1,4 @@
-//! Private keys of the project's own: handed over before the first connection, and told to be missing before that.
+//! The project's own private keys: they are set before the first connection, and a missing one is an error before that.
 
 use super::*;
 use crate::testing::{FakeLocal, project_with};

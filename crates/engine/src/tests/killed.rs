@@ -1,19 +1,20 @@
-//! Killed or interrupted at every step: what is left serves, and running the command again sets all right.
+//! Runs that are killed or interrupted at every step: the remaining containers serve, and running the command again
+//! completes it.
 
 use super::*;
 use crate::setup::setup;
 use crate::testing::{FakeDocker, FakeLocal, How, Scripted as World, Silent};
 
-/// What is killed: each makes `v2` the version that serves.
+/// The run to kill. Each makes `v2` the version that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Run {
     Deploy,
-    /// Back to `v2` from `v3`.
+    /// From `v3` back to `v2`.
     Rollback,
 }
 
 impl Run {
-    /// A fleet on which it has something to do.
+    /// Servers in a state in which the run has work to do.
     async fn fleet(self, by: By) -> (World, Project) {
         let (scripted, project) = fleet_behind(by).await;
         if self == Run::Rollback {
@@ -25,7 +26,7 @@ impl Run {
         (scripted, project)
     }
 
-    /// The version that serves before.
+    /// The version that serves before the run.
     fn from(self) -> &'static str {
         if self == Run::Deploy { "v1" } else { "v3" }
     }
@@ -40,7 +41,7 @@ impl Run {
     }
 }
 
-/// A run that is killed for good at a boundary; whether it got that far.
+/// Kills a run for good at a boundary. Returns whether it got that far.
 pub(super) async fn killed_at(
     scripted: &World,
     run: impl Future<Output = Result<(), RunError>>,
@@ -51,14 +52,14 @@ pub(super) async fn killed_at(
         _ = run => false,
         () = scripted.network.killed.notified() => true,
     };
-    // What a kill leaves of the process: nothing. Its connections end, and the lock's keeper sees it.
+    // A kill ends the process's connections, and the lock's keeper notices that.
     scripted.network.faults().kill_at = None;
     scripted.network.take_boundaries();
     tokio::time::sleep(Duration::from_secs(1)).await;
     reached
 }
 
-/// Kills it at each boundary and runs it again; gives how many there were.
+/// Kills a run at each boundary and runs it again. Returns the number of boundaries.
 async fn killed_everywhere(run: Run, by: By) -> usize {
     let mut boundary = 0;
     loop {
@@ -82,7 +83,7 @@ async fn killed_everywhere(run: Run, by: By) -> usize {
     }
 }
 
-/// Interrupts it at each boundary; gives how many there were.
+/// Interrupts a run at each boundary. Returns the number of boundaries.
 async fn interrupted_everywhere(run: Run, by: By) -> usize {
     let mut boundary = 0;
     loop {
@@ -130,7 +131,7 @@ async fn interrupted_everywhere(run: Run, by: By) -> usize {
     }
 }
 
-/// Cuts the connections to a server at each of its boundaries; gives how many there were.
+/// Cuts the connections to a server at each of its boundaries. Returns the number of boundaries.
 async fn cut_everywhere(run: Run, by: By, host: &str) -> usize {
     let mut after = 0;
     loop {
@@ -149,7 +150,7 @@ async fn cut_everywhere(run: Run, by: By, host: &str) -> usize {
         for other in HOSTS {
             let machine = first.network.machine(other);
             assert_eq!(machine.running().len(), 1, "{other}, {when}: {:?}", machine.running());
-            // It was the lock that was about to be taken there: then it is taken elsewhere, and all goes well.
+            // If the cut came before the lock was taken there, the run took it on another server and succeeded.
             let switched = ended.is_ok() || other != host;
             assert!(!switched || machine.running()[0].ends_with("-v2"), "{other}, {when}");
             assert!(machine.lock.as_ref().is_none_or(|lock| lock.orphaned), "{other}, {when}");
@@ -161,10 +162,10 @@ async fn cut_everywhere(run: Run, by: By, host: &str) -> usize {
     }
 }
 
-// Three servers with at least boot, cut, stop and tag: a test that saw fewer boundaries saw nothing.
+// Three servers each boot, cut, stop and tag at least. A test with fewer boundaries tests too little.
 const MANY: usize = 40;
 
-/// Nothing is cut where no proxy has to let go.
+/// The least number of boundaries. There are fewer without Traefik, because no cord is cut.
 fn many(by: By) -> usize {
     if by == By::Traefik { MANY } else { 30 }
 }
@@ -233,7 +234,7 @@ async fn killed_at_every_boundary_of_a_way_back_the_next_run_sets_all_right() {
     assert!(boundary > 30, "only {boundary} boundaries");
 }
 
-/// Servers without anything, two of them without Docker.
+/// Empty servers, two of them without Docker.
 fn bare() -> (World, Project) {
     let bare = World::new(&HOSTS);
     bare.network.machine("a").docker = FakeDocker::MissingForUser;
@@ -241,7 +242,7 @@ fn bare() -> (World, Project) {
     (bare, project(CONFIG))
 }
 
-/// Sets the same servers up from another process; what was begun there is no hindrance.
+/// Sets up the same servers from another process, which must succeed despite the first one's remains.
 async fn set_up_again(first: &World, project: &Project, boundary: usize) {
     let second = World::on(first.network.clone(), FakeLocal::default());
     let ended = setup(second.call(project, &options("v1"))).await;

@@ -9,7 +9,7 @@ use crate::testing::{FakeLocal, FakeLock, Scripted as World};
 async fn a_lock_somebody_holds_stops_the_run_before_anything_changes() {
     let (scripted, project) = fleet().await;
     let details = "Locked by: kamal at 2026-01-01T00:00:00Z".to_string();
-    // No owner file: Kamal's, or a person's. Even a dead-looking one is never taken.
+    // Without an owner file, the lock belongs to Kamal or a person. It is never taken over, even if it looks dead.
     scripted.network.machine("a").lock = Some(FakeLock { owner: None, orphaned: true, details });
     let before = scripted.network.machine("a").changes.clone();
     let error = deploy(&scripted, &project, "v2").await.unwrap_err();
@@ -121,7 +121,7 @@ async fn the_status_finds_locks_on_whichever_servers_they_are() {
     assert_eq!(found.failures[0].host, "a");
 }
 
-/// A project's hook that takes so long, on the same servers.
+/// Another process on the same servers, with a hook that takes this many seconds.
 fn with_a_long_hook(first: &World, name: &str, seconds: u64) -> World {
     let path = format!(".kamal/hooks/{name}");
     let programs = [(path.clone(), 0)].into();
@@ -148,7 +148,7 @@ async fn the_lease_is_renewed_while_nothing_else_goes_over_the_wire() {
     assert_only(&scripted, "v2");
 }
 
-/// A dead run's lock whose lease was renewed last so many seconds ago.
+/// Leaves a dead run's lock whose lease was last renewed this many seconds ago.
 fn leave_a_lock(scripted: &World, seconds: u64) {
     let mut machine = scripted.network.machine("a");
     let details = "Locked by: the dead".to_string();
@@ -170,7 +170,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_output_says_so() {
     assert_only(&scripted, "v2");
 }
 
-/// Somebody else takes the lock on `a`, and the servers.
+/// Another run takes the lock on `a` and all servers. Returns the number of changes on each server.
 fn steal(scripted: &World) -> [usize; 3] {
     let owner = Some("somebody-else".to_string());
     scripted.network.machine("a").lock =

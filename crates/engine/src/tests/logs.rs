@@ -1,4 +1,4 @@
-//! `app logs`: whose, merged and labelled, and on from one container to the next.
+//! `app logs`: containers, merged and labelled lines, and following from one container to the next.
 
 use bowline_core::commands::logs::Lines;
 use bowline_core::selection::Filters;
@@ -96,7 +96,7 @@ async fn a_container_is_named_by_its_name_or_its_id_and_need_not_run() {
     assert_eq!(of(&both), ["a: app-web-v1 says", "b: app-web-v1 says"]);
     let id = scripted.network.machine("c").containers[0].id.clone();
     assert!(of(&named(&id, false).await.unwrap()).contains(&"c: app-workers-v1 says".into()));
-    // Followed, it ends with the container.
+    // A followed log ends with its container.
     named("app-web-v1", true).await.unwrap();
     let RunError::Usage { message, hint } = named("app-web-v9", false).await.unwrap_err() else { panic!() };
     assert!(message.contains("`app-web-v9`") && hint.unwrap().contains("app containers"));

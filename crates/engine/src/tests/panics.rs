@@ -1,5 +1,5 @@
-//! A mistake of ours in the middle of a run, wherever it lies: it unwinds, and is put right by the next run as a kill is.
-//! What it might tell holds no secret.
+//! A panic anywhere in a run: the run unwinds, and the next run repairs the state as after a kill. Nothing that it
+//! might print contains a secret.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::*;
 use crate::event::Events;
 use crate::testing::{FakeLocal, Recorder, project_with};
 
-/// Keeps events, until it panics at one of them.
+/// Records events, and panics at one of them.
 struct Breaks {
     recorder: Arc<Recorder>,
     after: AtomicUsize,
@@ -24,12 +24,12 @@ impl Events for Breaks {
     }
 }
 
-/// A deploy of `v2` that panics at an event; whether it got that far.
+/// Deploys `v2` with a panic at an event. Returns whether the run got that far.
 async fn panics_after(scripted: &mut Scripted, project: &Project, events: usize) -> bool {
     let after = AtomicUsize::new(events);
     scripted.world.events = Arc::new(Breaks { recorder: scripted.recorder.clone(), after });
     let ended = AssertUnwindSafe(deploy(scripted, project, "v2")).catch_unwind().await;
-    // The connections have ended; the lock's keeper sees it.
+    // The connections end, and the lock's keeper notices that.
     tokio::time::sleep(Duration::from_secs(1)).await;
     ended.is_err()
 }

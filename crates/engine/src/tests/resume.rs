@@ -1,10 +1,10 @@
-//! A run that came to its end on some servers only, run again: it goes on where something is left to do, and says
-//! what it leaves alone.
+//! Running a deploy again that succeeded only on some servers: it continues where work is left, and reports the servers
+//! that it skips.
 
 use super::*;
 use crate::testing::{Behaviour, FakeLocal, Scripted as World};
 
-/// What changed on each server since this was asked last, but for pulling what is there already.
+/// The changes on each server since the last call, without pulls.
 fn changes(scripted: &Scripted) -> Vec<Vec<String>> {
     let of = |host| std::mem::take(&mut scripted.network.machine(host).changes);
     let pulls = |change: &String| change.starts_with("pull ");
@@ -15,7 +15,6 @@ fn nothing() -> Vec<String> {
     Vec::new()
 }
 
-/// Notes about the whole run.
 fn notes(scripted: &Scripted) -> Vec<String> {
     let note = |event: Event| match event {
         Event::Note { host: None, text } => Some(text),
@@ -29,7 +28,7 @@ fn breaks(scripted: &Scripted, host: &str, role: &str) {
     scripted.network.faults().behaviour.insert(key, Behaviour::Exits(1));
 }
 
-/// `v2` everywhere but on `b`, where it failed; what was wrong there is mended.
+/// Servers with `v2` everywhere except on `b`, where it failed. The cause is fixed.
 async fn failed_on_b() -> (Scripted, Project) {
     let (scripted, project) = fleet().await;
     breaks(&scripted, "b", "web");
@@ -52,7 +51,7 @@ async fn after_a_failure_on_one_server_only_that_one_is_touched_and_the_rest_is_
     let told = "a, c already run v2: nothing to do there; `redeploy` boots it again everywhere";
     assert_eq!(notes(&scripted), [told]);
     assert_only(&scripted, "v2");
-    // All is done now. Who deploys it again wants it booted anew.
+    // Everything is up to date. A deploy of the same version then boots it again.
     deploy(&scripted, &project, "v2").await.unwrap();
     assert!(changes(&scripted).iter().all(|all| all.iter().any(|change| change.starts_with("run app-"))));
     assert_only(&scripted, "v2");

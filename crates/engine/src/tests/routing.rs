@@ -1,4 +1,4 @@
-//! Nothing is called done before requests were seen to reach it.
+//! A deploy succeeds only after requests were seen to reach the new containers.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn hints(error: &RunError) -> String {
     failures.iter().filter_map(|failure| failure.hint()).collect()
 }
 
-/// The web servers serve this version, and nothing was lost.
+/// Asserts that the web servers serve this version, and nothing was lost.
 fn serve(scripted: &Scripted, version: &str) {
     for host in ["a", "b"] {
         assert_eq!(scripted.network.machine(host).running(), [format!("app-web-{version}")], "on {host}");

@@ -1,4 +1,4 @@
-//! `server exec` and `server bootstrap`: on which servers, what is said of each, and the lock meanwhile.
+//! `server exec` and `server bootstrap`: their servers, their output, and the lock.
 
 use bowline_core::commands::exec::Mode;
 use bowline_core::commands::server::Refusal;
@@ -54,7 +54,7 @@ async fn one_server_down_does_not_keep_the_others_from_answering() {
     scripted.network.faults().unreachable.insert("b".into());
     let gathered = server::exec(scripted.call(&project(WITH_ACCESSORY), &on(&[], false)), "exit 75").await;
     let gathered = gathered.unwrap();
-    // 75 is what a script says whose server another run has taken; a person's command may say so too.
+    // A script of ours exits with 75 if another run has taken over the server. A user's command may exit with 75 too.
     let statuses: Vec<_> = gathered.outputs.iter().map(|out| out.output.exit.clone()).collect();
     assert_eq!(statuses, [Exit::Status(75), Exit::Status(75)]);
     assert!(gathered.failures.len() == 1 && gathered.failures[0].is_unreachable());
@@ -82,7 +82,7 @@ async fn attached_it_runs_on_the_first_and_raw_only_where_there_is_one() {
     assert_eq!(scripted.network.machine("b").changes, ["end the command"]);
 }
 
-/// A local machine with the hook docker-setup.
+/// A machine with the docker-setup hook.
 fn with_hook(scripted: &Scripted, status: u32) -> Scripted {
     let programs = [(".kamal/hooks/docker-setup".to_string(), status)].into();
     Scripted::on(scripted.network.clone(), FakeLocal { programs, ..FakeLocal::default() })

@@ -1,4 +1,4 @@
-//! `setup`: bare servers end up serving, under one lock, and one that can't is no hindrance to the others.
+//! `setup`: bare servers end up serving, under one lock, and a server that fails doesn't affect the others.
 
 use super::*;
 use crate::ports::{Exit, Output};
@@ -30,7 +30,7 @@ async fn from_bare_servers_to_an_app_that_serves_under_one_lock() {
         position(&events, note("installed Docker, Docker 26.1.5 runs, created the network")).unwrap();
     assert!(position(&events, note("installing it")).unwrap() < installed);
     assert!(installed < position(&events, started("b", "boot app-web-v1")).unwrap());
-    // Once more it is a deploy.
+    // The second setup is a deploy.
     set_up(&scripted, &options("v2")).await.unwrap();
     assert_only(&scripted, "v2");
 }

@@ -1,14 +1,14 @@
-//! Servers that stop answering at any step: every wait ends, each is named, and the others finish.
+//! Servers that stop answering at any step: every wait ends, the error names each of them, and the others finish.
 
 use std::collections::BTreeSet;
 
 use super::*;
 use crate::testing::{How, Silent};
 
-/// A day is more than any sum of deadlines.
+/// Longer than any sum of deadlines.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A deploy of `v2` in which a server falls silent after so many boundaries; `None` if it never got that far.
+/// Deploys `v2` while a server falls silent after this many boundaries; `None` if the run never got that far.
 async fn silenced(host: &str, after: usize, how: How) -> Option<(Scripted, Project, RunError)> {
     let (scripted, project) = fleet().await;
     scripted.network.faults().silent = Some(Silent { host: host.into(), after, how });
@@ -24,7 +24,7 @@ async fn silenced(host: &str, after: usize, how: How) -> Option<(Scripted, Proje
     Some((scripted, project, error))
 }
 
-/// At every boundary of a server; gives how many there were.
+/// Tests every boundary of a server. Returns the number of boundaries.
 async fn at_every_boundary(host: &str, how: How) -> usize {
     let mut after = 0;
     while let Some((scripted, project, error)) = silenced(host, after, how).await {
@@ -42,7 +42,7 @@ async fn at_every_boundary(host: &str, how: How) -> usize {
             assert!(machine.lock.is_none(), "{other}, {host} silent after {after}");
         }
         assert_eq!(scripted.losses(), [""; 0], "{host} silent after {after}");
-        // It comes back; what held its lock is gone.
+        // The server comes back. The process that held its lock is gone.
         scripted.network.faults().silent = None;
         let again = deploy(&scripted, &project, "v2").await;
         assert!(again.is_ok(), "{host} silent after {after}: {again:?}");

@@ -1,10 +1,10 @@
-//! What servers do by themselves, at every step: containers end, flap and get well again, Docker's daemon restarts, an
-//! API fails once. What a run takes from an old container rests on how things are at that moment.
+//! What servers do by themselves, at every step: containers exit, flap and become healthy again, Docker's daemon
+//! restarts, an API fails once. Before a run stops or detaches an old container, it checks the state at that moment.
 
 use super::*;
 use crate::testing::{Behaviour, FakeLocal, Happens, Scripted as World, What};
 
-/// What is deployed over `v1`, and what happens to which of its containers.
+/// The events to test. `-v1` is the old container, `-v2` the new one.
 const ALL: [What; 10] = [
     What::Ends("-v1"),
     What::Ends("-v2"),
@@ -22,12 +22,12 @@ fn role_on(host: &str) -> &'static str {
     if host == "c" { "workers" } else { "web" }
 }
 
-/// After that everything that happens has happened.
+/// Waits until all consequences of an event are over.
 async fn settle() {
     tokio::time::sleep(Duration::from_secs(120)).await;
 }
 
-/// Lets it happen at a boundary of a server, and sees what comes of it; whether the run got that far.
+/// Lets an event happen at a boundary of a server, and checks the result. Returns whether the run got that far.
 async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
     let (scripted, project) = fleet_behind(by).await;
     HOSTS.iter().for_each(|host| scripted.network.machine(host).changes.clear());
@@ -37,7 +37,7 @@ async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
     let ended = timeout(Duration::from_secs(3600), run).await.expect("the run ends");
     let reached = scripted.network.faults().happens.take().is_none();
     let when = format!("{what:?} on {host} by {by:?} after {after}: {ended:?}");
-    // Nobody looks any more when the version is tagged, and this was after it.
+    // The event came after the version was tagged, when the run no longer checks the container.
     let too_late = scripted.network.happened_after("tag r.test/app:latest");
     settle().await;
     assert_eq!(scripted.losses(), [""; 0], "{when}");
@@ -52,7 +52,7 @@ async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
                 (vec!["r.test/app:v2"], vec![format!("app-{role}-v2").as_str()]),
                 "{other}, {when}"
             ),
-            // The new one ended when the old one was gone: that is told, and can't be helped.
+            // The new container exited after the old one was gone. The run can only report that.
             Err(error) if serving.is_empty() => {
                 assert!(!spared && what.ends_for_good("-v2"), "nothing serves on {other}, {when}");
                 let RunError::Servers { standing, .. } = error else { panic!("{when}") };
@@ -69,7 +69,7 @@ async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
         let halted = |cause: &crate::error::Cause| matches!(cause, crate::error::Cause::Halted(_));
         assert!(failures.iter().all(|failure| failure.host == host || halted(&failure.cause)), "{when}");
     }
-    // Whatever it was, the same again ends with the new version alone.
+    // In any case, a second deploy leaves only the new version running.
     let again = deploy(&World::on(scripted.network.clone(), FakeLocal::default()), &project, "v2").await;
     assert_eq!(again, Ok(()), "{when}");
     for host in HOSTS {
@@ -80,7 +80,7 @@ async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
     reached
 }
 
-/// At every boundary of a server; gives how many there were.
+/// Tests every boundary of a server. Returns the number of boundaries.
 async fn at_every_boundary(host: &str, by: By, what: What) -> usize {
     let mut after = 0;
     while happened(host, by, what, after).await {
@@ -110,7 +110,7 @@ async fn whatever_the_server_does_that_holds_the_lock_the_same_holds() {
     }
 }
 
-/// Something that happens to the containers of a server after a while.
+/// Lets an event happen to the containers of a server after a while.
 async fn later(scripted: &Scripted, host: &str, seconds: u64, what: What) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     scripted.network.faults().happens = Some(Happens { host: host.into(), after: 0, what });
@@ -169,7 +169,7 @@ async fn a_first_deploy_whose_container_ended_does_not_say_that_it_serves() {
 async fn a_container_that_ends_after_it_took_over_is_no_success() {
     let (scripted, project) = fleet().await;
     slow_web(&scripted, 20_000);
-    // The worker waits for web, and then the stop of the old one takes until after this.
+    // The worker waits for web, so the stop of the old worker comes after this.
     let at = Duration::from_secs(10);
     let ended = async {
         loop {
@@ -194,7 +194,7 @@ async fn a_container_that_ends_after_it_took_over_is_no_success() {
 
 #[tokio::test(start_paused = true)]
 async fn a_boot_whose_time_is_up_before_it_named_its_container_leaves_none_that_turns_up_later() {
-    // While it is looked for, and long after.
+    // While the run looks for the container, and long after.
     for seconds in [190, 1000] {
         let (scripted, project) = fleet().await;
         let key = ("a".to_owned(), "web".to_owned(), "v2".to_owned());

@@ -1,5 +1,5 @@
-//! From one kind of proxy to the other: what stands in the way is reported before anything changes, and what fails leaves the proxy
-//! before serving.
+//! `upgrade` and `downgrade`: obstacles are reported before anything changes, and after a failure the previous proxy
+//! serves.
 
 use super::*;
 use crate::takeover::{How, downgrade, upgrade};
@@ -8,7 +8,7 @@ use crate::testing::Behaviour;
 const ALL_AT_ONCE: How = How { rolling: false, force: false };
 const ROLLING: How = How { rolling: true, force: false };
 
-/// The fleet behind Traefik, and its project with `proxy:`.
+/// Servers behind Traefik, and their project with `proxy:`.
 async fn to_upgrade() -> (Scripted, Project) {
     let (scripted, _) = fleet_behind(By::Traefik).await;
     (scripted, project(&By::Kamal.serves(CONFIG)))
@@ -20,7 +20,7 @@ async fn upgraded(scripted: &Scripted, project: &Project, how: How) -> Result<()
         .unwrap()
 }
 
-/// Whose proxy a server has, and what runs there.
+/// Asserts which proxy a server has, and that only `v1` runs there.
 fn is_behind(scripted: &Scripted, host: &str, proxy: &str) {
     let machine = scripted.network.machine(host);
     assert!(machine.proxies.keys().eq([proxy]) && machine.waits.is_empty(), "{host}: {:?}", machine.proxies);
@@ -46,7 +46,7 @@ async fn p6_a_role_without_a_proxy_is_left_alone_and_the_gap_is_told() {
     let told = "kamal-proxy has replaced Traefik; the server took no requests for 0.3 s at most";
     let is_told = |event: &Event| matches!(event, Event::Note { text, .. } if text == told);
     assert_eq!(scripted.recorder.events().into_iter().filter(is_told).count(), 2);
-    // A deploy goes on from there.
+    // A deploy continues from there.
     deploy(&scripted, &project, "v2").await.unwrap();
     assert_eq!(scripted.network.machine("a").running(), ["app-web-v2"]);
 }
@@ -76,12 +76,12 @@ async fn p6_a_version_that_does_not_fit_leaves_the_proxy_before_serving_there() 
     }
 }
 
-/// When the Traefik of a server turns out to hear nothing from Docker.
+/// When Traefik turns out to get nothing from Docker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deaf {
-    /// As it waits.
+    /// While it waits.
     Waiting,
-    /// Only when it has the ports.
+    /// Only after it has the ports.
     Serving,
 }
 

@@ -1,4 +1,4 @@
-//! Templates in a project's files: variables, commands and Ruby, on a scripted machine.
+//! Templates in a project's files: variables, commands and Ruby, on a simulated machine.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::testing::FakeLocal;
 
 const BASE: &str = "service: <%= ENV['SERVICE'] %>\nimage: me/<%= `echo app`.strip %>\nservers: [1.1.1.1]\nlabels: {to: \"<%= ENV['KAMAL_DESTINATION'] %>\", again: \"<%= `echo app`.strip %>\"}\nregistry: {username: me, password: [P]}\naliases: {x: deploy}\n";
 
-/// A machine with these files and answers: the last word of a program, and how it ends.
+/// A machine with these files and answers: a program's last word, its exit status and its output.
 fn machine(files: &[(&str, &str)], answers: &[(&str, u32, &str)]) -> FakeLocal {
     let file = |(name, text): &(&str, &str)| (format!("config/{name}"), (*text).to_owned());
     let answer = |(word, status, said): &(&str, u32, &str)| {
@@ -33,7 +33,7 @@ async fn load(local: &FakeLocal, destination: Option<&str>) -> Result<Project, S
     }
 }
 
-/// What was run: the words, and the variable that names the destination.
+/// The command lines that ran, with their additional variables.
 fn ran(local: &FakeLocal) -> Vec<String> {
     let commands = local.ran.lock().unwrap();
     let shown = |command: &crate::ports::LocalCommand| {
@@ -118,7 +118,7 @@ async fn a_command_that_hangs_is_given_up() {
 
 const FOREIGN: &str = "service: <%= ENV['SERVICE'].downcase %>\nimage: me/app\nservers: [1.1.1.1]\nregistry: {username: me, password: [P]}\nlabels: 1\n";
 
-/// How the program ends that is given the template, with the marks of its pieces in it.
+/// A machine on which Ruby, given the template, ends like this. `@` and `;` stand for the marks around its pieces.
 fn by_ruby(status: u32, said: &str) -> FakeLocal {
     let mut local = machine(&[("deploy.yml", FOREIGN)], &[]);
     let said = said.replace('@', "\u{2}").replace(';', "\u{3}");

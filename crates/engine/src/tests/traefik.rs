@@ -1,4 +1,4 @@
-//! The proxy's own commands: hooks around each group, one server after the other, the lock.
+//! The proxy's own commands: hooks around each group, rolling reboots, the lock.
 
 use std::collections::BTreeMap;
 

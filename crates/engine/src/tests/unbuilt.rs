@@ -1,5 +1,4 @@
-//! What a configuration may ask for and isn't built yet: refused by name before anything is connected to, by the
-//! commands that would need it and by no other.
+//! Roles without a proxy in a configuration for Kamal 2.
 
 use super::*;
 
