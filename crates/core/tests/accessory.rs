@@ -1,6 +1,6 @@
-//! The scripts of accessories under a real `sh`, with a `docker` that keeps containers as files.
+//! Runs the accessories' scripts under a real `sh`, with a fake `docker` that keeps containers as files.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -25,8 +25,9 @@ use bowline_core::plan::secrets::Secrets;
 use bowline_core::shell::Input;
 use tempfile::TempDir;
 
-/// A container is a file with its status, its label and its image, and another with its restart policy. `state` is what one
-/// that was started comes to; what `broken` names fails, and with `down` everything. What its log says is nothing that the
+/// A container is a file with its status, label and image, and a second file with its restart policy. `state` is the
+/// state that a started container gets. Calls named in `broken` fail, and with `down` all do. A container's log looks
+/// like lines of an answer, to check that the script escapes it.
 /// script says.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
@@ -150,7 +151,6 @@ impl Server {
         names
     }
 
-    /// What was done to containers, in order.
     fn calls(&self, begins: &[&str]) -> Vec<String> {
         let calls = self.read("calls");
         let wanted = |call: &&str| begins.iter().any(|begin| call.starts_with(begin));
@@ -163,7 +163,7 @@ impl Server {
         self.run_on(act, input.expose())
     }
 
-    /// Its status, and its answers.
+    /// The exit status, and the lines of the answer.
     fn run_on(&self, act: &Act, input: &[u8]) -> (u32, Vec<String>) {
         let Output { status, stdout, .. } = self.output(act, input);
         let answers = String::from_utf8(stdout).unwrap();
@@ -184,7 +184,7 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // It may end without having read it.
+        // The script may end without reading its input.
         let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
@@ -252,7 +252,7 @@ fn what_does_not_come_up_is_not_left_behind() {
         server.write("state", "restarting none 1 3 false\n");
         is(server.run(&boot()), Status::NotReady.code(), &["@failed restarting", "@failed timeout"]);
         assert_eq!(server.containers(), NONE);
-        // One that did its work and ended is as it should be.
+        // A container that finished its work counts as ready.
         server.write("state", "exited none 0 0 false\n");
         is(server.run(&boot()), 0, &["@failed exited", "@failed timeout"]);
         assert_eq!(server.containers(), ["app-db: running app-db new"]);
@@ -307,7 +307,7 @@ fn a_new_container_that_does_not_come_up_gives_way_to_the_old_one() {
             &["@newer", "@failed restarting", "@failed timeout", "@back"],
         );
         assert_eq!(server.containers(), ["app-db: running app-db old"]);
-        // One that somebody had stopped is not started by that.
+        // This doesn't start a container that was stopped by hand.
         server.write("containers/app-db", "exited app-db old\n");
         is(
             server.run(&reboot()),
@@ -339,7 +339,7 @@ fn a_port_that_somebody_else_has_is_told_before_anything_stops() {
             assert_eq!(server.containers(), ["app-db: running app-db old"]);
         }
         assert_eq!(server.calls(&["container stop"]), NONE);
-        // Not that port; and the one before gives its own.
+        // Another address or protocol, or a port that the old container gives up.
         for (address, protocol, given) in [("127.0.0.2", "tcp", ""), ("", "udp", ""), ("", "tcp", "0.0.0.0")]
         {
             wants(address, protocol);
@@ -504,7 +504,7 @@ fn upload(text: &str) -> Act {
 
 const FILE: &str = "app-db/etc/my conf/a.cnf";
 
-/// Says how what it is to change was before. Only root may give files away.
+/// Records the mode of files before their mode or owner changes. `chown` does nothing, because it needs root.
 fn with_watched_rights(server: &Server) {
     let watch = |name: &str, then: &str| {
         let text = format!("#!/bin/sh\necho \"{name} $2 $(stat -c %a \"$3\") $3\" >>rights\n{then}\n");
@@ -528,10 +528,10 @@ fn a_file_is_its_owners_alone_until_it_is_whole_and_then_in_its_place() {
         let metadata = fs::metadata(server.path(FILE)).unwrap();
         assert_eq!(metadata.mode() & 0o777, 0o640);
 
-        // The same once more is the same file: a container has it open.
+        // Uploading the same content keeps the file (and its inode), because a container has it open.
         is(server.run(&upload("one")), 0, &NONE);
         assert_eq!(fs::metadata(server.path(FILE)).unwrap().ino(), metadata.ino());
-        // One that breaks off changes nothing.
+        // An incomplete upload changes nothing.
         is(server.run_on(&upload("two, longer"), b"two"), 1, &NONE);
         assert_eq!(server.read(FILE), "one");
         is(server.run(&upload("two")), 0, &["@changed"]);
@@ -549,7 +549,7 @@ fn a_file_takes_the_place_of_the_directory_that_docker_made_for_want_of_it() {
         fs::create_dir_all(server.path(FILE)).unwrap();
         is(server.run(&upload("one")), 0, &["@changed"]);
         assert_eq!(server.read(FILE), "one");
-        // A directory with something in it is not ours to remove.
+        // Bowline must not remove a directory that isn't empty.
         let server = Server::new();
         with_watched_rights(&server);
         fs::create_dir_all(server.path(FILE).join("x")).unwrap();

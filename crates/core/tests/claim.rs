@@ -1,6 +1,6 @@
-//! A server changes hands: what the run before still does there comes to its end first. Read by a real `sh`.
+//! A new run claims a server: scripts of the previous run end first. Runs under real shells.
 
-#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -18,7 +18,7 @@ use bowline_core::commands::{Scope, WAITS, lock};
 use bowline_core::names::Names;
 
 thread_local! {
-    /// Whether the last claim said that it waits.
+    /// Whether the last claim reported that it waits.
     static SAID: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -36,7 +36,7 @@ fn start(home: &Path, script: &str) -> Child {
     shell(home, script).stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// Takes the server; how long that took. A claim that waits says so.
+/// Claims the server and returns how long that took. Records whether the claim waited.
 fn claim(home: &Path, run: &str) -> Duration {
     let started = Instant::now();
     let output = shell(home, &scope(run).claim()).output().unwrap();
@@ -47,7 +47,7 @@ fn claim(home: &Path, run: &str) -> Duration {
     took
 }
 
-/// An id that no process of this machine has but those of one test.
+/// A run id that no process outside of this test has.
 fn id(digit: char) -> String {
     format!("{:08x}{}", std::process::id(), digit.to_string().repeat(24))
 }
@@ -64,7 +64,7 @@ fn what_the_run_before_began_is_waited_for_and_its_hooks_runs_and_keeper_are_not
         let mut script = start(home.path(), &format!("{}sleep 2.5; echo done > done", scope(&first).fence()));
         std::thread::sleep(Duration::from_millis(200));
 
-        // A run that a hook of the first started: the server stays the first's, and nobody waits.
+        // A run that a hook of the first run started keeps the mark and doesn't wait.
         let of_hook = format!("{}{}", &first[..16], &later[16..]);
         assert!(claim(home.path(), &of_hook) < Duration::from_secs(1));
         assert!(start(home.path(), &scope(&first).fence()).wait().unwrap().success());

@@ -1,6 +1,6 @@
-//! The script that examines a server, under each shell that servers have for `sh`: what it says, and that it leaves nothing.
+//! Runs the script that examines a server under each shell: what it reports, and that it leaves no files.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/run.rs"]
 mod run;
@@ -20,7 +20,7 @@ use bowline_core::names::Names;
 use bowline_core::observed::Observed;
 use tempfile::TempDir;
 
-/// Docker, as far as the script asks it. It writes down how it was asked to log in, and with what.
+/// A `docker` with the commands that the script uses. It records the arguments and input of a login.
 const DOCKER: &str = r#"#!/bin/sh
 case "$1 $2" in
 'version --format')
@@ -68,7 +68,6 @@ fn asked(server: &TempDir) -> (Checkup, String) {
     (text.parse().unwrap_or_else(|error| panic!("{error}: {text}")), text)
 }
 
-/// The files below a directory.
 fn all(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -112,7 +111,7 @@ fn a_server_says_what_it_is_like_and_stays_as_it_is() {
             login,
             r#"{"auths":{"bowline.invalid":{}}} --config DIR login --username me --password-stdin r.test it's $secret"#
         );
-        // What Docker has comes in the same answer.
+        // Docker's state is in the same answer.
         assert_eq!(Observed::parse(&text).unwrap().docker, "26.1.5");
     });
 }
@@ -136,7 +135,7 @@ fn a_docker_that_refuses_is_quoted() {
     assert!(checkup.login.is_none() && Observed::parse(&text).is_err());
 }
 
-/// What Traefik keeps in its storage: an account with a key, and certificates with theirs.
+/// Traefik's ACME storage: an account with a key, and certificates with their keys.
 fn acme(indented: bool) -> String {
     let pem = |body: &str| {
         let text = format!(

@@ -1,6 +1,6 @@
-//! Waiting by Docker's events, under every `sh` there is, with a `docker` that tells of them when a test says so.
+//! Waiting for Docker's events, under each shell, with a `docker` that reports an event when a test asks for it.
 
-#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -18,7 +18,7 @@ use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::names::Names;
 use bowline_core::proxy::cord;
 
-/// Each look is noted, and who tells of events.
+/// Records each inspection, and the process that prints events.
 const DOCKER: &str = r#"#!/bin/sh
 case "$1" in
 container) echo look >>looks; cat state ;;
@@ -53,7 +53,7 @@ fn start(home: &Path, script: &str) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// Docker starts it again, and says then that it runs. How it ended is only among the events.
+/// Docker restarts the container, so it is running again. Only the events say how it ended.
 #[test]
 fn the_end_of_a_container_that_waited_long_is_looked_for_far_back() {
     const RESTARTED: &str = "#!/bin/sh\ncase $1 in container) echo running none 0 1 false ;; events) echo \"$3\" >since; echo die=3 ;; esac\n";
@@ -81,7 +81,7 @@ fn the_end_of_a_container_that_waited_long_is_looked_for_far_back() {
     });
 }
 
-/// Docker tells of an event.
+/// Makes Docker report an event.
 fn happens(home: &Path, event: &str) {
     writeln!(File::options().append(true).open(home.join("tell")).unwrap(), "{event}").unwrap();
 }
@@ -98,7 +98,6 @@ fn until(mut what: impl FnMut() -> bool) {
     }
 }
 
-/// The lines it printed.
 fn said(child: &mut Child) -> Vec<String> {
     BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect()
 }
@@ -109,7 +108,7 @@ fn a_container_is_looked_at_when_something_happened_and_nobody_stays_behind() {
         let home = tempfile::tempdir().unwrap();
         let mut script = start(home.path(), &cut(60));
         until(|| home.path().join("telling").exists());
-        // An event that changes nothing.
+        // This event changes nothing.
         happens(home.path(), "oom");
         until(|| looks(home.path()) == 2);
         std::thread::sleep(Duration::from_millis(300));
@@ -155,7 +154,7 @@ fn without_events_it_is_looked_at_again_and_again_until_its_time_is_up() {
     shells::each(|| {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("broken"), "").unwrap();
-        // Whole seconds are counted, so of two at least one passes.
+        // The script counts whole seconds, so of two at least one passes.
         let mut script = start(home.path(), &cut(2));
         assert_eq!(said(&mut script), ["@healthy", "@still-healthy"]);
         assert!(script.wait().unwrap().success());

@@ -1,6 +1,6 @@
-//! The scripts of `app exec` under a real `sh`, with a `docker` that writes down how it was called.
+//! Runs the scripts of `app exec` under a real `sh`, with a `docker` that records how it was called.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -21,9 +21,8 @@ use bowline_core::names::Names;
 use bowline_core::shell::{Input, Script};
 use tempfile::TempDir;
 
-/// `images` answers with an id if the file `image` is there; `login` keeps what it reads; `pull` fails if the
-/// file `empty` is there; `run` and `exec` take as long as the file `busy` is there, which `stop` removes, and
-/// end with 7.
+/// `images` prints an id if the file `image` exists. `login` saves its input. `pull` fails if the file `empty` exists.
+/// `run` and `exec` last as long as the file `busy` exists, which `stop` removes, and exit with 7.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
 case $1 in
@@ -97,7 +96,7 @@ fn sh(home: &Path, line: &str) -> Command {
     command
 }
 
-/// Runs a script on what it wants to read, or on this.
+/// Runs a script with its own input or, if it has none, with `input`.
 fn run(home: &Path, script: &Script, input: &str) -> Output {
     let mut child = sh(home, &script.sent()).spawn().unwrap();
     let input = match &script.input {
@@ -204,7 +203,7 @@ fn a_lost_connection_ends_the_new_container() {
         let home = home.path();
         std::fs::write(home.join("busy"), "").unwrap();
         std::fs::remove_file(home.join("calls")).unwrap();
-        // The shell above the script stands for sshd's process.
+        // The shell above the script plays the role of sshd's process.
         let sent = exec(Mode::Raw).script().sent();
         let line = format!("{} & wait", sent.strip_prefix("exec ").unwrap());
         let mut sshd = sh(home, &line).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
@@ -233,7 +232,7 @@ fn what_was_started_in_a_container_is_found_by_its_mark_and_ended() {
     shells::each(|| {
         let home = server();
         let exec = serving(Mode::Gathered);
-        // `setsid`: children that went their own way are found as well.
+        // `setsid`: children in another session are found as well.
         let mut marked = Command::new("sh")
             .args(["-c", "trap '' HUP; setsid sleep 100 & sleep 100"])
             .env("BOWLINE_EXEC", &exec.scope.run)
@@ -241,7 +240,8 @@ fn what_was_started_in_a_container_is_found_by_its_mark_and_ended() {
             .unwrap();
         let mut other = Command::new("sleep").arg("100").env("BOWLINE_EXEC", "other").spawn().unwrap();
         run(home.path(), &exec.end(0), "");
-        // As root the processes are found from outside, else Docker is asked to look inside.
+        // As root, the script finds the processes from outside. Otherwise it looks inside the container, through
+        // Docker.
         match calls(home.path()).as_slice() {
             [] => assert!(marked.wait().unwrap().code().is_none()),
             [call] => assert!(call.starts_with("exec app-web-v1 sh -c found()"), "{call}"),

@@ -1,6 +1,6 @@
-//! The files that the proxy reads, written under every `sh` there is.
+//! Writes the files that the proxy reads, under each shell.
 
-#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used)] // A panic fails the test.
 
 #[path = "common/run.rs"]
 mod run;
@@ -18,7 +18,7 @@ use bowline_core::proxy::kamal::files::{Files, Pages, Shelf};
 
 const KEY: &str = ".kamal/proxy/apps-config/app/tls/web/key.pem";
 
-/// Writes a key on a server whose `chown` is this; the modes of the key and of what is above the mounted directory.
+/// Writes a key on a server with this `chown`. Returns the modes of the key and of the directory above the mounted one.
 fn modes(chown: &str) -> (u32, u32) {
     let home = tempfile::tempdir().unwrap();
     let at = home.path();
@@ -44,7 +44,7 @@ fn modes(chown: &str) -> (u32, u32) {
 fn only_the_proxy_can_read_a_key() {
     shells::each(|| {
         assert_eq!(modes("exit 0"), (0o600, 0o755));
-        // Where the SSH user isn't root, the proxy's user can't own it.
+        // If the SSH user isn't root, the proxy's user can't own the key.
         assert_eq!(modes("echo 'Operation not permitted' >&2; exit 1"), (0o644, 0o700));
     });
 }

@@ -1,4 +1,4 @@
-//! What servers answer, garbled: it is read or refused, and never the end of us.
+//! Corrupted answers of servers: each is parsed or rejected, and none makes Bowline panic.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
@@ -34,7 +34,7 @@ const ANSWERS: [&str; 5] = [
     "@image sha256:1 r/app:latest\n@lock TG9ja2VkIGJ5OiBhCg==\n@served deploy 1\n@served rollback 1\n@end\n",
 ];
 
-/// Everything that is asked of a container.
+/// Calls everything that parses a container's fields.
 fn ask(names: &Names, container: &Container) {
     let _ = (container.is_running(), container.version(names, "web"), container.address(), container.cord());
     let _ = (container.asset_volume(), traefik::difference(&Traefik::default(), container));
@@ -62,7 +62,6 @@ fn base64_of_details() {
     });
 }
 
-/// A container that was given up.
 fn given_up() -> ready::Answer {
     let failed = Failed {
         ends: "oom die=137".into(),
@@ -81,7 +80,7 @@ fn ready() -> ready::Answer {
     ready::Answer { ready: Some(addresses), failed: None, ..given_up() }
 }
 
-/// What a server writes is what is read; garbled it is read or refused.
+/// Each answer is read back as written. Corrupted, it is parsed or rejected.
 fn answers<A: FromStr<Err = Unreadable> + Display + PartialEq + std::fmt::Debug>(answers: &[A]) {
     let written: Vec<String> = answers.iter().map(ToString::to_string).collect();
     for (answer, text) in answers.iter().zip(&written) {

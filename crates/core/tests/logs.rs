@@ -1,6 +1,6 @@
-//! The scripts of `logs` under a real `sh`, with a `docker` that says a little and then waits.
+//! Runs the scripts of `logs` under a real `sh`, with a `docker` that prints a little and then waits.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bowline_core::commands::logs::{Lines, Said, logs};
 use tempfile::TempDir;
 
-/// Says two lines; with `--follow` it then waits until the file `over` is there. It leaves its process id behind.
+/// Prints two lines. With `--follow`, it then waits until the file `over` exists. Records its process id.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >call
 echo $$ >pid

@@ -1,7 +1,7 @@
-//! Several apps on one server: what a run's scripts and plans leave to the others. The scripts run under a real `sh`,
-//! with a `docker` that knows a few containers and images and writes down what it is asked to change.
+//! Several apps on one server: what a run's scripts and plans must leave to the other apps. The scripts run under a
+//! real `sh`, with a `docker` that has a few containers and images and records what it is asked to change.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/run.rs"]
 mod run;
@@ -28,8 +28,8 @@ use bowline_core::shell::Script;
 use run::run;
 use serde_json::json;
 
-/// A server whose `docker` does what these lines of shell say; `$*` is what it is asked. It belongs to the run of
-/// [`scope`], and each call is written to `calls`.
+/// A server whose `docker` runs these shell lines, with its arguments in `$*`. The server is claimed by the run of
+/// [`scope`]. Each call is recorded in `calls`.
 fn server(docker: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     shells::link(&home.path().join("bin"));
@@ -48,7 +48,7 @@ fn scope() -> Scope {
     Scope { names: Names::new("app", Some("staging")), run: "f00d".into(), performer: "me".into() }
 }
 
-/// The calls that change something, in order.
+/// The recorded calls that change something.
 fn changes(home: &Path) -> Vec<String> {
     let calls = fs::read_to_string(home.join("calls")).unwrap();
     let looks = ["ps ", "container ls", "container inspect", "image ls", "image prune", "network inspect"];
@@ -74,7 +74,7 @@ fn a_container_that_docker_lists_and_can_not_find_hides_no_other() {
     });
 }
 
-/// Keeps so many stopped containers.
+/// Prunes, and retains this many stopped containers.
 fn prune(retain: usize) -> Script {
     let parts = Some(prune::Parts::All);
     let (roles, repository) = (vec!["web".into()], "r/app".into());
@@ -117,13 +117,13 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
         esac\n",
     );
         run(home.path(), &prune(2));
-        // With the containers goes what only they needed.
+        // Images that only these containers used go with them.
         let gone = ["rm a3 a4 a5 a6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
         assert_eq!(changes(home.path()), gone);
     });
 }
 
-/// Two destinations that prune at once have listed each other's containers before either removed its own.
+/// Two destinations that prune at the same time have listed each other's containers before either removes its own.
 #[test]
 fn an_image_that_another_prune_at_the_same_time_sets_free_is_not_left() {
     shells::each(|| {
@@ -138,7 +138,7 @@ fn an_image_that_another_prune_at_the_same_time_sets_free_is_not_left() {
     });
 }
 
-/// Destination `staging` of `app` and the service `app-staging` have one directory.
+/// Destination `staging` of `app` and the service `app-staging` have the same directory.
 #[test]
 fn a_cord_that_a_container_of_another_service_mounts_is_left() {
     shells::each(|| {
@@ -318,7 +318,7 @@ fn of_two_deploys_that_run_traefik_the_second_waits_for_the_firsts() {
             esac\n"
             )
         };
-        // The name is taken from the moment the other container begins to be made, and it can be started a while later.
+        // The name is taken as soon as the other container begins to be created. It can be started only later.
         let later = "[ $(grep -c 'container start' calls) -gt 3 ]";
         let conflict = "echo 'Conflict. The container name is already in use' >&2; exit 125";
         assert_eq!(ensure(&docker(later, conflict)), (0, "@address 172.18.0.2\n".into(), 4, String::new()));
@@ -340,7 +340,7 @@ fn config(more: &str) -> Config {
     load(SourceFile::new("deploy.yml", text), None).unwrap_or_else(|e| panic!("{e}")).config
 }
 
-/// The plan of a deploy beside a running container with these labels.
+/// The plan of a deploy next to a running container with these labels.
 fn beside(config: &Config, labels: &[(&str, &str)]) -> Result<Plan, PlanError> {
     let labels: BTreeMap<&str, &str> = labels.iter().copied().collect();
     let other = json!({"name": "/neighbour", "labels": labels});

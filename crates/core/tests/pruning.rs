@@ -1,6 +1,6 @@
-//! Prunes of several roles and apps on one server: Docker runs one at a time.
+//! Several roles and apps prune on one server. Docker runs only one prune at a time.
 
-#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -13,7 +13,8 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::remove::{Remove, What};
 use bowline_core::names::Names;
 
-/// `turns` has how often Docker is busy with another prune; with `broken` it fails otherwise.
+/// `turns` is the number of calls during which another prune keeps Docker busy. With `broken`, Docker fails for another
+/// reason.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
 [ ! -e broken ] || { echo 'Cannot connect to the Docker daemon' >&2; exit 1; }
@@ -22,7 +23,7 @@ echo $((left - 1)) >turns
 echo 'Error response from daemon: a prune operation is already running' >&2; exit 1
 "#;
 
-/// Removes the stopped containers of a role; with what Docker was asked.
+/// Removes a role's stopped containers. Returns the output and the number of calls of `docker`.
 fn removed(files: &[(&str, &str)]) -> (Output, usize) {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);

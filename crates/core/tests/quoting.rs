@@ -1,7 +1,7 @@
-//! Whatever a value holds, it arrives as it is: scripts with generated strings in every place, read by real shells, with
-//! a `docker` that writes down what it was given.
+//! Every value reaches its place unchanged: scripts with generated strings in all places, run by real shells, with a
+//! `docker` that records its arguments.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -20,7 +20,7 @@ use bowline_core::proxy::traefik::container as traefik;
 use bowline_core::shell::{Input, Script};
 use proptest::prelude::*;
 
-/// Writes down its arguments and its environment when it runs a container, and the env file as it is then.
+/// Records its arguments and environment when it runs a container, and the env file at that moment.
 const DOCKER: &str = r#"#!/bin/sh
 case $1 in run|exec|create) ;; images) echo id; exit ;; container) [ "$2" = ls ]; exit ;; *) exit 1 ;; esac
 printf '%s\0' "$@" > args
@@ -29,7 +29,7 @@ for word; do [ "$before" != --env-file ] || cat "$word" > env-file; before=$word
 echo id
 "#;
 
-/// What shells, Docker and people's mistakes take for something else.
+/// Strings with a special meaning in shells and in Docker, and common mistakes.
 const PIECES: &[&str] = &[
     "$(touch hacked)",
     "`touch hacked`",
@@ -84,12 +84,12 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
-/// A value of the configuration: `${NAME}` in one is the server's variable, so these have none.
+/// A value in the configuration, without `${NAME}`, which the server would expand.
 fn value() -> impl Strategy<Value = String> {
     any_text().prop_map(|text| text.replace("${", "$ {"))
 }
 
-/// The path of a file: other variables and `~/` mean something too, and a colon ends it.
+/// The path of a file, without other characters that are special in paths: variables, `~/` and colons.
 fn path() -> impl Strategy<Value = String> {
     any_text().prop_map(|text| format!("/srv/{}", text.replace(['$', ':'], "_")))
 }
@@ -178,20 +178,19 @@ impl Case {
         }
     }
 
-    /// The variables a container should have.
+    /// The variables that a container should have.
     fn variables(&self) -> BTreeMap<String, String> {
         named("CLEAR", &self.clear).into_iter().chain(named("SECRET", &self.secret)).collect()
     }
 }
 
-/// What `docker` was given.
+/// What `docker` received.
 struct Given {
     args: Vec<String>,
     variables: BTreeMap<String, String>,
 }
 
 impl Given {
-    /// Runs a script as a server's shell would.
     fn to(home: &Path, script: &Script) -> Self {
         let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
         let mut child = Command::new("sh")
@@ -232,13 +231,13 @@ impl Given {
     }
 }
 
-/// Those of the arguments that are Docker's own: what follows the image is the app's, and may look the same.
+/// Docker's own arguments. Those after the image are the app's, and may look the same.
 fn docker_s(args: &[String]) -> &[String] {
     args.iter().position(|arg| arg == "image").map_or(args, |at| &args[..at])
 }
 
-/// The variables that Docker makes of its arguments: the env file's lines, then `--env`, whose value it looks up where
-/// there is none.
+/// The variables that Docker derives from its arguments: first the env file's lines, then `--env`, which it looks up in
+/// the environment if there is no value.
 fn variables(args: &[String], environment: &BTreeMap<&str, &str>, file: &str) -> BTreeMap<String, String> {
     let lines = file.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).trim_start());
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -266,7 +265,7 @@ fn server() -> tempfile::TempDir {
     home
 }
 
-/// Everything the script left there, below `.kamal` and beside it.
+/// All files that the script left, inside and outside of `.kamal`.
 fn left(home: &Path) -> String {
     let found = Command::new("find").args([".", "-type", "f"]).current_dir(home).output().unwrap().stdout;
     let mut files: Vec<String> = String::from_utf8(found).unwrap().lines().map(str::to_owned).collect();
@@ -306,7 +305,7 @@ proptest! {
         for _ in shells::all() {
             let home = server();
             let prepare = case.exec().prepare();
-            // This `docker` says no to whatever makes a network, and runs nothing yet.
+            // This `docker` fails to create networks, and doesn't run anything yet.
             let script = Script {
                 text: format!("{}\n{}", prepare.text.replace("docker network", "true network"), case.exec().script().text),
                 ..prepare
@@ -334,7 +333,7 @@ proptest! {
             host: "h".into(),
         };
         for script in [ensure.script(), traefik::Replace { ensure: ensure.clone() }.script()] {
-            // This `docker` says no to whatever makes a network.
+            // This `docker` fails to create networks.
             let script = Script { text: script.text.replace("docker network", "true network"), ..script };
             let given = Given::to(home.path(), &script);
             prop_assert_eq!(given.variables, named("S", &values).into_iter().collect::<BTreeMap<_, _>>());
@@ -344,7 +343,7 @@ proptest! {
         }
     }
 
-    /// From the text of the file, quoted as people quote, to the words of the command.
+    /// From the text of the file, with common quoting, to the words of the command.
     #[test]
     fn a_value_in_the_file_is_the_value_in_the_configuration(value in any_text()) {
         let quoted = value.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect::<String>();

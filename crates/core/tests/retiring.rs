@@ -1,7 +1,7 @@
-//! The scripts that take something from a container, under every `sh` there is: what they rest on is looked up by them,
-//! at that moment, from a `docker` whose containers a test changes.
+//! The scripts that retire a container, under each shell. They must check their assumptions when they run, against a
+//! `docker` whose containers a test changes.
 
-#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -23,8 +23,8 @@ use bowline_core::proxy::cord;
 use bowline_core::proxy::traefik::{container as traefik, maintenance};
 use bowline_core::shell::Script;
 
-/// A container is a file of variables. `down` has the number of calls that Docker doesn't answer; with `trips` it goes
-/// down in the middle of a stop.
+/// A container is a file of variables. `down` is the number of calls that Docker doesn't answer. With `trips`, Docker
+/// goes down in the middle of a stop.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
 if [ -e down ]; then
@@ -61,7 +61,6 @@ esac
 
 struct Server(tempfile::TempDir);
 
-/// What a script said, and its status.
 struct Ended {
     said: Vec<String>,
     status: Option<i32>,
@@ -78,7 +77,7 @@ impl Ended {
 }
 
 impl Server {
-    /// An old container that is healthy, and a new one that is, too.
+    /// An old and a new container, both healthy.
     fn new() -> Self {
         let server = Self(tempfile::tempdir().unwrap());
         shells::link(&server.path("bin"));
@@ -119,7 +118,7 @@ impl Server {
     }
 
     fn run(&self, script: &Script) -> Ended {
-        // Nobody waits half a minute for a daemon that a test has ended, nor ten seconds for a container.
+        // Shortens the waits: half a minute for a daemon, and ten seconds for a container.
         let text = script
             .text
             .replace("bowline_patience=30", "bowline_patience=2")
@@ -217,7 +216,7 @@ fn what_follows_a_stop_waits_for_it_and_looks_again() {
         assert_eq!(answer(&ended), finish::Answer::default());
         assert_eq!(server.changes(), [""; 0]);
         server.is("old", "running", "unhealthy");
-        // The new one ends while the old one stops.
+        // The new container ends while the old one stops.
         server.write(
             "is/old",
             &(fs::read_to_string(server.path("is/old")).unwrap() + "echo 'status=exited' >>is/new\n"),
@@ -285,7 +284,7 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
     shells::each(|| {
         let server = Server::new();
         server.is("old", "running", "unhealthy");
-        // Each script asks more often than that, but of one that has the patience none is lost.
+        // Each script makes more calls than that, and tries each again until it is answered.
         for calls in 1..=4 {
             server.is("old", "running", "unhealthy");
             server.write("down", &calls.to_string());
@@ -297,12 +296,12 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
             ended.with(0);
             assert!(!ended.says("@gone") && !server.has("cord"), "{:?}", ended.said);
         }
-        // In the middle of the stop itself.
+        // Docker goes down in the middle of the stop.
         server.is("old", "running", "unhealthy");
         server.write("trips", "");
         server.run(&stop().script()).with(0);
         assert!(fs::read_to_string(server.path("is/old")).unwrap().contains("status=exited"));
-        // For good.
+        // Docker stays down.
         for script in [stop().script(), cut().script(), maintenance::idle("old", 1)] {
             server.write("down", "1000");
             server.run(&script).with(Status::NoAnswer.code());
@@ -313,7 +312,7 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
         server.run(&stop().script()).with(0);
         let ended = server.run(&cut().script());
         assert!(ended.says("@gone"), "{:?}", ended.said);
-        // Docker failed to remove it, goes on listing it and can't find it.
+        // Docker failed to remove the container: it still lists it, but can't find it.
         server.write("lost", "");
         server.run(&stop().script()).with(0);
         assert_eq!(server.changes().len(), before);
@@ -346,7 +345,7 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
         boot().script(),
         boot().find().script(),
     ];
-    // Its patience is another test's.
+    // Another test covers the patience.
     let asked = asked.map(|script| Script {
         text: script.text.replace("bowline_patience=30", "bowline_patience=0"),
         ..script
@@ -394,7 +393,7 @@ fn what_docker_would_start_again_with_itself_stays_stopped() {
 fn a_cord_that_this_user_can_not_delete_is_cut_from_inside_or_told() {
     shells::each(|| {
         let server = Server::new();
-        // Like a file of another user's.
+        // Behaves like a file of another user.
         fs::remove_file(server.path("cord")).unwrap();
         fs::create_dir(server.path("cord")).unwrap();
         let ended = server.run(&cut().script());
@@ -443,7 +442,7 @@ fn a_container_that_turns_up_after_its_run_has_given_up_is_stopped_by_its_own_bo
         assert_eq!((ended.said.len(), ended.status), (0, Some(0)), "nothing turned up");
         server.run(&boot.script()).with(Status::NotStarted.code());
         assert_eq!(server.changes().last().unwrap(), "stop new");
-        // The next run has names of its own.
+        // The next run has other file names.
         let next = Scope { run: "beef".into(), ..scope() };
         let claimed = server.run(&Script::new(next.claim()));
         claimed.with(0);
@@ -484,7 +483,7 @@ fn a_container_that_ended_since_it_was_ready_has_failed_though_docker_started_it
     });
 }
 
-/// `ss` of before iproute2 5.0, which doesn't know `-O`, in the network of a container with a request under way.
+/// `ss` before iproute2 5.0, without `-O`, in the network of a container with an open request.
 const OLD_SS: &str = r#"#!/bin/sh
 case $* in
 *' -O'*|*' -iO'*) echo "ss: invalid option -- 'O'" >&2; exit 255 ;;
@@ -531,7 +530,7 @@ fn what_can_not_be_seen_is_not_taken_for_idle() {
             let ended = server.run(&app::Stop { drain: Some(1), ..stop() }.script());
             assert!(ended.says("@drain blind"), "{text}: {:?}", ended.said);
         }
-        // What doesn't run has no requests.
+        // A container that doesn't run has no requests.
         server.also("old", "pid=0");
         assert_eq!(server.run(&app::Stop { drain: Some(1), ..stop() }.script()).said, ["@drain idle"]);
     });

@@ -1,6 +1,6 @@
-//! The scripts for servers themselves under a real `sh`: what the bootstrap does with whatever it finds there.
+//! Runs the scripts that prepare a server under a real `sh`, on servers in different states.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -16,7 +16,7 @@ use bowline_core::commands::status::Status;
 use bowline_core::names::Names;
 use tempfile::TempDir;
 
-/// Docker, which answers its owner unless the file `denied` is there, knows the network when the file `network` is.
+/// A `docker` that works unless the file `denied` exists, and has the network if the file `network` exists.
 const DOCKER: &str = r#"#!/bin/sh
 echo "docker $*" >>calls
 if [ -e down ]; then echo 'Cannot connect to the Docker daemon' >&2; exit 1; fi
@@ -27,18 +27,18 @@ case "$1 $2" in
 'network create') touch network ;;
 esac
 "#;
-/// Gives an installer that puts Docker where it is looked for.
+/// Prints an installer that puts Docker in the PATH.
 const CURL: &str = "#!/bin/sh\n[ ! -e offline ] || { echo 'could not resolve host' >&2; exit 6; }\n\
     echo 'echo installing; [ ! -e broken ] || exit 3; mv hidden-docker bin/docker'\n";
 const ID: &str = "#!/bin/sh\ncase $1 in -u) cat uid ;; -un) echo ada ;; -nG) cat groups ;; esac\n";
-/// Runs nothing but usermod.
+/// Only allows usermod.
 const SUDO: &str = "#!/bin/sh\n[ -e sudoer ] || exit 1\nshift\ncase $1 in -*|usermod) ;; *) exit 1 ;; esac\n\
     [ \"$1\" != usermod ] || echo 'ada docker' >groups\n";
 
-/// Its path, and its text.
+/// Path and text.
 type Program = (&'static str, &'static str);
 
-/// A server with only these programs beside the usual ones.
+/// A server with these programs in addition to the usual ones.
 fn server(programs: &[Program], files: &[&str]) -> TempDir {
     let server = TempDir::new().unwrap();
     let bin = server.path().join("bin");
@@ -95,7 +95,7 @@ fn a_user_with_sudo_installs_it_and_joins_the_group() {
         let server = server(&[HIDDEN, CURL_HERE, ID_HERE, SUDO_HERE], &["user", "sudoer", "denied"]);
         assert_eq!(bootstrap(&server), (Some(0), "@installing\n@installed\n@joined ada\n".into()));
         assert_eq!(std::fs::read_to_string(server.path().join("groups")).unwrap(), "ada docker\n");
-        // The login still has its old groups; nothing is done twice.
+        // The login still has its old groups. Nothing is done twice.
         std::fs::remove_file(server.path().join("sudoer")).unwrap();
         assert_eq!(bootstrap(&server), (Some(0), "@joined ada\n".into()));
         std::fs::remove_file(server.path().join("denied")).unwrap();

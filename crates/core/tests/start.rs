@@ -1,4 +1,4 @@
-//! How programs start on a server: by whatever login shell, whatever it prints and exports, the same program runs.
+//! How programs start on a server: every login shell, whatever it prints and exports, runs the same program.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const WORD: &str = "0123456789abcdef";
 
-/// Login shells, as far as this machine has them, each with a file that it reads at its start.
+/// The login shells to test if they are installed, each with the file that it reads when it starts.
 const SHELLS: [(&str, &str); 8] = [
     ("sh", ""),
     ("dash", ""),
@@ -23,7 +23,7 @@ const SHELLS: [(&str, &str); 8] = [
     ("busybox", ""),
 ];
 
-/// What is awkward for one shell or another.
+/// Text that one shell or another would misread.
 const AWKWARD: &str = "# it's a comment, isn't it? !! !x
 v='a  b
 c'; printf '<%s>\\n' \"$v\" '\\' \"\\\\\" '!' \"!\" '*' ~ 'ü' '^x' '%' '\u{1e}'
@@ -45,7 +45,7 @@ fn home(files: &[(&str, &str)]) -> TempDir {
     home
 }
 
-/// As sshd does it. Only bash has to be told that it is sshd that calls.
+/// Runs a script as sshd does. Only bash needs to know that sshd calls it.
 fn logged_in(shell: &str, home: &Path, script: &Script, variables: &[(&str, &str)]) -> Option<Output> {
     let path = std::env::var("PATH").unwrap();
     let program = path.split(':').map(|at| Path::new(at).join(shell)).find(|path| path.exists());
@@ -63,7 +63,7 @@ fn logged_in(shell: &str, home: &Path, script: &Script, variables: &[(&str, &str
     Some(command.output().unwrap())
 }
 
-/// What follows the beginning.
+/// The output after the mark.
 fn own(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let (_, own) = text.split_once(&beginning(WORD)).unwrap_or_else(|| panic!("it never began: {text}"));
@@ -116,7 +116,7 @@ fn what_a_login_exports_changes_no_command_of_ours() {
         let said = "<xay>\n<b>\nhere\n C kept unix:///run/user/1000/docker.sock\n";
         assert_eq!(own(&ran.stdout), said, "{shell}: {}", String::from_utf8_lossy(&ran.stderr));
     }
-    // A command that a person wrote finds its login as it is.
+    // A command that the user wrote gets the login's environment unchanged.
     let script = Script::new("echo \"$CDPATH $LC_ALL $TMPDIR\"").as_logged_in();
     let ran = logged_in("dash", home.path(), &script, &hostile).unwrap();
     assert_eq!(own(&ran.stdout), format!("{} tr_TR.UTF-8 /nowhere\n", home.path().display()));
@@ -139,7 +139,7 @@ fn docker_is_found_on_the_login_shells_path() {
             let at = path.split(':').map(|at| Path::new(at).join(tool)).find(|path| path.exists());
             std::os::unix::fs::symlink(at.unwrap(), tools.join(tool)).unwrap();
         }
-        // /etc/profile would find another Docker, where there is one.
+        // /etc/profile could put another Docker in the PATH.
         let docker = "command -v docker | grep -c . >/dev/null; docker says";
         let variables = [("PATH", tools.to_str().unwrap())];
         let Some(ran) = logged_in(shell, home.path(), &Script::new(docker), &variables) else { continue };

@@ -1,7 +1,7 @@
-//! One kind of proxy in the place of another, on a server whose `docker` keeps a few containers as files: what the scripts leave
-//! when something fails, and when they are killed or ended at any call.
+//! One kind of proxy takes over from the other, on a server whose `docker` keeps a few containers as files. Checks what
+//! the scripts leave when something fails, and when they are killed or interrupted at any call.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 #[path = "common/run.rs"]
 mod run;
@@ -27,8 +27,8 @@ use bowline_core::shell::Script;
 use run::run;
 use serde_json::json;
 
-/// Keeps each container in a file of its name: whether it runs, and whether it waits. `fault` says after which call the whole
-/// script gets a signal.
+/// Keeps each container in a file with its name: whether it runs, and whether it waits. `fault` names the call after
+/// which the script gets a signal, and the signal.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
 read -r at signal <fault
@@ -117,7 +117,7 @@ fn scope() -> Scope {
 }
 
 impl Server {
-    /// The proxy of the kind before runs; the other one waits.
+    /// The old proxy runs and the new one waits.
     fn new(direction: Direction) -> Self {
         let home = tempfile::tempdir().unwrap();
         shells::link(&home.path().join("bin"));
@@ -159,7 +159,7 @@ impl Server {
         run(self.home.path(), script)
     }
 
-    /// Every container with whether it runs; `waits` after one that has no ports.
+    /// Every container, and whether it runs. `waits` marks one without ports.
     fn containers(&self) -> String {
         let mut all: Vec<String> = fs::read_dir(self.home.path().join("box"))
             .unwrap()
@@ -201,7 +201,7 @@ impl Server {
         Survey { scope: scope(), direction: self.direction, services: vec!["app-web".into()] }.script()
     }
 
-    /// What the same command does again.
+    /// Runs the same command again, which must succeed.
     #[track_caller]
     fn again(&self, when: &str) {
         let [from, to] = self.names();
@@ -251,14 +251,14 @@ fn the_one_that_waits_takes_the_ports_and_the_one_before_goes_when_that_is_settl
             let mut all = [format!("{from} stopped"), format!("{old} stopped waits"), format!("{to} runs")];
             all.sort();
             assert_eq!(server.containers(), all.join(", "));
-            // Once more: it has them.
+            // Run again, the script finds that the proxy already has the ports.
             let output = server.run(&server.take_over());
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(output.status.success() && !said.contains("@gap"), "{said}");
             assert_eq!(server.containers(), all.join(", "));
             assert!(server.run(&server.settle(Verdict::Stays)).status.success());
             assert_eq!(server.containers(), format!("{to} runs"));
-            // There is nothing to go back to any more.
+            // The old proxy no longer exists, so nothing can go back to it.
             assert!(!server.run(&server.settle(Verdict::GivesBack)).status.success());
             assert!(server.run(&server.settle(Verdict::GivesUp)).status.success());
             assert_eq!(server.containers(), format!("{to} runs"));
@@ -295,7 +295,7 @@ fn one_that_does_not_come_up_gives_the_ports_back() {
     });
 }
 
-/// Sends the script a signal after each of its calls.
+/// Sends the script a signal after each of its calls in turn.
 fn ended_everywhere(direction: Direction, signal: &str) {
     for at in 1.. {
         let server = Server::new(direction);
@@ -318,7 +318,7 @@ fn ended_everywhere(direction: Direction, signal: &str) {
 
 #[test]
 fn killed_after_any_call_the_same_again_finishes() {
-    // It is all one which shell that is.
+    // The shell makes no difference here, so one is enough.
     for direction in BOTH {
         shells::all().take(1).for_each(|_| ended_everywhere(direction, "KILL"));
     }
@@ -364,7 +364,7 @@ fn who_else_is_behind_the_proxy_is_seen_and_one_that_stopped_for_nothing_is_star
     });
 }
 
-/// What is planned for a server with these proxies, behind kamal-proxy from now on.
+/// The plan for a server with these proxies, for an app that moves behind kamal-proxy.
 fn planned(kind: DeployKind, proxies: &[serde_json::Value]) -> Result<String, String> {
     let text = "service: app\nimage: app\nservers: [a]\nregistry: {server: r.test, username: u, password: [PW]}\n\
                 proxy: {host: a.test}\nbuilder: {arch: amd64}\n";

@@ -1,6 +1,6 @@
-//! `proxy upgrade` on a server, under every `sh` there is, with a `docker` whose containers are directories.
+//! `proxy upgrade` on a server, under each shell, with a `docker` whose containers are directories.
 
-#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used)] // A panic fails the test.
 
 #[path = "common/shells.rs"]
 mod shells;
@@ -18,7 +18,7 @@ use bowline_core::proxy::kamal::upgrade::{Found, InPlace, Look, UPGRADED, Way};
 use bowline_core::proxy::takeover::Ports;
 use bowline_core::shell::Script;
 
-/// A program is a file with its version. The one that runs is in `runs`.
+/// A program is a file with its version. `runs` has the version that runs.
 const DOCKER: &str = r#"#!/bin/sh
 kept=c/kamal-proxy/opt/bowline-proxy/bowline-proxy
 case "$*" in
@@ -115,7 +115,7 @@ fn one_that_was_ended_after_the_handover_only_sees_to_the_next_restart() {
         upgrade(at);
         let kept = at.join("c/kamal-proxy/opt/bowline-proxy/bowline-proxy");
         fs::remove_file(&kept).unwrap();
-        // Nothing is copied and nothing handed over again.
+        // Nothing is copied or handed over again.
         fs::write(at.join("broken"), "").unwrap();
         assert_eq!(upgrade(at), (Some(0), String::new()));
         assert!(kept.exists());

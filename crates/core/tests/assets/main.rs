@@ -1,7 +1,7 @@
-//! What preparing and removing assets leaves on a server: the scripts run by a real `sh` with its real tools, and a
-//! `docker` that knows no more than to give a directory of an image as an archive.
+//! What preparing and removing assets leaves on a server. The scripts run under real shells with real tools, and a
+//! `docker` that can only print a directory of an image as an archive.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 mod server;
 #[path = "../common/shells.rs"]
@@ -59,7 +59,7 @@ fn s13_whatever_names_and_kinds_an_image_has_arrives_in_the_volume() {
         server.prepared("v1", &[]);
         assert_eq!(tree(&server.extracted("v1")), wanted);
         assert_eq!(tree(&server.volume("v1")), wanted);
-        // Whatever the modes in the image and the login's umask: the container's user can read it all.
+        // With any modes in the image and any umask, the container's user can read all files.
         let of =
             |path: &str| server.volume("v1").join(path).metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!(
@@ -69,7 +69,7 @@ fn s13_whatever_names_and_kinds_an_image_has_arrives_in_the_volume() {
 
         mode(".dir", 0o755);
 
-        // And so it reaches the volume of the version before, and from there the one after.
+        // The file also reaches the volume of the previous version, and from there that of the next.
         server.image("v2", &[("plain.js", "of v2")]);
         server.prepared("v2", &["v1"]);
         let mut both = wanted;
@@ -96,7 +96,7 @@ fn s15_each_volume_gets_the_others_files_and_keeps_its_own_of_the_same_name() {
             assert_eq!(content(&volume, "error-no-space.css"), format!("of {version}"));
         }
         assert!(!server.extracted("v2").join("app-v1.js").exists(), "extracted is what the image has");
-        // An app that writes to its volume changes no other version's.
+        // An app that writes to its volume doesn't change another version's.
         fs::write(server.volume("v1").join("app-v2.js"), "changed").unwrap();
         fs::write(server.volume("v2").join("app-v2.js"), "changed, too").unwrap();
         assert_eq!(content(&server.extracted("v2"), "app-v2.js"), "2");
@@ -181,7 +181,7 @@ fn s16_assets_are_handed_on_from_version_to_version_for_a_day_after_they_were_re
         for directory in ["extracted", "earlier", "volumes"] {
             assert_eq!(server.names(directory), ["web-v10", "web-v9"]);
         }
-        // A day later: v10 was deployed long ago and is replaced only now, v1 to v5 were replaced more than a day ago.
+        // A day later: v10 was deployed long ago but is replaced only now. v1 to v5 were replaced more than a day ago.
         age(&server.extracted("v10").join("app-v10.js"), 100);
         for number in 1..=5 {
             age(&server.earlier("v10").join(format!("app/public/app-v{number}.js")), 25);
@@ -192,7 +192,7 @@ fn s16_assets_are_handed_on_from_version_to_version_for_a_day_after_they_were_re
         let expected =
             ["app-v10.js", "app-v11.js", "app-v6.js", "app-v7.js", "app-v8.js", "app-v9.js", "same"];
         assert_eq!(there, expected.map(|name| name.as_bytes().to_vec()));
-        // What v10 serves is not touched.
+        // What v10 serves stays unchanged.
         assert_eq!(content(&server.volume("v10"), "app-v1.js"), "v1");
     });
 }
@@ -225,7 +225,7 @@ fn s14_the_same_version_again_gets_a_volume_of_its_own_beside_the_one_in_use() {
         let server = Server::new();
         server.image("v1", &[("app-1.js", "1"), ("manifest.json", "old")]);
         server.prepared("v1", &[]);
-        // The container that runs has this directory mounted, whatever it is called later.
+        // The running container has this directory mounted, even if it is renamed later.
         let mounted = fs::File::open(server.volume("v1")).unwrap();
         server.image("v1", &[("app-2.js", "2"), ("manifest.json", "new")]);
         fs::remove_file(server.path(&format!("images/app:v1{PATH}/app-1.js"))).unwrap();
@@ -238,7 +238,7 @@ fn s14_the_same_version_again_gets_a_volume_of_its_own_beside_the_one_in_use() {
                 assert_eq!(content(&volume, "manifest.json"), manifest);
             }
         }
-        // Another version is deployed before the old container ever went: it finds the volume that was moved aside.
+        // Another version is deployed before the old container is removed. It finds the volume that was moved aside.
         server.image("v2", &[("app-3.js", "3")]);
         server.prepared("v2", &["v1"]);
         let live = PathBuf::from(format!("/proc/self/fd/{}", mounted.as_raw_fd()));
@@ -270,7 +270,7 @@ fn s13_an_image_without_the_directory_is_an_error_that_leaves_nothing_behind() {
             after.insert(mark.clone(), before[&mark].clone());
             assert_eq!(after, before);
         }
-        // An empty one is fine.
+        // An empty directory is fine.
         fs::create_dir_all(server.path(&format!("images/app:v0{PATH}"))).unwrap();
         server.prepared("v0", &["v1"]);
         assert_eq!(tree(&server.extracted("v0")), BTreeMap::new());
@@ -291,7 +291,7 @@ fn s13_what_docker_or_tar_say_is_told_when_something_else_goes_wrong() {
         server.assert_tidy();
         fs::remove_file(server.path("bin/tar")).unwrap();
 
-        // A volume that can't be written to: what is missing is named.
+        // If a volume can't be written to, the error names the missing files.
         server.prepared("v1", &[]);
         server.image("v2", &[("new/app-v2.js", "2"), ("app.js", "2")]);
         let refuse = "#!/bin/sh\ncase $3 in */volumes/*) [ \"$1\" != -RPli ] || { echo \"cp: overwrite 'x'? cp: cannot create: Permission denied\" >&2; exit 1; } ;; esac\nexec /usr/bin/cp \"$@\"\n";
@@ -346,14 +346,14 @@ fn s16_a_container_that_somebody_else_booted_is_asked_for_its_images_assets() {
         let server = Server::new();
         server.image("v1", &[("app-v1.js", "1")]);
         server.image("v2", &[("app-v2.js", "2")]);
-        // Without a volume, because there was no asset path yet; its image may also lack the directory.
+        // Without a volume, because there was no asset path yet. Its image may also lack the directory.
         let mut prepare = server.prepare("v2", &["v1"]);
         prepare.running[0].volume = None;
         prepare.running.push(Running { image: "app:v0".into(), volume: None });
         fs::create_dir_all(server.path("images/app:v0")).unwrap();
         server.well(&prepare);
         assert_eq!(content(&server.volume("v2"), "app-v1.js"), "1");
-        // With a volume in Kamal 1's place.
+        // With a volume where Kamal 1 puts it.
         let elsewhere = server.path(".kamal/assets/volumes/app-web-v1");
         fs::create_dir_all(&elsewhere).unwrap();
         fs::create_dir_all(server.path(".kamal/assets/extracted/app-web-v1")).unwrap();
@@ -441,7 +441,7 @@ fn s15_killed_at_any_call_the_next_run_sets_all_right() {
         for kill_at in 1..=calls {
             let server = copy_of(&original);
             assert_eq!(counted(&server, kill_at), None, "killed at call {kill_at} of {calls}");
-            // Until then the old container has all it had before.
+            // Until then, the old container has all files that it had before.
             assert_eq!(content(&server.volume("v1"), "d/1-v1.js"), "content");
             assert_eq!(content(&server.volume("v1"), "same"), "v1");
             let output = server.run(&server.prepare("v2", &["v1"]));

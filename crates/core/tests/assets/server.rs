@@ -1,4 +1,4 @@
-//! A server to prepare assets on: a login directory, the machine's own tools, and a `docker` of our own.
+//! A server to prepare assets on: a home directory, the machine's real tools, and a fake `docker`.
 
 use crate::shells;
 use std::collections::BTreeMap;
@@ -15,10 +15,9 @@ use bowline_core::commands::assets::{Clean, Prepare, Running, Volume};
 use bowline_core::commands::{Scope, prune};
 use bowline_core::names::Names;
 
-/// Where the app's assets are.
 pub(super) const PATH: &str = "/app/public";
 
-/// A `docker` whose images are directories below `images` and whose containers are files below `containers`.
+/// A `docker` whose images are directories in `images` and whose containers are files in `containers`.
 pub(super) const DOCKER: &str = r#"#!/bin/sh
 cd "$SERVER" || exit 1
 shift
@@ -37,8 +36,8 @@ cp) root=images/$(/usr/bin/cat "containers/${3%%:*}") path=${3#*:}
 esac
 "#;
 
-/// Stands before a tool in the search path and counts its calls. At the call `$KILL_AT` it ends everything, as a
-/// power cut would. If that is a copy, it was under way: what it wrote is half there.
+/// Wraps a tool in the PATH and counts its calls. At the call `$KILL_AT` it ends everything, like a power failure. If
+/// that call is a copy, its target is half written.
 pub(super) const COUNTED: &str = r#"#!/bin/sh
 tool=${0##*/}
 exec 9<"$SERVER/calls" && flock 9 && read -r calls <"$SERVER/calls"
@@ -53,13 +52,13 @@ fi
 exec "/usr/bin/$tool" "$@"
 "#;
 
-/// A server: a login directory with the tools of its own.
+/// A server: a home directory with its own tools.
 pub(super) struct Server {
     pub(super) home: tempfile::TempDir,
     pub(super) run: std::cell::Cell<u32>,
 }
 
-/// In memory where that can be: many small files, and nothing to keep.
+/// In memory if possible, because the tests write many small files.
 pub(super) fn home() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
@@ -84,7 +83,7 @@ impl Server {
         Self { home, run: std::cell::Cell::new(0) }
     }
 
-    /// Gives it another program in the place of one of its tools.
+    /// Replaces one of the server's tools.
     pub(super) fn tool(&self, name: &str, text: &str) {
         program(self.path("bin").join(name), text);
     }
@@ -93,7 +92,7 @@ impl Server {
         self.home.path().join(path)
     }
 
-    /// A file of an image's assets.
+    /// Adds files to an image's assets.
     pub(super) fn image(&self, version: &str, files: &[(&str, &str)]) {
         for (name, content) in files {
             let path = self.path(&format!("images/app:{version}{PATH}/{name}"));
@@ -160,7 +159,7 @@ impl Server {
         self.command(&prepare.scope, &prepare.script().text, "077").output().unwrap()
     }
 
-    /// A deploy's preparation, which must go well and leave nothing beside.
+    /// Prepares assets, which must succeed and leave no temporary files.
     #[track_caller]
     pub(super) fn prepared(&self, version: &str, running: &[&str]) {
         self.well(&self.prepare(version, running));
@@ -173,7 +172,7 @@ impl Server {
         self.assert_tidy();
     }
 
-    /// No throw-away container and no half directory is left.
+    /// Checks that no temporary container or directory is left.
     #[track_caller]
     pub(super) fn assert_tidy(&self) {
         assert_eq!(fs::read_dir(self.path("containers")).unwrap().count(), 0, "a container is left");
@@ -202,7 +201,7 @@ impl Server {
     }
 }
 
-/// Everything below a directory: a file's content, `-> TARGET` of a link, `/` for a directory.
+/// Everything in a directory: a file's content, `-> TARGET` for a link, `/` for a directory.
 pub(super) fn tree(directory: &Path) -> BTreeMap<Vec<u8>, String> {
     fn walk(root: &Path, directory: &Path, found: &mut BTreeMap<Vec<u8>, String>) {
         for entry in fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display())) {
@@ -243,7 +242,7 @@ pub(super) fn clean_but(keep: &[&str]) -> Clean {
     }
 }
 
-/// Prepares `v2` beside `v1` with counted tools; how many calls it took, or none if it was killed.
+/// Prepares `v2` next to `v1` with counted tools. Returns the number of calls, or `None` if it was killed.
 pub(super) fn counted(server: &Server, kill_at: usize) -> Option<usize> {
     let prepare = server.prepare("v2", &["v1"]);
     fs::write(server.path("calls"), "0\n").unwrap();
@@ -260,7 +259,7 @@ pub(super) fn counted(server: &Server, kill_at: usize) -> Option<usize> {
     None
 }
 
-/// A server on which `v1` serves, and `v2` can be deployed.
+/// A server on which `v1` serves and `v2` can be deployed.
 pub(super) fn v1_serves(files: usize) -> Server {
     let server = Server::new();
     for version in ["v1", "v2"] {

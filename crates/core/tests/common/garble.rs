@@ -1,16 +1,17 @@
-//! Text as a server might print it by mistake or to do harm: samples of real answers, changed at random. Whoever reads such
-//! text is tried with thousands of them; with `BOWLINE_FUZZ_SECONDS` in the environment, for as long as that says.
+//! Text that a broken or malicious server might print: samples of real answers, changed at random. Each parser gets
+//! thousands of them, or as many as fit in `BOWLINE_FUZZ_SECONDS` seconds if that variable is set.
 //!
-//! Included by the tests of several crates. The same number makes the same text, so that a case that fails is found again.
+//! The tests of several crates include this file. A number always produces the same text, so that a failing case can be
+//! repeated.
 
 use std::time::{Duration, Instant};
 
-/// Cases of a short run.
+/// The number of cases without `BOWLINE_FUZZ_SECONDS`.
 const CASES: u64 = 2000;
-/// No text of at most a megabyte may take longer to be read, on a slow machine and without optimisation.
+/// The longest time to parse a text of at most a megabyte, on a slow machine and without optimisation.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Pieces that mean something to somebody who reads what servers print.
+/// Strings that have a meaning to the parsers.
 const PIECES: [&str; 45] = [
     "\n",
     "\n\n",
@@ -77,7 +78,7 @@ impl Garbler {
         items.get(self.below(items.len())).copied().unwrap_or_default()
     }
 
-    /// A place in a text between two characters.
+    /// A random character boundary in a text.
     fn place(&mut self, text: &str) -> usize {
         let mut at = self.below(text.len() + 1);
         while !text.is_char_boundary(at) {
@@ -104,7 +105,7 @@ impl Garbler {
                     let piece = text.get(range.clone()).unwrap_or_default().to_owned();
                     text.insert_str(range.end, &piece);
                 }
-                // Now and then very many of the same.
+                // Sometimes repeats a piece very often.
                 _ if self.below(20) == 0 && !range.is_empty() => {
                     let piece = text.get(range.clone()).unwrap_or_default();
                     let many = piece.repeat((1 << 20) / piece.len().max(1));
@@ -117,13 +118,13 @@ impl Garbler {
     }
 }
 
-/// The text of a number, made of these samples.
+/// The text with this number, made from these samples.
 #[allow(dead_code, reason = "not everybody who includes this wants single texts")]
 pub(crate) fn text(number: u64, samples: &[&str]) -> String {
     Garbler(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1).text(samples)
 }
 
-/// Has something read a great many of such texts. It may refuse them; it must neither panic nor take long.
+/// Passes a great number of such texts to a parser. It may reject them, but must neither panic nor take long.
 pub(crate) fn each(samples: &[&str], mut read: impl FnMut(&str)) {
     let seconds = std::env::var("BOWLINE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let (began, mut number, mut slowest) = (Instant::now(), 0_u64, Duration::ZERO);
@@ -141,7 +142,7 @@ pub(crate) fn each(samples: &[&str], mut read: impl FnMut(&str)) {
     println!("{number} texts, the slowest took {slowest:?}");
 }
 
-/// Says which case it was, if it is dropped.
+/// Prints the number of the case if the parser panics.
 struct Case(u64);
 
 impl Drop for Case {

@@ -1,4 +1,4 @@
-//! Running a script as a server would, in a directory whose `bin` has its programs.
+//! Runs a script as a server would, in a directory whose `bin` has the server's programs.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use bowline_core::shell::{Input, Script};
 
-/// Runs it to its end, in a process group of its own, so that a test can end all of it.
+/// Runs a script to its end in its own process group, so that a test can end all its processes.
 pub(crate) fn run(home: &Path, script: &Script) -> Output {
     let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
     let mut child = Command::new("sh")
@@ -24,7 +24,7 @@ pub(crate) fn run(home: &Path, script: &Script) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     if let Input::Secret(input) = &script.input {
-        // A script that refuses reads nothing of it.
+        // A script that exits early may not read its input.
         let _ = stdin.write_all(input.expose().as_bytes());
     }
     drop(stdin);

@@ -1,4 +1,4 @@
-//! The shells that servers have for `sh`. `bin/setup` installs those that a machine may lack: one that is missing fails the
+//! The shells that servers have as `sh`. `bin/setup` installs those that a machine may lack. A missing shell fails the
 //! test.
 
 #![allow(
@@ -13,14 +13,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// The `sh` of this machine, and those of others.
+/// This machine's `sh`, and shells that other systems use as `sh`.
 const SHELLS: [&str; 4] = ["sh", "dash", "bash", "busybox"];
 
 thread_local! {
     static SHELL: Cell<&'static str> = const { Cell::new("sh") };
 }
 
-/// Says under which shell a test failed.
+/// Prints the shell under which a test failed.
 struct Under(&'static str);
 
 impl Drop for Under {
@@ -37,7 +37,7 @@ fn program(shell: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{shell} is not installed (`bin/setup` does that)"))
 }
 
-/// The shells, one after the other: [`link`] gives a server that is made meanwhile this one.
+/// The shells one after the other. Servers that [`link`] sets up in the meantime use the current one.
 pub(crate) fn all() -> impl Iterator<Item = &'static str> {
     let mut tried = Vec::new();
     SHELLS.into_iter().filter(move |shell| {
@@ -49,7 +49,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Runs a test under each shell.
 pub(crate) fn each(test: impl Fn()) {
     for shell in all() {
         let _under = Under(shell);
@@ -57,7 +56,7 @@ pub(crate) fn each(test: impl Fn()) {
     }
 }
 
-/// Puts the shell into a directory of programs, as `sh`.
+/// Puts the current shell into a directory of programs, as `sh`.
 pub(crate) fn link(bin: &Path) {
     fs::create_dir_all(bin).unwrap();
     symlink(program(SHELL.get()), bin.join("sh")).unwrap();

@@ -1,8 +1,8 @@
-//! Which assets a plan bridges, and which it cleans.
+//! Which assets a plan prepares and which it removes.
 
 use super::*;
 
-/// A container that has an asset volume in this directory.
+/// A container with an asset volume in this directory.
 fn with_assets(container: &str, directory: &str, at: &str) -> String {
     container.replace(
         "\"mounts\":[]",
@@ -51,7 +51,7 @@ fn s15_assets_are_bridged_with_every_volume_that_is_in_use_whoever_made_it() {
     let [prepare] = plan.servers[1].assets.as_slice() else { panic!("workers have none") };
     assert_eq!((prepare.running.len(), prepare.in_use), (0, false));
 
-    // The app was stopped: what served last hands its assets on, and its directories are nobody's.
+    // The app was stopped: the assets come from the container that served last, whose directories are not in use.
     let last = stopped(&with_assets(&web("v1", 2), &format!("{ours}/web-v1"), "/public"));
     let plan = planned(&config, DeployKind::Deploy, "v1", &fleet(&last, "")).unwrap();
     let prepare = &plan.servers[0].assets[0];
@@ -95,7 +95,7 @@ fn s14_what_is_cleaned_is_told_by_what_is_there() {
     observed.containers.clear();
     assert_eq!(keeps(&with, DeployKind::Boot, "latest", &observed), "latest v1");
 
-    // A role that has no asset path any more is cleaned by the next deploy; other runs have nothing to do with it.
+    // The next deploy removes the assets of a role that no longer has an asset path. Other runs don't.
     assert_eq!(keeps(&config(""), DeployKind::Deploy, "v2", &observed), "v2 v1");
     assert_eq!(clean(&config(""), DeployKind::Redeploy, "v2", &observed), None);
     assert_eq!(clean(&with, DeployKind::Redeploy, "v2", &observed).unwrap().0, None, "only assets");

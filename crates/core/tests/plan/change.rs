@@ -1,4 +1,4 @@
-//! What commands other than a deploy do, from what was observed.
+//! The plans of commands other than a deploy.
 
 use super::*;
 use bowline_core::commands::Action;
@@ -8,7 +8,7 @@ use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life::Act;
 use bowline_core::selection::Accessories;
 
-/// The plan, with these servers behind the proxies that it is about.
+/// The plan, with these servers behind the proxies that it concerns.
 fn planned_change(
     config: &Config,
     intent: &Intent,
@@ -30,7 +30,7 @@ fn planned_with(
     change::plan(intent, change::Basis { config, given, scope: &scope, selection: &selection, observed })
 }
 
-/// The same as people read it.
+/// The plan as text.
 fn told(config: &Config, intent: &Intent, observed: &BTreeMap<String, Observed>) -> String {
     show::change(&planned_change(config, intent, observed, Vec::new()))
 }

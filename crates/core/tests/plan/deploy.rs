@@ -1,4 +1,4 @@
-//! A deploy's plan as a whole: what is retired, kept and tagged, in which groups.
+//! A deploy's plan as a whole: what it retires, keeps and tags, and in which groups.
 
 use super::*;
 use bowline_config::Destination;
@@ -35,7 +35,7 @@ fn what_a_killed_run_left_is_retired_with_the_rest() {
         .iter()
         .map(|old| (old.stop.name.as_str(), old.detach.is_some()))
         .collect();
-    // The one that starts may be healthy when it is retired.
+    // The container that is starting may be healthy by the time it is retired.
     assert_eq!(retired, [("app-web-v2", true), ("app-web-v2_replaced_00ff", true), ("app-web-v1", true)]);
     assert_eq!(plan.servers[1].roles[0].retire, [], "nothing there is an empty plan, not an error");
 }
@@ -52,7 +52,7 @@ fn groups_count_all_configured_servers() {
         .unwrap();
         assert_eq!(plan.groups.len(), groups, "limit {limit}");
     }
-    // Half of four servers, two of which only an accessory has.
+    // Half of four servers, of which two only have an accessory.
     let more = "boot: {limit: '50%'}\naccessories: {db: {image: db, hosts: [b, c, d]}}\n";
     let plan = planned(&config(more), DeployKind::Deploy, "v2", &fleet("", "")).unwrap();
     assert_eq!(plan.groups, [[0, 1]]);
@@ -102,7 +102,7 @@ fn the_latest_image_is_not_tagged_as_itself() {
     assert!(!latest.script().text.contains("docker tag"));
 }
 
-/// A container with the label that a plan gives it.
+/// The labels of a container that this plan boots.
 fn labelled(plan: &Plan, server: usize, role: usize) -> BTreeMap<String, String> {
     let boot = &plan.servers[server].roles[role].boot;
     let made = boot.made.expose().split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));

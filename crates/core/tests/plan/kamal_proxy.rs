@@ -1,9 +1,9 @@
-//! What kamal-proxy adds to a plan: routes that others have, and services.
+//! kamal-proxy's part in a plan: routes that other apps have, and services.
 
 use super::*;
 use bowline_core::plan::accessory::check_proxy;
 
-/// A server with kamal-proxy, of this image and with these rows in its table, and a container of each role that runs.
+/// A server with kamal-proxy, with this image and these rows in its table, and a running container of each role.
 fn behind_kamal_proxy(image: &str, rows: &str) -> Observed {
     let proxy = json!({
         "id": "p", "name": "/kamal-proxy", "created": "", "image": image, "image_id": "", "status": "running", "exit_code": 0,
@@ -37,7 +37,7 @@ fn a_route_that_another_app_has_is_refused_before_anything_begins() {
     assert_eq!(refused("{host: b.test}", shop), wanted("b.test"));
     assert_eq!(refused("{hosts: [c.test, A.test], path_prefix: api/}", shop), wanted("a.test/api"));
     assert_eq!(refused("true", "shop-web  *  /  0123456789ab:80  running  no"), wanted("all hosts"));
-    // The proxy tells these apart.
+    // These routes don't conflict.
     for (proxy, rows) in [
         ("{host: c.test}", shop),
         ("{host: a.test, path_prefix: /other}", shop),

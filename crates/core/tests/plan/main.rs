@@ -1,6 +1,6 @@
 //! The plan as a function: the same configuration and the same servers give the same steps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 mod assets;
 mod change;

@@ -37,7 +37,7 @@ fn a_rollback_may_name_the_beginning_of_a_version() {
         ("1f3ab", "1f3ab"),
         ("1f3a9c2d04", "1f3a9c2d04"),
         ("1f3a9c2d04_u", "1f3a9c2d04_uncommitted_77"),
-        // More than one begins so, none does, and too short a beginning.
+        // Several versions begin like this, none does, or the abbreviation is too short.
         ("1f3a", "1f3a"),
         ("1f3a9c2", "1f3a9c2"),
         ("9999", "9999"),

@@ -1,4 +1,4 @@
-//! Which servers and roles the filters leave.
+//! The servers and roles that the filters leave.
 
 use super::*;
 use bowline_core::selection::servers;

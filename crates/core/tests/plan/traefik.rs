@@ -1,4 +1,4 @@
-//! What Traefik adds to a plan: labels, and whether it is asked.
+//! Traefik's part in a plan: labels, and whether Bowline asks its API.
 
 use super::*;
 use bowline_config::ServedBy;

@@ -1,4 +1,4 @@
-//! The keeper of the lock, which needs no Docker, does what it says.
+//! The lock's keeper, a program that doesn't need Docker.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use bowline_core::commands::lock;
 use super::steps::scope;
 use super::{server, sh, shells};
 
-/// A keeper of the lock that runs.
+/// A running keeper of the lock.
 struct Keeper {
     child: Child,
     input: Option<ChildStdin>,
@@ -42,7 +42,7 @@ impl Keeper {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// Its connection ends, as when the deploying process is killed.
+    /// Ends its connection, as when the deploying process is killed.
     fn hang_up(mut self) {
         drop(self.input.take());
         self.child.wait().unwrap();
@@ -89,7 +89,7 @@ fn a_dead_owners_lock_is_taken_over_and_only_that() {
         second.send("release");
         assert_eq!(second.line(), "@released");
 
-        // Kamal's own lock has no owner: however old, it is never taken.
+        // Kamal's own lock has no owner, so it is never taken over, no matter how old it is.
         std::fs::create_dir_all(home.path().join(LOCK)).unwrap();
         assert_eq!(Keeper::start(home.path(), "four").line(), "@held");
     });
@@ -145,7 +145,7 @@ fn a_lock_whose_server_stopped_before_its_owner_was_written_is_taken_over_after_
             std::fs::File::open(&lock).unwrap().set_modified(made).unwrap();
             home
         };
-        // What a keeper's directory looks like from its first moment on.
+        // A keeper's directory has this mode from its first moment.
         let home = server();
         assert_eq!(Keeper::start(home.path(), "one").line(), "@locked");
         let mode = std::fs::metadata(home.path().join(LOCK)).unwrap().permissions().mode() & 0o7777;
@@ -154,14 +154,14 @@ fn a_lock_whose_server_stopped_before_its_owner_was_written_is_taken_over_after_
             assert_eq!(Keeper::start(home.path(), "two").line(), word, "{files:?}");
         }
         assert_eq!(Keeper::start(made(mode, &[], SystemTime::now()).path(), "two").line(), "@held");
-        // A directory that Kamal or a person made is never taken.
+        // A directory that Kamal or a person created is never taken over.
         for mode in [0o755, 0o700, 0o775] {
             assert_eq!(Keeper::start(made(mode, &[], past()).path(), "two").line(), "@held", "{mode:o}");
         }
     });
 }
 
-/// The holder gives the lock back between another's `mkdir` and its look.
+/// The holder releases the lock between another run's `mkdir` and its check.
 const GIVEN_BACK: &str = "#!/bin/sh\n[ \"$1\" != -p ] && [ ! -e once ] || exec /bin/mkdir \"$@\"\n\
     : > once; echo \"mkdir: cannot create directory: File exists\" >&2; exit 1\n";
 

@@ -1,6 +1,6 @@
-//! The scripts as a real `sh` reads them: every one is well-formed, whatever the configuration holds.
+//! All scripts under real shells: each is well-formed with any values in the configuration.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A panic fails the test.
 
 mod lock;
 mod receive;
@@ -22,7 +22,7 @@ use bowline_core::proxy::{self, kamal};
 use bowline_core::shell::{Input, Script};
 use steps::{all_steps, boot, scope, secrets};
 
-/// A directory with a `docker` that says yes to everything and does nothing.
+/// A directory with a `docker` that succeeds without doing anything.
 fn server() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let docker = home.path().join("bin/docker");
@@ -54,7 +54,7 @@ fn nothing_in_a_value_becomes_code() {
                 step.describe(),
                 String::from_utf8_lossy(&checked.stderr)
             );
-            // For real, too, with everything it would change fenced off by nothing: the mark is this run's.
+            // Runs it for real. The mark is this run's, so no fence stops it.
             let claim = sh(home.path(), &scope("f00d").claim()).status().unwrap();
             assert!(claim.success());
             let mut child =
@@ -64,7 +64,7 @@ fn nothing_in_a_value_becomes_code() {
                     .stderr(Stdio::null())
                     .spawn()
                     .unwrap();
-            // One that ends without reading it is fine.
+            // A script may end without reading its input.
             let _ = child.stdin.take().unwrap().write_all(step.script().input.expose());
             child.wait().unwrap();
             assert!(!home.path().join("hacked").exists(), "{} ran a value", step.describe());
@@ -156,12 +156,12 @@ fn the_run_line_is_the_one_kamal_would_send() {
     insta::assert_snapshot!(ensure.run_line().as_str().replace(" --", "\n--"));
 }
 
-/// Variables of a shell that a script may set for one command, or for all.
+/// Shell variables without our prefix that a script may set.
 const NOT_OURS: [&str; 2] = ["IFS", "LC_ALL"];
 
 #[test]
 fn variables_of_scripts_have_a_name_that_no_user_gives_one() {
-    // At the beginning of a command, and not among the words of one.
+    // What precedes the beginning of a command, as opposed to a word in one.
     let begins = [
         "\n", "; ", "&& ", "|| ", "| ", "{ ", "( ", "(", "do ", "then ", "else ", ") ", "if ", "until ",
         "while ",

@@ -1,4 +1,4 @@
-//! How a server gets an image from the run itself: by a login of that pull alone.
+//! How a server gets an image from the run itself, with a login for this pull only.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use bowline_core::commands::status::Status;
 
 use super::*;
 
-/// Says what it is asked, and keeps the configuration that a pull is done with. `fails` is a file.
+/// Records its arguments, and the configuration that a pull uses. `fails` is a file.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>asked
 case $* in

@@ -1,5 +1,5 @@
-//! Secrets on their way through the scripts, with a server on which every new file could be read by everybody: each is
-//! fed slowly, and all files are looked at the whole time.
+//! Secrets in the scripts, on a server whose umask makes every new file readable for all users. Each script gets its
+//! input slowly, while a watcher checks all files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,14 +15,14 @@ use super::*;
 
 const SECRET: &str = "sentinel-secret";
 
-/// A server without containers, whose `docker` runs them and writes down command lines that have a secret in them.
+/// A server without containers. Its `docker` runs them, and records command lines that contain a secret.
 const DOCKER: &str = "#!/bin/sh
 case $* in *sentinel\"-\"secret*) echo \"$*\" >> \"$HOME/bin/told\" ;; esac
 case $* in 'container inspect'*) exit 1 ;; *--password-stdin*) cat > /dev/null ;; esac
 exit 0
 ";
 
-/// Looks for files with the secret in them until it is dropped.
+/// Looks for files that contain the secret, until it is dropped.
 struct Watcher {
     seen: Arc<Mutex<BTreeSet<(String, u32)>>>,
     stop: Arc<AtomicBool>,
@@ -65,16 +65,16 @@ fn look(directory: &Path, seen: &Mutex<BTreeSet<(String, u32)>>) {
     }
 }
 
-/// Whether a step puts a secret into a file, or gives it to a program alone.
+/// Whether a step writes a secret to a file rather than only passing it to a program.
 fn is_kept(step: &Step) -> bool {
     match step {
         Step::Accessory(act) => !matches!(act.what, accessory::What::Pull { .. }),
-        // Docker's client reads the login of a pull from a private directory, not from here.
+        // Docker's client reads the login for a pull from a private directory, which this test doesn't watch.
         step => !matches!(step, Step::Pull(_) | Step::Receive(_) | Step::Run(..)),
     }
 }
 
-/// Runs a script whose input stops for a while just after the last secret in it.
+/// Runs a script whose input pauses just after the last secret in it.
 fn run_slowly(home: &Path, script: &Script, watcher: &Watcher, kept: bool) {
     let line = format!("umask 000; exec timeout 5 {}", &script.sent()["exec ".len()..]);
     let mut command = sh(home, &line);
@@ -84,7 +84,7 @@ fn run_slowly(home: &Path, script: &Script, watcher: &Watcher, kept: bool) {
     let input = script.input.expose();
     let last = input.windows(SECRET.len()).rposition(|window| window == SECRET.as_bytes()).unwrap();
     let (before, after) = input.split_at(last + SECRET.len());
-    // A script that ends without reading shows in what was seen.
+    // The watcher's results show if a script ended without reading.
     let _ = stdin.write_all(before);
     let until = Instant::now() + Duration::from_secs(if kept { 3 } else { 0 });
     while !watcher.has_seen() && Instant::now() < until {

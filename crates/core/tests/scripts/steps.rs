@@ -1,4 +1,4 @@
-//! Every step there is, with values that would do harm.
+//! Every step, with hostile values.
 
 use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::{AssetPath, Logging, OptionValue, Run, Traefik};
@@ -16,14 +16,13 @@ use bowline_core::proxy::takeover::{Direction, Ports, Settle, Survey, Verdict};
 use bowline_core::proxy::traefik::{self, container, trouble};
 use bowline_core::proxy::{self, cord};
 
-/// Text that would do harm wherever a shell took it for code.
+/// Text that would do harm if a shell executed it.
 pub(super) const HOSTILE: &str = "a'b\"c$(touch hacked)`touch hacked`;touch hacked #\\";
 
 pub(super) fn scope(run: &str) -> Scope {
     Scope { names: Names::new("app", Some("staging")), run: run.into(), performer: HOSTILE.into() }
 }
 
-/// The image, from the run itself.
 fn receive(way: registry::Way) -> Step {
     let scope = scope("f00d");
     Step::Receive(registry::Receive {
@@ -35,7 +34,7 @@ fn receive(way: registry::Way) -> Step {
     })
 }
 
-/// One that an env file can hold, and one that it can't.
+/// A secret that an env file can hold, and one that it can't.
 pub(super) fn secrets() -> SecretEnv {
     let secret = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
     SecretEnv::new(vec![secret("KEY", "sentinel-secret"), secret("PEM", "sentinel-secret\nline two")])
@@ -357,7 +356,7 @@ fn of_traefik(step: traefik::Step) -> Step {
     Step::Proxy(proxy::Step::Traefik(step))
 }
 
-/// One kind of proxy in the place of another.
+/// The steps with which one kind of proxy takes over from another.
 fn of_takeovers(scope: &Scope) -> Vec<Step> {
     let ensure = container::Ensure {
         scope: scope.clone(),
@@ -420,7 +419,6 @@ fn of_accessories(scope: &Scope) -> Vec<Step> {
     done.into_iter().map(act).collect()
 }
 
-/// A command in a new container.
 fn in_new(mode: Mode) -> Exec {
     Exec {
         scope: scope("0123456789abcdef0123456789abcdef"),
@@ -436,7 +434,7 @@ fn in_new(mode: Mode) -> Exec {
     }
 }
 
-/// A command in the container that serves.
+/// A command in the serving container.
 fn in_serving(mode: Mode) -> Exec {
     Exec { place: Place::Serving(HOSTILE.into()), ..in_new(mode) }
 }
