@@ -1,10 +1,10 @@
-//! Reads broken configurations for as long as it is told, and fails at the first that the loader can't stand.
+//! Loads randomly broken configurations for some seconds, and stops at the first one that the loader fails on.
 //!
 //!     cargo run --release -p bowline-config --example fuzz -- SECONDS [SEED]
 //!
-//! It takes the projects in `tests/projects`, changes them at random, renders and loads what comes of it, and renders
-//! what is said about it. None of that may panic or take a second of this thread's time, and whatever is pointed at
-//! must be in the file. The same seed makes the same cases; the case that fails is written to a file.
+//! It changes the projects in `tests/projects` at random, renders and loads them, and renders the diagnostics. No
+//! case may panic or take a second of processor time, and every diagnostic must point into its file. The same seed
+//! produces the same cases. A case that fails is written to a file.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -24,10 +24,10 @@ use bowline_config::{Destination, Diagnostics, SourceFile, load, show::show};
 
 /// The most processor time that a case may take.
 const MOST: Duration = Duration::from_secs(1);
-/// When a case counts as hanging, on a machine that has other things to do.
+/// How long a case may hang. The machine may be busy.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// Pieces that mean something to YAML, to ERB or to the tables.
+/// Pieces that have a meaning in YAML, in ERB or in the tables.
 const PIECES: &[&str] = &[
     ":",
     ": ",
@@ -108,7 +108,7 @@ const PIECES: &[&str] = &[
     "ssh: {proxy: 'a@b:1'}",
 ];
 
-/// A small generator (xorshift64*), so that a seed is all there is to know of a run.
+/// A small generator (xorshift64*), so that the seed alone determines a run.
 struct Random(u64);
 
 impl Random {
@@ -152,7 +152,7 @@ fn main() {
     println!("{cases} cases from seed {seed}, {loaded} of them accepted; the slowest took {slowest:?}");
 }
 
-/// Says which case it was when something panics, or hangs.
+/// Writes the current case to a file if something panics or hangs.
 fn watch(current: &Arc<Mutex<(String, String)>>) -> Arc<AtomicU64> {
     let begun = Arc::new(AtomicU64::new(now()));
     let tell = |current: &Mutex<(String, String)>| {
@@ -185,7 +185,7 @@ fn now() -> u64 {
     std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
 }
 
-/// What this thread has used of a processor. (Linux tells; elsewhere only what hangs is noticed.)
+/// The processor time that this thread has used. Only Linux provides it; elsewhere, only hanging cases are noticed.
 fn processor_time() -> Duration {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
@@ -233,7 +233,7 @@ fn changed(corpus: &[String], random: &mut Random) -> String {
     text
 }
 
-/// A short piece of a text, between characters.
+/// A short range of a text, at character boundaries.
 fn range(text: &str, random: &mut Random) -> (usize, usize) {
     let boundary = |mut at: usize| {
         while !text.is_char_boundary(at) {
@@ -245,7 +245,7 @@ fn range(text: &str, random: &mut Random) -> (usize, usize) {
     (start, boundary((start + random.below(40)).min(text.len())))
 }
 
-/// A line moved, indented, given another value, or an unknown key above it.
+/// Moves or indents a line, changes its value, or inserts an unknown key above it.
 fn lines(text: &str, random: &mut Random) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if lines.is_empty() {
@@ -270,7 +270,7 @@ fn lines(text: &str, random: &mut Random) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Whether it was accepted.
+/// Returns whether the case was accepted.
 fn case(base: &str, over: &str) -> bool {
     let file = |name: &str, text: &str| rendered(SourceFile::new(name, text));
     let Some(file_of_base) = file("config/deploy.yml", base) else { return false };
@@ -295,7 +295,7 @@ fn case(base: &str, over: &str) -> bool {
     }
 }
 
-/// The file as a template; `None` if it can't be rendered.
+/// Renders a template. `None` if it can't be rendered.
 fn rendered(file: SourceFile) -> Option<SourceFile> {
     let text = [file.text.clone()];
     let template = match Template::new(file) {
@@ -320,7 +320,7 @@ fn rendered(file: SourceFile) -> Option<SourceFile> {
     }
 }
 
-/// Everything that is said can be shown, and points into the files.
+/// Checks that all diagnostics can be rendered and point into the files.
 fn told(diagnostics: &Diagnostics, texts: &[String]) {
     for colour in [false, true] {
         assert!(diagnostics.is_empty() || !diagnostics.render(colour).is_empty());

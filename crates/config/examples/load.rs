@@ -1,11 +1,11 @@
-//! How long it takes to load the largest of the projects in `tests/projects`: `bin/bench` runs it.
+//! Measures how long it takes to load the largest project in `tests/projects`. `bin/bench` runs it.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "it prints a figure")]
 
 use std::time::{Duration, Instant};
 
 use bowline_config::{SourceFile, load};
 
-/// Loads that count, after some that don't.
+/// The number of measured loads, after some that don't count.
 const ROUNDS: usize = 200;
 
 fn main() {

@@ -9,7 +9,7 @@ use super::{
     RoleHost, Ssh, Timeouts, Traefik,
 };
 
-/// A whole project, for one destination.
+/// The configuration of a project for one destination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The generation of Kamal that the files are for, and so the proxy that sends requests to roles.
@@ -36,7 +36,7 @@ pub struct Config {
     pub accessories: Vec<Accessory>,
     /// `volumes`, for every app container.
     pub volumes: Vec<String>,
-    /// `logging` at the root (Traefik takes it; roles have their own merged copy).
+    /// `logging` at the root, for Traefik. Roles have their own merged copy.
     pub logging: Logging,
     pub traefik: Traefik,
     pub boot: Boot,
@@ -62,7 +62,7 @@ pub struct Config {
     pub output: OutputPlaces,
     /// `minimum_version` as written. Never later than the last version of Kamal whose format Bowline knows.
     pub minimum_version: Option<String>,
-    /// `run_directory` as written, for showing. Bowline always uses `.kamal`.
+    /// `run_directory` as written, for display. Bowline always uses `.kamal`.
     pub run_directory: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl Config {
         format!("{}:{version}", self.repository())
     }
 
-    /// The tag of the newest image that came up: `latest` or `latest-DEST` (S9).
+    /// The tag of the newest image that came up: `latest` or `latest-DEST`.
     pub fn latest_tag(&self) -> String {
         match &self.destination {
             Some(destination) => format!("latest-{destination}"),
@@ -118,7 +118,7 @@ impl Config {
         layers
     }
 
-    /// The env of a role's container on a host. Later layers win (S8).
+    /// The env of a role's container on a host. Later layers win.
     pub fn env_for(&self, role: &Role, host: &RoleHost) -> Env {
         let mut env = Env::default();
         self.env_layers(role, host).iter().for_each(|(_, layer)| env.merge(layer));

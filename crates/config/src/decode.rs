@@ -1,9 +1,9 @@
 //! Turns the tree of a file into typed values, and collects every error on the way.
 //!
-//! [`shape`](super::shape) checks the tree first, so every value that is still here has the form that its table describes.
-//! The readers in this file therefore report nothing: a value that is missing or was wrong is `None`. A decoder that finds
-//! an error of meaning reports it, and its caller continues with the next key, so that one run shows all the errors of the
-//! files. Whether there is a configuration is decided once, at the end, by whether any error was reported.
+//! [`shape`](super::shape) checks the tree first, so every remaining value has the form that its table describes. The
+//! readers in this file therefore report nothing: a value that is missing or was wrong is `None`. A decoder reports
+//! errors of meaning, and its caller continues with the next key, so that one run shows all the errors of the files.
+//! Any reported error means that there is no configuration.
 //!
 //! Types are named in Kamal's words (`should be a string`), and paths have Kamal's form (`servers/web/hosts/0`).
 //!
@@ -23,7 +23,7 @@ use super::source::{Key, Node, NodeKind, Plain, Scalar};
 pub(super) struct Report {
     pub(super) items: Vec<Diagnostic>,
     pub(super) secrets: Vec<SecretUse>,
-    /// Names of commands, which no alias can take.
+    /// Bowline's own commands, which no alias can replace.
     pub(super) commands: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Report {
     }
 }
 
-/// An error about a value; one that replaced another shows both.
+/// An error about a value. If the value replaced one of the base file, the error shows both.
 pub(super) fn error(path: &str, node: &Node, message: &str) -> Diagnostic {
     let error = Diagnostic::error(node.span, says(path, message));
     match node.replaced {
@@ -73,7 +73,7 @@ pub(super) struct Section<'n> {
     entries: &'n [(Key, Node)],
 }
 
-/// Where a file says nothing.
+/// The value of a key that the files don't have.
 static NOTHING: Node = Node { span: Span::whole(0), kind: NodeKind::Null, replaced: None };
 
 impl<'n> Field<'n> {
@@ -93,7 +93,7 @@ impl<'n> Field<'n> {
         Self { path: join(&self.path, name), node }
     }
 
-    /// The value under a name, or this one where there is none: for a place to point at.
+    /// The value under a name, or this value if there is none. Only for pointing at a place.
     pub(super) fn below(&self, name: &str) -> Self {
         let own = self.entries().into_iter().find(|(key, _)| key.text == name);
         own.map_or_else(|| self.clone(), |(_, field)| field)
@@ -139,12 +139,12 @@ impl<'n> Field<'n> {
         })
     }
 
-    /// The same, unless it is `false`, which means none.
+    /// Like [`Self::text`], but `false` means none.
     pub(super) fn text_unless_off(&self) -> Option<String> {
         self.text().filter(|_| self.boolean() != Some(false))
     }
 
-    /// One of several words; a symbol of Ruby without its colon.
+    /// One of several words. A Ruby symbol loses its colon.
     pub(super) fn word(&self) -> Option<&'n str> {
         self.scalar().map(Scalar::word)
     }
@@ -176,7 +176,6 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// Whole seconds.
     pub(super) fn seconds(&self) -> Option<Duration> {
         self.count().map(Duration::from_secs)
     }
@@ -190,7 +189,7 @@ impl<'n> Field<'n> {
         self.list().iter().filter_map(Field::text).collect()
     }
 
-    /// The texts of a list, each the name of a secret.
+    /// A list of names of secrets. Adds each of them to the report.
     pub(super) fn secrets(&self, report: &mut Report) -> Vec<String> {
         let named = self.list().into_iter().filter_map(|field| Some((field.text()?, field)));
         named.inspect(|(name, field)| report.names_secret(field, name)).map(|(name, _)| name).collect()
@@ -221,7 +220,7 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A map with known keys; nothing of anything else.
+    /// A map with known keys. Any other value counts as an empty map.
     pub(super) fn section(&self) -> Section<'n> {
         let entries = match &self.node.kind {
             NodeKind::Map(entries) => entries.as_slice(),
@@ -232,13 +231,13 @@ impl<'n> Field<'n> {
 }
 
 impl<'n> Section<'n> {
-    /// The value of a key, if it is there and is what it should be.
+    /// The value of a key, unless it is missing or wrong.
     pub(super) fn get(&self, name: &str) -> Option<Field<'n>> {
         let (_, node) = self.entries.iter().find(|(key, _)| key.text == name)?;
         (node.kind != NodeKind::Wrong).then(|| self.field.child(name, node))
     }
 
-    /// The value of a key; where there is none to read, one that says nothing and so stands for all defaults.
+    /// The value of a key. A missing or wrong one is replaced by an empty value, which decodes to the defaults.
     pub(super) fn part(&self, name: &str) -> Field<'n> {
         self.get(name).unwrap_or_else(|| self.field.child(name, &NOTHING))
     }
@@ -255,7 +254,7 @@ impl<'n> Section<'n> {
         self.get(name)?.text()
     }
 
-    /// A text, where `false` stands for none: so a destination takes back what the base file gives.
+    /// Like [`Self::text`], but `false` means none. With it, a destination removes a value of the base file.
     pub(super) fn text_unless_off(&self, name: &str) -> Option<String> {
         self.get(name)?.text_unless_off()
     }

@@ -10,14 +10,14 @@ use super::pairs::once;
 pub(super) struct Keys {
     /// The section's path: `proxy/run`, `servers/ROLE`; empty for the root. Capitals are placeholders for the user's names.
     pub(super) path: &'static str,
-    /// What it is for, in Markdown.
+    /// Its purpose, in Markdown.
     pub(super) intro: &'static str,
     pub(super) settings: &'static [Setting],
-    /// Notes beyond single keys, in Markdown.
+    /// Notes about several keys, in Markdown.
     pub(super) notes: &'static str,
-    /// Wrong names that users may write, with the right ones.
+    /// Common wrong names, each with the right one.
     pub(super) slips: &'static [(&'static str, &'static str)],
-    /// The status of all its keys that have no status of their own.
+    /// The status of the keys that don't have their own.
     pub(super) status: Status,
 }
 
@@ -34,12 +34,10 @@ impl Keys {
         Self { slips, ..self }
     }
 
-    /// For a section that isn't implemented yet.
     pub(super) const fn not_yet(self, refused: &'static str) -> Self {
         Self { status: Status::NotYet(refused), ..self }
     }
 
-    /// For a section that Bowline accepts and ignores.
     pub(super) const fn no_effect(self, why: &'static str) -> Self {
         Self { status: Status::NoEffect(why), ..self }
     }
@@ -87,27 +85,23 @@ impl Setting {
         Self { default, ..self }
     }
 
-    /// Only Kamal 1 knows it.
     pub(super) const fn kamal1(self, instead: &'static str) -> Self {
         Self { origin: Origin::Kamal1, instead, ..self }
     }
 
-    /// Only Kamal 2 knows it.
     pub(super) const fn kamal2(self, instead: &'static str) -> Self {
         Self { origin: Origin::Kamal2, instead, ..self }
     }
 
-    /// No Kamal knows it.
+    /// Marks a key that neither Kamal has.
     pub(super) const fn ours(self) -> Self {
         Self { origin: Origin::Bowline, ..self }
     }
 
-    /// For a key that Bowline accepts and ignores.
     pub(super) const fn no_effect(self, why: &'static str) -> Self {
         Self { status: Status::NoEffect(why), ..self }
     }
 
-    /// For a key that Bowline checks and shows, but doesn't implement yet.
     pub(super) const fn not_yet(self, refused: &'static str) -> Self {
         Self { status: Status::NotYet(refused), ..self }
     }
@@ -133,13 +127,13 @@ pub(super) enum Origin {
     Bowline,
 }
 
-/// What Bowline does with a key.
+/// Whether a key takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Works,
-    /// Nothing, for this reason.
+    /// Accepted and ignored, for this reason.
     NoEffect(&'static str),
-    /// Nothing yet; what happens instead.
+    /// Checked and shown, but not implemented yet. Says what happens instead.
     NotYet(&'static str),
 }
 
@@ -149,13 +143,13 @@ pub(super) enum Form {
     Text,
     /// A text that isn't empty.
     Filled,
-    /// A text that a function can read.
+    /// Text that [`Like::reads`] accepts.
     Like(&'static Like),
     Word(&'static [&'static str]),
-    /// Any text. These are the usual ones, and Bowline points at near misses.
+    /// Any text that isn't blank. These are the usual values, which Bowline suggests for near misses.
     Usual(&'static [&'static str]),
     Boolean,
-    /// No value at all.
+    /// An empty value.
     Nothing,
     False,
     Integer(i64, i64),
@@ -165,9 +159,9 @@ pub(super) enum Form {
     /// A text, or a list with the name of one secret.
     Credential,
     List(&'static Form),
-    /// A map with the user's own names as keys, with a placeholder for them.
+    /// A map whose keys are the user's own names, and a placeholder for these names in the docs.
     Map(&'static str, &'static Form),
-    /// The same with exactly one entry.
+    /// Like [`Form::Map`], with exactly one entry.
     One(&'static str, &'static Form),
     /// A map with known keys.
     Keys(&'static Keys),
@@ -179,25 +173,25 @@ pub(super) enum Form {
     Refused(&'static str),
 }
 
-/// A kind of text.
+/// A text format.
 #[derive(Debug)]
 pub(super) struct Like {
-    /// What it should be: `should be a duration`.
+    /// Completes the message `should be …`.
     pub(super) wanted: &'static str,
     pub(super) help: &'static str,
     pub(super) reads: fn(&str) -> bool,
     /// The same check as a regular expression, for the schema.
     pub(super) pattern: &'static str,
-    /// Words among the valid texts, for near misses.
+    /// Valid words, to suggest for near misses.
     pub(super) words: &'static [&'static str],
     pub(super) examples: &'static [&'static str],
 }
 
 pub(super) const TEXTS: Form = Form::Map("NAME", &Form::Text);
 pub(super) const LIST: Form = Form::List(&Form::Filled);
-/// Flags for a command line: a value, several, or `true` for the bare flag.
+/// Command-line flags: a value, several, or `true` for the bare flag.
 pub(super) const OPTIONS: Form = Form::Map("NAME", &Form::Either(&[Form::Text, Form::List(&Form::Text)]));
-/// A port that Kamal's own documentation writes in quotes.
+/// A port, optionally in quotes, as Kamal's documentation writes it.
 pub(super) const QUOTABLE_PORT: Form = Form::Either(&[Form::Port, Form::Like(&PORT_IN_QUOTES)]);
 const PORT_IN_QUOTES: Like = Like {
     wanted: "an integer",
@@ -253,7 +247,7 @@ impl Form {
         }
     }
 
-    /// The kinds of text among its forms.
+    /// The text formats among its forms.
     pub(super) fn likes(&self) -> impl Iterator<Item = &'static Like> {
         let forms = match self {
             Form::Either(forms) => forms,

@@ -12,7 +12,7 @@ mod terminal;
 
 pub use markdown::page;
 
-/// Parts of the page that are no section.
+/// Parts of the page that don't describe a section.
 const TOPICS: &[(&str, &str)] = &[
     ("assets", include_str!("docs/assets.md")),
     ("destinations", include_str!("docs/destinations.md")),
@@ -29,11 +29,11 @@ pub struct Unknown {
     pub hint: String,
 }
 
-/// The section or key of this name (`proxy`, `proxy/run`, `boot/limit`, `hooks`) as text for a terminal so many
-/// columns wide; without a name the root and a list of the sections.
+/// Documents a section, key or topic (`proxy`, `proxy/run`, `boot/limit`, `hooks`) as text for a terminal of this
+/// width. Without a name, documents the keys of the root and lists the sections.
 ///
 /// # Errors
-/// A name that isn't known, with the nearest one and all there are.
+/// The name is unknown. The hint suggests the nearest name and lists all of them.
 pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
     let Some(name) = name.map(|name| name.trim_matches('/')).filter(|name| !name.is_empty()) else {
         return Ok(terminal::overview(columns));
@@ -55,16 +55,16 @@ pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
     setting.map(|(keys, setting)| terminal::key(keys, setting, columns)).ok_or_else(|| unknown(name))
 }
 
-/// A place of the documentation that some words come up in.
+/// A section, key or topic that [`find`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// What [`text`] is given for it.
+    /// The name to pass to [`text`].
     pub name: String,
-    /// What it is, in a line.
+    /// A description in one line.
     pub what: String,
 }
 
-/// The keys, sections and topics that all of these words come up in; those that have one in their name first.
+/// Finds the keys, sections and topics that contain all of these words. Those with all words in their name come first.
 pub fn find(words: &[&str]) -> Vec<Found> {
     let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
     let has = |text: &str| {
@@ -122,7 +122,7 @@ fn names() -> Vec<String> {
     sections.chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned())).collect()
 }
 
-/// Whether a name means this section; the placeholders of names of one's own may be left out.
+/// Whether a name means this section. Placeholders such as `ROLE` can be left out.
 fn is_named(path: &str, name: &str) -> bool {
     let bare = |path: &str| {
         let parts = path.split('/').filter(|part| !part.chars().all(|c| c.is_ascii_uppercase()));
@@ -131,7 +131,7 @@ fn is_named(path: &str, name: &str) -> bool {
     path.eq_ignore_ascii_case(name) || bare(path) == name
 }
 
-/// Whether a section is this one, or stands within it.
+/// Whether a section has this name or is inside the section that has it.
 fn is_within(path: &str, name: &str) -> bool {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     ends.filter_map(|end| path.get(..end)).any(|prefix| is_named(prefix, name))
@@ -141,7 +141,7 @@ fn is_within(path: &str, name: &str) -> bool {
 fn all() -> Vec<&'static Keys> {
     let mut found: Vec<&'static Keys> = Vec::new();
     let mut sections = sections(&root::KEYS);
-    // At its own place a section may have keys that it hasn't elsewhere, such as the tags of the root env.
+    // A section may have keys at its own path that it lacks elsewhere, such as the tags of the root env.
     sections.sort_by_key(|(path, keys)| path != keys.path);
     for (_, keys) in sections {
         if !found.iter().any(|known| known.path == keys.path) {
@@ -154,7 +154,7 @@ fn all() -> Vec<&'static Keys> {
     found
 }
 
-/// The keys of a section that there is something to say about.
+/// The keys of a section, without those that it refuses.
 fn described(keys: &'static Keys) -> impl Iterator<Item = &'static Setting> {
     keys.settings.iter().filter(|setting| !matches!(setting.form, Form::Refused(_)))
 }
@@ -180,7 +180,7 @@ fn kind(form: &Form) -> String {
     }
 }
 
-/// Which Kamal knows a key, and what the other has in its place.
+/// Which Kamal has a key, and what the other one has instead.
 fn origin(setting: &Setting) -> Option<String> {
     let (own, other) = match setting.origin {
         Origin::Both => return None,
@@ -196,14 +196,14 @@ fn origin(setting: &Setting) -> Option<String> {
     Some(text)
 }
 
-/// What there is to say of a whole section, unless the one around it says so already.
+/// The status of a whole section, unless the enclosing section has the same one.
 fn section_status(keys: &Keys) -> Option<String> {
     let around = keys.path.rsplit_once('/').map(|(around, _)| around);
     let said = all().iter().any(|other| Some(other.path) == around && other.status == keys.status);
     status(keys.status).filter(|_| !said)
 }
 
-/// What there is to say of a key or a section that doesn't work like the others.
+/// A note for keys and sections that are ignored or not implemented.
 fn status(status: Status) -> Option<String> {
     match status {
         Status::Works => None,
@@ -212,7 +212,7 @@ fn status(status: Status) -> Option<String> {
     }
 }
 
-/// Markdown with the names of links in place of the links, for where there is nothing to follow.
+/// Replaces the links by their names, for output in which links can't be followed.
 pub(super) fn unlinked(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;

@@ -34,7 +34,7 @@ impl fmt::Display for Generation {
     }
 }
 
-/// The generation, and the key that tells it, if one does.
+/// Returns the generation and the key that decided it, if any.
 pub(super) fn tell(signs: &[Sign], report: &mut Report) -> (Generation, Option<String>) {
     let (generation, told_by) = told(signs, report);
     (generation, told_by.map(|path| plain(&path)))

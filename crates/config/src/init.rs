@@ -1,11 +1,11 @@
-//! The files of a new project, which `init` writes. They belong to the user from then on.
+//! The files of a new project, which `init` writes and the user owns from then on.
 //!
 //! `init` fills in what it can find out: the service's name from the directory, and the port from the `Dockerfile`.
 
-/// Where the hooks are looked for unless the configuration says something else.
+/// The default of `hooks_path`.
 pub const HOOKS: &str = ".kamal/hooks";
 
-/// Where the secrets are looked for unless the configuration says something else.
+/// The default of `secrets_path`.
 pub const SECRETS: &str = ".kamal/secrets";
 
 const SECRETS_TEXT: &str = include_str!("init/secrets");
@@ -27,12 +27,11 @@ const TRAEFIK_SAMPLES: &[(&str, &str)] = &[
     ("post-traefik-reboot", include_str!("init/hooks/post-traefik-reboot.sample")),
 ];
 
-/// The names of all hooks.
 pub fn hook_names() -> impl Iterator<Item = &'static str> {
     SAMPLES.iter().chain(PROXY_SAMPLES).chain(TRAEFIK_SAMPLES).map(|(name, _)| *name)
 }
 
-/// What serves a new project.
+/// The proxy of a new project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behind {
     /// kamal-proxy, as in Kamal 2.
@@ -49,7 +48,7 @@ impl Behind {
         }
     }
 
-    /// Paths and texts of the sample hooks, which are programs.
+    /// The paths and texts of the sample hooks, which must be executable.
     pub fn hooks(self) -> impl Iterator<Item = (String, &'static str)> {
         let own = match self {
             Behind::Proxy => PROXY_SAMPLES,
@@ -60,7 +59,7 @@ impl Behind {
     }
 }
 
-/// What is known of a project before it has a configuration.
+/// What `init` knows about a project that has no configuration yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     pub service: String,
@@ -69,7 +68,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// Looks at the directory's name and the `Dockerfile`, if there is one.
+    /// Takes the service from the directory's name and the port from the `Dockerfile`, or 3000.
     pub fn new(directory: &str, dockerfile: Option<&str>) -> Self {
         Self { service: service(directory), port: dockerfile.and_then(exposed).unwrap_or(3000) }
     }
@@ -83,7 +82,7 @@ impl Known {
     }
 }
 
-/// A directory's name as a service's, which can also be a part of an image's name.
+/// Turns a directory's name into a service name that is also valid in an image's name.
 fn service(directory: &str) -> String {
     let sound = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let words: String = directory.chars().map(sound).collect();
@@ -91,7 +90,7 @@ fn service(directory: &str) -> String {
     if words.is_empty() { "my-app".into() } else { words.join("-") }
 }
 
-/// The port that the last stage of a `Dockerfile` exposes, as far as it is written out; Traefik takes the lowest.
+/// The lowest port that the last stage of a `Dockerfile` exposes, as Traefik picks it. Variables are ignored.
 fn exposed(dockerfile: &str) -> Option<u16> {
     let port = |word: &str| word.strip_suffix("/tcp").unwrap_or(word).parse::<u16>().ok();
     let mut ports = Vec::new();

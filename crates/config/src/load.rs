@@ -1,4 +1,4 @@
-//! From the texts of the files to a [`Config`].
+//! Loads a [`Config`] from the texts of the files.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub struct Destination {
     pub file: SourceFile,
 }
 
-/// A configuration that can be used, and what to tell about it all the same.
+/// A valid configuration and its warnings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     pub config: Config,
@@ -24,7 +24,7 @@ pub struct Loaded {
     pub secrets: SecretUses,
 }
 
-/// Where a destination's file is: the base file's path with its last extension replaced by `.DEST.yml`.
+/// The path of a destination's file: the base file's path with its last extension replaced by `.DEST.yml`.
 pub fn destination_path(base: &str, destination: &str) -> String {
     let name = base.rfind(['/', '\\']).map_or(0, |separator| separator + 1);
     let stem = match base.get(name..).and_then(|file| file.rfind('.')) {
@@ -34,7 +34,8 @@ pub fn destination_path(base: &str, destination: &str) -> String {
     format!("{stem}.{destination}.yml")
 }
 
-/// The destinations whose files are among these names in the directory of the base file, each with its file's path.
+/// The destinations that have a file among `names`, each with that file's path. `names` are in the directory of the
+/// base file.
 pub fn destinations(base: &str, names: &[String]) -> Vec<(String, String)> {
     let directory = base.rfind(['/', '\\']).map_or("", |separator| &base[..=separator]);
     let pattern = destination_path(base, "\0");
@@ -52,15 +53,12 @@ pub fn destinations(base: &str, names: &[String]) -> Vec<(String, String)> {
 /// Reads a configuration.
 ///
 /// # Errors
-/// All that is wrong in the files, as far as it can be seen: a file that isn't YAML ends the search there.
+/// All errors in the files. If a file isn't valid YAML, only the syntax is checked.
 pub fn load(base: SourceFile, destination: Option<Destination>) -> Result<Loaded, Diagnostics> {
     load_for(base, destination, &[])
 }
 
-/// The same for a program with these commands besides Kamal's: an alias of such a name has no effect.
-///
-/// # Errors
-/// As those of [`load`].
+/// Like [`load`], for a program that has these commands in addition to Kamal's. An alias of such a name has no effect.
 pub fn load_for(
     base: SourceFile,
     destination: Option<Destination>,
@@ -87,10 +85,10 @@ pub fn load_for(
     }
 }
 
-/// The aliases of a project, and nothing else of it checked.
+/// The aliases of a project. Checks nothing else.
 ///
 /// # Errors
-/// What is wrong with a file that isn't YAML.
+/// A file isn't valid YAML.
 pub fn aliases(base: SourceFile, destination: Option<Destination>) -> Result<Pairs, Diagnostics> {
     let (sources, trees, report) = read_all(base, destination.map(|destination| destination.file));
     let Some(trees) = trees.into_iter().collect::<Option<Vec<Node>>>() else {
@@ -103,7 +101,7 @@ pub fn aliases(base: SourceFile, destination: Option<Destination>) -> Result<Pai
     Ok(entries.into_iter().filter_map(pair).collect())
 }
 
-/// Each file and its tree, if it has one; and what is wrong with them as YAML.
+/// Returns the files, their trees, and the errors in their YAML. A file that can't be parsed has no tree.
 fn read_all(base: SourceFile, over: Option<SourceFile>) -> (Vec<Source>, Vec<Option<Node>>, Report) {
     let mut report = Report::default();
     let (mut sources, mut trees) = (Vec::new(), Vec::new());
@@ -115,7 +113,7 @@ fn read_all(base: SourceFile, over: Option<SourceFile>) -> (Vec<Source>, Vec<Opt
     (sources, trees, report)
 }
 
-/// The tree of a file, and what of the file's text must not be shown.
+/// Parses a file. Also returns the ranges of its text that must not be shown.
 fn read(number: usize, file: &SourceFile, report: &mut Report) -> (Option<Node>, Vec<Range<usize>>) {
     let mut found = Vec::new();
     let mut tree = source::parse(number, file.yaml(), &mut found);

@@ -1,8 +1,8 @@
-//! Names and values, in the order of the file.
+//! Ordered names and values.
 
 use serde::{Serialize, Serializer};
 
-/// An ordered list of names and values, as a YAML map gives them.
+/// The entries of a YAML map, in the order of the file.
 pub type Pairs = Vec<(String, String)>;
 
 /// Merges `over` into `base`: existing names are replaced in their place, new ones are appended.
@@ -17,7 +17,7 @@ pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
     pairs
 }
 
-/// Each of them once, where it stands first.
+/// Removes duplicates. Each item keeps its first position.
 pub fn once<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for item in items {

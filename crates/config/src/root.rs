@@ -22,10 +22,10 @@ use super::{
 };
 pub(super) use keys::KEYS;
 
-/// The minimum time for a container to become ready.
+/// The default of `deploy_timeout`, and its minimum if a health check's attempts set it.
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads the merged files. Returns `None` if something required is missing, which has then been reported.
+/// Reads the merged files. Returns `None` if something required is missing, which it has reported.
 pub(super) fn decode(
     field: &Field,
     destination: Option<&str>,
@@ -35,7 +35,7 @@ pub(super) fn decode(
     let root = field.section();
     check_destination(destination, report);
     let service = required(&root, "service", report).and_then(|field| service(&field, report));
-    // With accessories alone nothing is named after the registry: it is only logged in to.
+    // Without `servers`, no image name contains the registry: Bowline only logs in to it.
     let decode_registry = if root.has("servers") { Registry::decode_named } else { Registry::decode };
     let registry = match root.get("registry") {
         Some(field) => decode_registry(&field, report),
@@ -60,7 +60,7 @@ pub(super) fn decode(
     check_cache(&root, registry.as_ref(), &builder, report);
     let traefik = Traefik::decode(&root.part("traefik"), report);
     let ssh = Ssh::decode(&root.part("ssh"), report);
-    // Everything above and below is read before an absent one ends it, so that all errors are found.
+    // Decode everything before the first `?` returns, so that all errors are found.
     let rest = Rest::decode(&root, report);
     Some(Config {
         generation,
@@ -127,14 +127,14 @@ impl Rest {
     }
 }
 
-/// The error if `require_destination` is set and no destination is given. It is the only error then, because anything that
-/// is missing may be in the destination's file.
+/// The error if `require_destination` is set and no destination is given. It is the only error then, because the
+/// destination's file may contain whatever is missing.
 pub(super) fn wants_destination(field: &Field) -> Option<Diagnostic> {
     let field = field.section().get("require_destination").filter(|field| field.boolean() == Some(true))?;
     Some(field.error("You must specify a destination").help("name it with `-d`, such as `-d production`"))
 }
 
-/// The destination's name becomes part of container names.
+/// Checks the destination's name, which becomes part of container names.
 fn check_destination(destination: Option<&str>, report: &mut Report) {
     let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if let Some(name) = destination.filter(|name| name.is_empty() || !name.chars().all(sound)) {
@@ -145,7 +145,7 @@ fn check_destination(destination: Option<&str>, report: &mut Report) {
 }
 
 fn required<'n>(root: &Section<'n>, name: &str, report: &mut Report) -> Option<Field<'n>> {
-    // Under another name, it was spoken of.
+    // Say nothing if this key was already suggested for an unknown one.
     let meant = Some(format!("did you mean `{name}`?"));
     let spoken_of = |item: &Diagnostic| item.help == meant && item.message.starts_with("unknown key: ");
     if !root.has(name) && !report.items.iter().any(spoken_of) {
@@ -202,7 +202,7 @@ fn image(
     before.is_none_or(|before| image::check(&field, &image, before, report)).then_some(image)
 }
 
-/// The root's env, and the tags from either of their two places.
+/// The root's env, and its tags from `env_tags` or `env/tags`.
 fn envs(root: &Section, report: &mut Report) -> (super::Env, Tags) {
     let tagged = TaggedEnv::decode(&root.part("env"), report);
     let Some(field) = root.get("env_tags") else { return (tagged.env, tagged.tags.unwrap_or_default()) };
@@ -266,7 +266,7 @@ fn accessories(
     accessory::decode(&root.part("accessories"), &context, report)
 }
 
-/// A build cache in the registry needs a registry.
+/// Checks that there is a registry for a build cache that is kept in one.
 fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, report: &mut Report) {
     let Some(cache) = builder.cache.as_ref().filter(|cache| cache.kind.as_deref() != Some("gha")) else {
         return;
@@ -284,7 +284,7 @@ fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, r
     }
 }
 
-/// As given, or else the longest time that a health check's `max_attempts` allows (1+2+…+n seconds).
+/// The given value, or else the longest time that a health check's `max_attempts` allows (1+2+…+n seconds).
 fn deploy_timeout(root: &Section, healthcheck: &Parts, roles: &[Role]) -> Duration {
     if let Some(given) = root.seconds("deploy_timeout") {
         return given;

@@ -2,7 +2,7 @@
 //!
 //! The schema says what a file may contain, not what it must contain: a destination's file has only some of the keys, so
 //! none is required. Where a number or a boolean is expected, text with ERB in it is valid too, because its value is only
-//! known after rendering. An editor may read YAML 1.2, in which `yes` is a text, so the schema lists such words.
+//! known after rendering. An editor may read YAML 1.2, in which `yes` is text, so the schema lists such words.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::docs::unlinked;
 use super::root;
 
 pub fn text() -> String {
-    // Values made of maps and texts can always be written.
+    // Serializing maps and texts can't fail.
     let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
     text.push('\n');
     text
@@ -35,7 +35,7 @@ pub fn schema() -> Value {
     Value::Object(schema)
 }
 
-/// Kinds of scalars.
+/// The definitions of scalars.
 fn basics() -> Map<String, Value> {
     let any_case = |word: &str| {
         let mut chars = word.chars();
@@ -62,7 +62,7 @@ fn basics() -> Map<String, Value> {
     definitions.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
-/// Sections, each defined once.
+/// The definitions of sections, each defined once.
 #[derive(Default)]
 struct Definitions(BTreeMap<String, Value>);
 
@@ -90,7 +90,7 @@ impl Definitions {
         Value::Object(schema)
     }
 
-    /// A section by reference; two that differ in what they allow have different names.
+    /// A reference to a section. A variant that refuses some keys has its own name.
     fn section(&mut self, keys: &'static Keys) -> Value {
         let refused = keys.settings.iter().any(|setting| matches!(setting.form, Form::Refused(_)));
         let name = format!("{}{}", keys.path.replace('/', "."), if refused { ".nested" } else { "" });
@@ -130,7 +130,7 @@ impl Definitions {
             Form::Keys(keys) => self.section(keys),
             Form::KeysOr(keys, other) => self.keys_or(keys, other),
             Form::Either(forms) => {
-                // A number has bounds of its own then, and must not pass as a text.
+                // A number has its own bounds here, so an unquoted one must not pass as text.
                 let numbers = forms.iter().any(|form| matches!(form, Form::Integer(..) | Form::Port));
                 let forms = forms.iter().filter(|form| !matches!(form, Form::Refused(_)));
                 let schema = |form: &'static Form| match form {
@@ -147,7 +147,8 @@ impl Definitions {
         }
     }
 
-    /// Known keys if one of them is there, so that an error is about those and not about the other form.
+    /// Checks the known keys if the map has one of them. The errors are then about these keys and not about the other
+    /// form.
     fn keys_or(&mut self, keys: &'static Keys, other: &'static Form) -> Value {
         let known: Vec<Value> =
             keys.settings.iter().map(|setting| json!({ "required": [setting.name] })).collect();
@@ -156,7 +157,7 @@ impl Definitions {
     }
 }
 
-/// A text that fits a pattern; a number may be one as it is written.
+/// Text that matches a pattern. `numbers` accepts an unquoted number too.
 fn like(like: &Like, numbers: bool) -> Value {
     let types = if numbers { json!(["string", "number"]) } else { json!("string") };
     json!({ "anyOf": [{ "type": types, "pattern": like.pattern }, { "$ref": "#/$defs/erb" }] })
@@ -175,12 +176,12 @@ fn integer(least: i64, most: i64) -> Value {
     if most != i64::MAX {
         bounds.insert("maximum".into(), json!(most));
     }
-    // As YAML 1.1 writes them and 1.2 doesn't read them: `40_000`, `0b11`.
+    // Integers that YAML 1.1 reads and YAML 1.2 doesn't: `40_000`, `0b11`.
     let other = json!({ "type": "string", "pattern": "^[-+]?(0b[01_]+|[0-9]+[_,][0-9_,]*)$" });
     json!({ "anyOf": [bounds, other, { "$ref": "#/$defs/erb" }] })
 }
 
-/// Markdown without its marks, for a tool tip.
+/// Removes links and backticks from Markdown, for a tooltip.
 fn plain(text: &str) -> String {
     unlinked(text).replace("``", "").replace('`', "")
 }

@@ -1,4 +1,4 @@
-//! A value that must never be shown: formatting it prints `[REDACTED]`.
+//! Secret values that can't be shown by accident: formatting one prints `[REDACTED]`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use serde::{Serialize, Serializer};
 
 pub const REDACTED: &str = "[REDACTED]";
 
-/// What a key that holds a secret contains. Lists of names (`secret: [A, B]`) are not secret themselves.
+/// The value of a key that contains one of these words is secret.
 const SECRET_WORDS: &[&str] =
     &["password", "passwd", "passphrase", "token", "private_key", "key_data", "api_key"];
 
-/// Whether a value under this key is likely to be a secret.
+/// Whether a value under this key is likely to be a secret. A list of names (`secret: [A, B]`) is not.
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let named = key.contains("secret") && !matches!(key.as_str(), "secret" | "secrets" | "secrets_path");
@@ -27,7 +27,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The real value, for the one place that sends it where it is needed.
+    /// The real value, only for the code that sends it where it is needed.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -51,7 +51,7 @@ impl Serialize for Secret {
     }
 }
 
-/// Bytes that must not be shown, such as those of an uploaded file, which may contain passwords. Copies share them.
+/// Bytes that must not be shown, such as those of an uploaded file, which may contain passwords. Clones share them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct SecretBytes(Arc<[u8]>);
 
@@ -60,7 +60,6 @@ impl SecretBytes {
         Self(bytes.into())
     }
 
-    /// The real bytes, for the one place that sends them where they are needed.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

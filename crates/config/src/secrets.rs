@@ -10,7 +10,7 @@ pub(super) struct SecretUse {
     pub(super) span: Span,
 }
 
-/// All places that name a secret, in the files they stand in.
+/// All places that name a secret, and the files that they are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretUses {
     sources: Vec<Source>,
@@ -20,13 +20,13 @@ pub struct SecretUses {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSecret<'a> {
     pub name: &'a str,
-    /// The names that there are.
+    /// The names that exist.
     pub known: &'a [&'a str],
-    /// What to do if it isn't a slip of the pen.
+    /// What to do if the name is not a typo.
     pub help: &'a str,
 }
 
-/// Places that are shown for a name beside the first one.
+/// How many more places to show for a name after the first one.
 const OTHERS: usize = 3;
 
 impl SecretUses {
@@ -34,12 +34,12 @@ impl SecretUses {
         Self { sources, uses }
     }
 
-    /// The names, each once, in the order of the files.
+    /// Each name once, in the order of the files.
     pub fn names(&self) -> Vec<&str> {
         once(self.uses.iter().map(|place| place.name.as_str()))
     }
 
-    /// A report on secrets that are missing, with the places that name them.
+    /// Reports missing secrets, with the places that name them.
     pub fn missing(&self, missing: &[MissingSecret<'_>], severity: Severity) -> Diagnostics {
         let items = missing.iter().map(|missing| self.one(missing, severity)).collect();
         Diagnostics::new(self.sources.clone(), items)

@@ -12,17 +12,18 @@ use super::given::given;
 use super::source::{Key, Node, NodeKind, Plain, Scalar};
 use super::suggest::{self, nearest, quoted};
 
-/// A key that only one of the two Kamals knows, as it was met in the files.
+/// A key of only one of the two Kamals, as found in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sign {
     pub(super) path: String,
     pub(super) span: Span,
     pub(super) origin: Origin,
-    /// What the other Kamal has in its place.
+    /// What the other Kamal has instead.
     pub(super) instead: &'static str,
 }
 
-/// Checks the merged files against the keys of the root, and takes out what is wrong. Gives the keys that tell one Kamal from the other.
+/// Checks the merged files against the keys of the root and removes what is wrong. Returns the keys that only one
+/// Kamal has.
 pub(super) fn check(root: &mut Node, keys: &'static Keys, report: &mut Report) -> Vec<Sign> {
     let mut shape = Shape { keys, report, signs: Vec::new(), told: Vec::new() };
     shape.value("", root, &Form::Keys(keys));
@@ -30,11 +31,11 @@ pub(super) fn check(root: &mut Node, keys: &'static Keys, report: &mut Report) -
 }
 
 struct Shape<'r> {
-    /// The root's.
+    /// The root's keys, to find where an unknown key belongs.
     keys: &'static Keys,
     report: &'r mut Report,
     signs: Vec<Sign>,
-    /// Texts that a warning was given for: those under an anchor are met several times.
+    /// Texts that have a warning already: those under an anchor are visited several times.
     told: Vec<Span>,
 }
 
@@ -127,7 +128,7 @@ impl Shape<'_> {
         errors.into_iter().for_each(|error| self.report.push(error));
     }
 
-    /// Points at a text that Kamal would pass on as another one.
+    /// Warns about an unquoted text that Kamal would change.
     fn reads_differently(&mut self, path: &str, span: Span, scalar: &Scalar) {
         let changes = scalar.read().and_then(|plain| plain.changes(&scalar.text));
         let Some(changes) = changes.filter(|_| !self.told.contains(&span)) else { return };
@@ -148,7 +149,7 @@ impl Shape<'_> {
         blank(path, node, scalar)
     }
 
-    /// A text that none of several forms can read.
+    /// Reports a text that none of several forms accepts.
     fn unlike(&mut self, path: &str, node: &mut Node, form: &Form) {
         let NodeKind::Scalar(scalar) = &node.kind else { return };
         let error = error(path, node, &format!("should be {}", form.wanted()));
@@ -195,7 +196,7 @@ impl Shape<'_> {
     }
 }
 
-/// Whether a value is of the kind that a form is about, so that what else is wrong with it is that form's to say.
+/// Whether a value has the type that a form expects. That form then reports anything else that is wrong with it.
 fn fits(form: &Form, node: &Node) -> bool {
     let plain = match &node.kind {
         NodeKind::Scalar(scalar) => scalar.read(),
@@ -232,7 +233,7 @@ fn reads(node: &Node, like: &Like) -> bool {
     matches!(&node.kind, NodeKind::Scalar(scalar) if (like.reads)(scalar.text.trim()))
 }
 
-/// Other names of words that keys take.
+/// Synonyms of accepted words.
 const ALIASES: &[(&str, &str)] = &[
     ("x86", "amd64"),
     ("x86_64", "amd64"),

@@ -16,7 +16,7 @@ pub fn show(config: &Config) -> String {
     tree(config).text()
 }
 
-/// The same as a value.
+/// Like [`show`], as JSON.
 pub fn value(config: &Config) -> serde_json::Value {
     tree(config).value()
 }
@@ -80,7 +80,7 @@ fn of_role(config: &Config, role: &Role) -> Node {
     ])
 }
 
-/// Each variable of a server's container, who gave it the value it has, and whom it overrides.
+/// Each variable of a server's container, with the source of its value and the sources that it overrides.
 fn origins(config: &Config, role: &Role, host: &RoleHost) -> Node {
     let layers = config.env_layers(role, host);
     let origin = |name: &str, value: &Value| {
@@ -99,7 +99,7 @@ fn origins(config: &Config, role: &Role, host: &RoleHost) -> Node {
     Node::map(env.iter().map(|variable| (&variable.name, origin(&variable.name, &variable.value))))
 }
 
-/// With the root's `logging`, which Traefik's container takes.
+/// Includes the root's `logging`, which applies to Traefik's container.
 fn traefik(config: &Config) -> Node {
     if config.generation == Generation::Two {
         return Node::Nothing;
@@ -111,7 +111,7 @@ fn logging(logging: &Logging) -> Node {
     node(&Some(logging).filter(|logging| !shown::is_default(*logging)))
 }
 
-/// Those that aren't the usual ones.
+/// Only the timeouts that differ from the defaults.
 fn timeouts(timeouts: &Timeouts) -> Node {
     let limits = timeouts.all().into_iter().zip(Timeouts::default().all());
     let own = limits.filter(|(own, usual)| own != usual);

@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::secret::{REDACTED, is_secret_key};
 
-/// Names and values. A value whose name sounds like a secret is hidden, since people put passwords there.
+/// Names and values. A value whose name sounds like a secret is hidden, because users put passwords there.
 pub(super) struct Redacted<'a, V>(pub(super) &'a [(String, V)]);
 
 impl<V: Serialize> Serialize for Redacted<'_, V> {

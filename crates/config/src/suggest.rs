@@ -1,11 +1,11 @@
-//! What the author of an unknown key or word probably meant.
+//! Suggestions for unknown keys and words.
 
 use std::fmt;
 
 use super::describe::{Form, Keys, Origin, sections};
 use super::given::given;
 
-/// What to write in place of a shell's `$NAME` or `${NAME}` in this text.
+/// What to write instead of the shell's `$NAME` or `${NAME}` in this text.
 pub(super) fn variable_help(text: &str) -> String {
     let named = text.split_once('$').map_or("", |(_, rest)| rest.trim_start_matches('{'));
     let end = named.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(named.len());
@@ -13,7 +13,7 @@ pub(super) fn variable_help(text: &str) -> String {
     format!("a variable of your environment is written `<%= ENV[\"{}\"] %>`", given(name))
 }
 
-/// Keys that people look for elsewhere: the path, the key, and what to write instead.
+/// Keys that users put in the wrong section: the section, the key, and the advice.
 const ADVICE: &[(&str, &str, &str)] = &[
     (
         "",
@@ -24,10 +24,10 @@ const ADVICE: &[(&str, &str, &str)] = &[
     ("proxy", "http_port", "this key belongs into `proxy/run`"),
 ];
 
-/// Places listed for a key that stands at the wrong one.
+/// How many places to list for a misplaced key.
 const PLACES: usize = 4;
 
-/// What to do about an unknown key among these: the right name, the right place below the root, or where to look.
+/// How to fix an unknown key: the right name, the right place below the root, or where to look.
 pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> String {
     if let Some((_, right)) = keys.slips.iter().find(|(slip, _)| *slip == name) {
         return format!("did you mean `{right}`?");
@@ -53,7 +53,7 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> S
     }
 }
 
-/// The places where this key would be known, of the same Kamal as the place where it stands.
+/// The places where this key is known, among sections that the Kamal of this path has.
 fn elsewhere(path: &str, name: &str, root: &'static Keys) -> Option<String> {
     let known = |keys: &Keys| keys.get(name).is_some_and(|setting| !matches!(setting.form, Form::Refused(_)));
     let other = match generation(path, root) {
@@ -84,13 +84,13 @@ fn elsewhere(path: &str, name: &str, root: &'static Keys) -> Option<String> {
     }
 }
 
-/// Which Kamal has the section at a path, as the keys on the way tell.
+/// Which Kamal has the section at a path, according to the keys on the way.
 fn generation(path: &str, root: &Keys) -> Origin {
     let origins = path.split('/').filter_map(|key| root.get(key)).map(|setting| setting.origin);
     origins.into_iter().find(|origin| *origin != Origin::Both).unwrap_or(Origin::Both)
 }
 
-/// The known word nearest to a mistyped one, if it is near at all.
+/// The known word nearest to a mistyped one, if one is near enough.
 pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let allowed = (word.chars().count() / 3).max(1);
     known

@@ -1,4 +1,4 @@
-//! The loader as a whole: what it accepts, what it says about what it doesn't.
+//! Tests of the whole loader: which configurations it accepts, and its error messages.
 
 mod accepted;
 mod accessories;
@@ -19,7 +19,7 @@ mod texts;
 use super::load::{Destination, Loaded, load};
 use super::{Config, Diagnostics, SourceFile};
 
-/// The least that is a configuration.
+/// The smallest valid configuration.
 const LEAST: &str = "\
 service: app
 image: me/app
@@ -37,7 +37,7 @@ fn read_for(destination: &str, base: &str, over: &str) -> Result<Loaded, Diagnos
     load(SourceFile::new("config/deploy.yml", base), Some(Destination { name: destination.into(), file }))
 }
 
-/// The least configuration with more after it.
+/// [`LEAST`] with `more` appended.
 fn config(more: &str) -> Config {
     match read(&format!("{LEAST}{more}")) {
         Ok(loaded) => loaded.config,
@@ -45,7 +45,7 @@ fn config(more: &str) -> Config {
     }
 }
 
-/// Like [`config`], with its own servers.
+/// Like [`config`], but `more` contains the servers.
 fn servers(more: &str) -> Config {
     match read(&format!("{}{more}", LEAST.replace("servers: [1.1.1.1]\n", ""))) {
         Ok(loaded) => loaded.config,
@@ -53,12 +53,12 @@ fn servers(more: &str) -> Config {
     }
 }
 
-/// What is said about the least configuration with more after it.
+/// The rendered diagnostics for [`LEAST`] with `more` appended.
 fn errors(more: &str) -> String {
     rendered(read(&format!("{LEAST}{more}")))
 }
 
-/// Like [`errors`], with its own servers.
+/// Like [`errors`], but `more` contains the servers.
 fn errors_of_servers(more: &str) -> String {
     rendered(read(&format!("{}{more}", LEAST.replace("servers: [1.1.1.1]\n", ""))))
 }

@@ -1,5 +1,5 @@
-//! From the texts of files to trees with source positions, and back to the positions: templates, YAML, secrets files,
-//! diagnostics.
+//! Turns the texts of files into trees with source positions, and reports errors at these positions: templates, YAML,
+//! secrets files, diagnostics.
 
 pub mod diagnostic;
 pub mod dotenv;

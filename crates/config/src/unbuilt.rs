@@ -1,7 +1,7 @@
 //! Settings that Bowline doesn't implement yet.
 //!
-//! Bowline reads, checks and shows them like all others. Commands that would need them name the setting and stop before they
-//! change anything.
+//! Bowline reads, checks and shows them like all others. A command that needs one of them names it and stops before
+//! it changes anything.
 
 use super::{Config, SshConfig};
 
@@ -18,7 +18,7 @@ impl Unbuilt {
     }
 }
 
-/// Whether servers can be reached as the configuration says.
+/// Fails if the configuration connects to servers in a way that isn't implemented yet.
 pub fn connection(config: &Config) -> Result<(), Unbuilt> {
     match &config.ssh.config {
         SshConfig::Files(files) if files.len() > 1 => Err(Unbuilt::key(

@@ -1,4 +1,4 @@
-//! The page: `docs/configuration.md`.
+//! Generates `docs/configuration.md`.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::super::describe::{Keys, Setting, Status};
 use super::super::root;
 use super::{TOPICS, all, described, kind, origin, section_status, status};
 
-/// Columns of a line of prose.
+/// The width of prose.
 const COLUMNS: usize = 130;
 
 pub fn page() -> String {
@@ -33,7 +33,7 @@ pub fn page() -> String {
     page
 }
 
-/// Sections within sections are a level deeper.
+/// Nested sections are a level deeper.
 fn level(keys: &Keys) -> usize {
     let names = |part: &&str| !part.chars().all(|c| c.is_ascii_uppercase());
     if keys.path.split('/').filter(names).count() > 1 { 3 } else { 2 }
@@ -70,7 +70,7 @@ fn what(keys: &Keys, setting: &Setting) -> String {
     text
 }
 
-/// The anchor that a heading gets on the usual sites.
+/// The anchor that Markdown renderers generate for a heading.
 fn anchor(heading: &str) -> String {
     heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || *c == '-').collect()
 }
@@ -81,7 +81,7 @@ fn sentence(text: String) -> String {
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
-/// Prose in lines of so many columns; what is fenced, indented, a table or a list stays as it is.
+/// Wraps prose. Code blocks, indented lines, headings, tables and lists stay as they are.
 pub(super) fn wrap(text: &str, columns: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut paragraph: Vec<&str> = Vec::new();

@@ -7,10 +7,10 @@ use super::super::root;
 use super::markdown::wrap;
 use super::{described, kind, names, origin, section_status, status, unlinked};
 
-/// Narrower than this nothing can be read.
+/// Narrower text is unreadable.
 const LEAST: usize = 40;
 
-/// The root, and what else there is.
+/// The keys of the root, and the names of the sections.
 pub(super) fn overview(columns: usize) -> String {
     let mut text = String::from("The keys at the root of config/deploy.yml:\n\n");
     described(&root::KEYS).for_each(|setting| entry(&mut text, &root::KEYS, setting, columns, false));

@@ -7,7 +7,7 @@ use super::super::{
 };
 use super::super::{ssh, sshkit, timeouts, traefik};
 
-/// How a hook's output is shown.
+/// How much of a hook's output is shown.
 const LEVEL: Form = Form::Word(&["quiet", "verbose"]);
 
 const PROXY: Form = Form::Either(&[

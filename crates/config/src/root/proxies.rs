@@ -39,7 +39,7 @@ pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, 
     check_routes(roles, accessories, servers, report);
 }
 
-/// A server's kamal-proxy sends what comes for a host and a path to one service.
+/// Reports a route that two services share: a server's kamal-proxy sends each host and path to one service.
 fn check_routes(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
     let of_roles = roles.iter().flat_map(|role| {
         let hosts = role.hosts.iter().map(|at| at.host.as_str()).collect::<Vec<_>>();
@@ -73,7 +73,7 @@ fn check_routes(roles: &[Role], accessories: &[Accessory], servers: &Field, repo
     }
 }
 
-/// One server has one kamal-proxy, which is run in one way.
+/// Reports settings of `proxy/run` that differ on a server, because a server has one kamal-proxy.
 fn check_runs(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
     let of_roles = roles.iter().flat_map(|role| {
         let run = role.kamal_proxy().and_then(|proxy| proxy.run.as_ref());

@@ -90,7 +90,6 @@ pub(crate) fn tags(accessories: &Field) -> Vec<String> {
     accessories.entries().iter().flat_map(|(_, field)| of(field)).collect()
 }
 
-/// The accessories, in the order of the file.
 pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Accessory> {
     let mut accessories = Vec::new();
     for (key, field) in field.entries() {

@@ -75,7 +75,7 @@ fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)
             at_key(&format!("`{}` is a command already", given(name))).help("give the alias another name"),
         );
     } else if report.commands.contains(&key.text) {
-        // With Kamal an alias of such a name works, so it is no error.
+        // Such an alias works in Kamal, so this is no error.
         let warning = Diagnostic::warning(key.span, field.says("this alias has no effect"));
         report.push(warning.label(format!("`{}` is a command of Bowline's own", given(name))));
     }

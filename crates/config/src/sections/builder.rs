@@ -126,7 +126,7 @@ impl Builder {
     }
 }
 
-/// `arch`: one platform or several. Kamal 1's `multiarch: true` means its two.
+/// `arch`: one platform or several. Kamal 1's `multiarch: true` means `amd64` and `arm64`.
 fn arch(section: &Section) -> Vec<String> {
     match section.get("arch") {
         Some(field) if field.is_list() => field.strings(),
@@ -143,14 +143,14 @@ impl Machine {
         Self { arch: section.text("arch"), url: url.map(|url| engine_url(url.trim())) }
     }
 
-    /// `false` and an empty text mean none.
+    /// Returns `None` for `false` and for an empty text.
     fn of_remote(field: &Field) -> Option<Self> {
         let off = !field.is_map() && field.text_unless_off().is_none_or(|text| text.trim().is_empty());
         (!off).then(|| Self::decode(field))
     }
 }
 
-/// The path of a socket means its URL.
+/// Turns the path of a socket into a URL.
 fn engine_url(given: &str) -> String {
     if given.starts_with('/') { format!("unix://{given}") } else { given.to_owned() }
 }

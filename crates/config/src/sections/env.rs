@@ -76,7 +76,7 @@ impl Env {
 }
 
 impl Serialize for Env {
-    /// Names, and where secret values come from. No value is shown.
+    /// The names, and the keys of secrets. Never shows a value.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(self.iter().map(|Variable { name, value }| match value {
             Value::Clear(_) => name.clone(),
@@ -94,7 +94,6 @@ impl FromIterator<Variable> for Env {
     }
 }
 
-/// The root's env and its tags.
 #[derive(Debug, Default)]
 pub(crate) struct TaggedEnv {
     pub(crate) env: Env,
@@ -105,7 +104,7 @@ pub(crate) struct TaggedEnv {
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
     pub(crate) envs: Vec<(String, Env)>,
-    /// The position and the path of keys of each.
+    /// The position and the key path of each.
     places: Vec<(Span, String)>,
     pub(crate) span: Option<Span>,
     /// Whether the file is for Kamal 2, which has no `env_tags`.
@@ -123,7 +122,7 @@ const SECRET: Setting = Setting::new(
 const INTRO: &str =
     "Environment variables of containers: a plain map of names and values, or a map with these keys.";
 
-/// An env in the full format, and why it has no tags.
+/// The full format. It has `tags` only to say that they aren't allowed here.
 const FULL: Keys = Keys::new(
     "env",
     INTRO,
@@ -145,7 +144,7 @@ const FULL_ROOT: Keys = Keys::new(
 )
 .notes(include_str!("../docs/env.md"));
 
-/// An env of a role, of a tag, of Traefik, of an accessory.
+/// The env of a role, a tag, an accessory or Traefik.
 pub(crate) const FORM: Form = Form::KeysOr(&FULL, &TEXTS);
 pub(crate) const ROOT_FORM: Form = Form::KeysOr(&FULL_ROOT, &TEXTS);
 
@@ -176,7 +175,8 @@ impl Tags {
         self.envs.iter().map(|(name, _)| name.as_str())
     }
 
-    /// How to give a tag an env: in the form that this file already uses, or else in a form that suits both Kamals.
+    /// How to give a tag an env: under `env` if the file is for Kamal 2 or already does that, otherwise under
+    /// `env_tags`.
     pub(crate) fn example(&self, tag: &str) -> String {
         let tag = given(tag);
         let below_env = self.kamal2 || self.places.iter().any(|(_, path)| path.starts_with("env/"));
@@ -186,7 +186,8 @@ impl Tags {
         }
     }
 
-    /// Reports tags that no server has. Tags in the base file may be for another destination.
+    /// Warns about tags that no server has. With a destination, skips tags of the base file: they may be for another
+    /// one.
     pub(crate) fn warn_unused(&self, used: &[&String], destination: Option<&str>, report: &mut Report) {
         for ((tag, _), (span, path)) in self.envs.iter().zip(&self.places) {
             if !used.contains(&tag) && (destination.is_none() || span.file > 0) {
@@ -203,7 +204,7 @@ impl Tags {
 }
 
 impl Env {
-    /// The full format if it has one of the format's keys, else a plain map of names and values.
+    /// Reads the full format if the map has one of its keys, otherwise a plain map of names and values.
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
         let section = field.section();
         if !FULL.settings.iter().any(|setting| section.has(setting.name)) {
@@ -255,7 +256,7 @@ fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, Variab
     found
 }
 
-/// Names of variables that Docker would reject, in general or in an env file.
+/// Why Docker would reject a variable's name, in general or in an env file.
 fn bad_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("a variable without a name");

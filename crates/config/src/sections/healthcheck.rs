@@ -1,4 +1,5 @@
-//! `healthcheck`: how Docker checks that a container can serve, and the cord, which makes that check fail on purpose.
+//! `healthcheck`: how Docker checks that a container can serve requests, and the cord, whose removal makes that check
+//! fail.
 
 use std::time::Duration;
 
@@ -73,7 +74,6 @@ const DIRECTORY: Like = Like {
     examples: &["/tmp/cord"],
 };
 
-/// `healthcheck` at the root and of a role.
 pub(crate) const KEYS: Keys = Keys::new(
     "healthcheck",
     "How Docker checks that a container can serve requests. The keys of a role's `healthcheck` override the root's. A role without \
@@ -130,7 +130,7 @@ impl Parts {
         }
     }
 
-    /// Whether it sets how to check, so that a role without Traefik gets a health check.
+    /// Whether it says how to check. Only then does a role without Traefik get a health check.
     pub(crate) fn says_how(&self) -> bool {
         self.cmd.is_some() || self.port.is_some() || self.path.is_some()
     }
@@ -178,7 +178,7 @@ impl Cord {
     }
 }
 
-/// Docker's notation for durations (`1h2m3.5s`), up to a day; whole seconds without a unit.
+/// Parses Docker's notation for durations (`1h2m3.5s`), up to a day. A number without a unit is whole seconds.
 fn parse_duration(text: &str) -> Option<Duration> {
     let day = Duration::from_secs(86_400);
     if let Ok(seconds) = text.parse::<u32>() {

@@ -7,13 +7,10 @@ use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HooksOutput {
-    /// One level for all hooks.
     pub all: Option<HookLevel>,
-    /// One level for each named hook.
     pub each: Vec<(String, HookLevel)>,
 }
 
-/// How much Bowline shows of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HookLevel {

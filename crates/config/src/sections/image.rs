@@ -1,13 +1,13 @@
 //! Names of images, as Docker reads them: `[HOST[:PORT]/]PATH[:TAG]`, with a lower-case path.
 //!
-//! Docker would reject some names, and look for others in a different registry than the one that the user is logged in to.
-//! Such a name is an error here, before the login, the clone and the lock.
+//! Docker rejects some names, and looks for others in a registry that the user isn't logged in to. Bowline rejects
+//! both before the login, the clone and the lock.
 
 use crate::decode::{Field, Report};
 use crate::given::given;
 use crate::suggest::variable_help;
 
-/// Docker Hub's address in a name.
+/// Docker Hub's addresses in image names.
 const DOCKER_HUB: &[&str] = &["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -19,13 +19,13 @@ struct Problem {
 /// What Bowline puts in front of the image's name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Before<'s> {
-    /// Nothing: the name already says where the image is.
+    /// Nothing: the name already contains its registry, if any.
     Nothing,
-    /// The registry of the login; `None` for Docker Hub.
+    /// The server of `registry`; `None` for Docker Hub.
     Registry(Option<&'s str>),
 }
 
-/// Reports a name that can't work, and returns whether it can. Ignores the tag and the digest.
+/// Reports an invalid name, and returns whether the name is valid. Ignores the tag and the digest.
 pub(crate) fn check(field: &Field, name: &str, before: Before, report: &mut Report) -> bool {
     let (bare, tag) = name.split_at(untagged(name).len());
     let Some(problem) = problem(bare, tag, before) else { return true };
@@ -33,7 +33,7 @@ pub(crate) fn check(field: &Field, name: &str, before: Before, report: &mut Repo
     false
 }
 
-/// Reports a registry's address that can't precede a name, and returns whether it can.
+/// Reports a registry's address that can't precede an image's name, and returns whether the address is valid.
 pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
     let Some(server) = field.text() else { return true };
     let bare = server.split_once("://").map_or(server.as_str(), |(_, rest)| rest).trim_end_matches('/');
@@ -62,7 +62,7 @@ pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
     false
 }
 
-/// Without the tag and the digest.
+/// The name without the tag and the digest.
 fn untagged(name: &str) -> &str {
     let name = name.split('@').next().unwrap_or_default();
     let last = name.rfind('/').map_or(0, |at| at + 1);
@@ -108,7 +108,7 @@ fn image(name: &str, tag: &str) -> String {
     format!("`image: {}{}`", given(name), given(tag))
 }
 
-/// A registry in the name that contradicts the one of the login.
+/// The problem with a name that contains a registry, although `registry` says where the image is.
 fn misplaced(parts: &[&str], tag: &str, before: Before) -> Option<Problem> {
     let (Before::Registry(server), Some(host)) = (before, host(parts)) else { return None };
     let rest = parts.get(1..).unwrap_or_default().join("/");
@@ -140,7 +140,7 @@ fn misplaced(parts: &[&str], tag: &str, before: Before) -> Option<Problem> {
     })
 }
 
-/// The first part, if Docker takes it for a registry.
+/// The first part, if Docker reads it as a registry.
 fn host<'p>(parts: &[&'p str]) -> Option<&'p str> {
     let [first, _, ..] = parts else { return None };
     (first.contains(['.', ':']) || *first == "localhost").then_some(*first)
@@ -151,7 +151,7 @@ pub(crate) fn names_a_registry(name: &str) -> bool {
     host(&name.split('/').collect::<Vec<_>>()).is_some()
 }
 
-/// Letters and digits, with `.`, `_`, `__` or dashes between them.
+/// Whether Docker accepts a part of a path: letters and digits, with `.`, `_`, `__` or dashes between them.
 fn is_component(part: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let separators = part.split(plain).filter(|between| !between.is_empty());

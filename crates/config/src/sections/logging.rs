@@ -30,7 +30,6 @@ const DRIVERS: &[&str] = &[
     "none",
 ];
 
-/// `logging` at the root and of a role.
 pub(crate) const KEYS: Keys = Keys::new(
     "logging",
     "How Docker keeps the logs of the app's containers, of Traefik and of accessories. Each option of a role overrides the root's.",

@@ -9,7 +9,7 @@ use crate::describe::{Form, Keys, Setting};
 pub struct OutputPlaces {
     /// `file/path`: a directory with a file for each run.
     pub file: Option<String>,
-    /// `otel/endpoint`: a collector of OpenTelemetry.
+    /// `otel/endpoint`: the URL of an OpenTelemetry collector.
     pub otel: Option<String>,
 }
 

@@ -21,12 +21,11 @@ pub struct Proxy {
     pub hosts: Vec<String>,
     /// `app_port` (80): the port on which the app listens in its container.
     pub app_port: u16,
-    /// `ssl`.
     #[serde(rename = "ssl")]
     pub tls: Tls,
     /// `ssl_redirect`; kamal-proxy redirects by default.
     pub ssl_redirect: Option<bool>,
-    /// `forward_headers`; by default, kamal-proxy does so without TLS.
+    /// `forward_headers`; by default, kamal-proxy forwards them only without TLS.
     pub forward_headers: Option<bool>,
     /// `response_timeout`; kamal-proxy's 30 s if absent.
     #[serde(serialize_with = "shown::seconds")]
@@ -53,12 +52,12 @@ pub struct Proxy {
     /// `exclude_metrics_paths`: paths that the metrics don't count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude_metrics_paths: Vec<String>,
-    /// What only Bowline's own proxy can do.
+    /// The settings that only Bowline's own proxy has.
     #[serde(flatten)]
     pub own: Own,
 }
 
-/// `ssl`.
+/// `ssl`: where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {
     /// Plain HTTP.
@@ -135,7 +134,7 @@ impl Proxy {
         }
     }
 
-    /// The hosts and paths of its requests. Only one service of a proxy can have the same pair.
+    /// The host and path pairs that it serves. Two services of a proxy can't have the same pair.
     pub fn routes(&self) -> Vec<(String, String)> {
         let or =
             |all: &[String], usual: &str| if all.is_empty() { vec![usual.to_owned()] } else { all.to_vec() };
@@ -145,13 +144,13 @@ impl Proxy {
         or(&self.hosts, "*").into_iter().flat_map(of).collect()
     }
 
-    /// All defaults.
+    /// The proxy that an empty `proxy` describes.
     pub(crate) fn unspoken() -> Self {
         Self::decode(&Field::nothing(), &mut Report::default())
     }
 }
 
-/// A route, for people.
+/// A human-readable route.
 pub fn route_of((host, path): &(String, String)) -> String {
     match (host.as_str(), path.as_str()) {
         ("*", "/") => "all hosts".into(),

@@ -61,18 +61,18 @@ impl Registry {
         Some(Self { server, login: Some(Credentials { username: username?, password: password? }) })
     }
 
-    /// The same for a registry whose server precedes the names of images: it must be valid there.
+    /// Like [`Self::decode`], for a registry whose server precedes the names of images and must be valid there.
     pub(crate) fn decode_named(field: &Field, report: &mut Report) -> Option<Self> {
         let sound = field.section().get("server").is_none_or(|server| image::check_server(&server, report));
         Self::decode(field, report).filter(|_| sound)
     }
 
-    /// Whether there is no registry: the deploying machine sends the image to the servers.
+    /// Whether there is no registry, so that the deploying machine sends the image to the servers.
     pub fn is_absent(&self) -> bool {
         self.login.is_none()
     }
 
-    /// Whether it is Kamal's on the deploying machine, of which only the name is used here.
+    /// Whether it is Kamal's local registry (`localhost:PORT`), of which Bowline uses only the name.
     pub fn is_local(&self) -> bool {
         self.is_absent() && local_port(self.server.as_deref()).is_some()
     }

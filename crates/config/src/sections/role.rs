@@ -1,4 +1,4 @@
-//! `servers`: the roles and their hosts.
+//! A role: its hosts, its settings, and what it inherits from the root.
 
 mod keys;
 
@@ -34,11 +34,11 @@ pub struct Role {
     pub env: Env,
     /// The root's logging merged with the role's.
     pub logging: Logging,
-    /// `asset_path` of the role, else of the root; only for roles behind Traefik.
+    /// `asset_path` of the role, else of the root; only for roles behind a proxy.
     pub asset_path: Option<AssetPath>,
     pub served_by: ServedBy,
-    /// `docker stop -t`: `stop_timeout` of the role, else the root's (`stop_wait_time` in Kamal 1). Docker's own 10 s
-    /// if absent; in a configuration for Kamal 2 `drain_timeout` for a role without proxy.
+    /// `docker stop -t`: `stop_timeout` of the role, else the root's (`stop_wait_time` in Kamal 1), else
+    /// `drain_timeout` for a Kamal 2 role without a proxy. If absent, Docker's default of 10 s applies.
     pub stop_timeout: Option<Duration>,
     /// The health check. A role without Traefik has one only if the role itself sets it.
     pub healthcheck: Option<Healthcheck>,
@@ -58,7 +58,7 @@ pub enum ServedBy {
 pub struct RoleHost {
     /// Name or address, as `ssh` takes it.
     pub host: String,
-    /// Its tags, in order, each once (S6).
+    /// Its tags, in order, each once.
     pub tags: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ pub struct AssetPath {
     pub mount_options: Option<String>,
 }
 
-/// Labels that Bowline sets, and by which it finds its containers.
+/// Labels that Bowline sets to find its containers.
 const RESERVED: &[&str] = &["destination", "role", "service"];
 
 /// What a role inherits from the root.
@@ -82,7 +82,7 @@ pub(crate) struct Inherited<'n> {
     pub(crate) logging: Logging,
     pub(crate) asset_path: Option<AssetPath>,
     pub(crate) healthcheck: Parts,
-    /// As written, to merge a role's into it, and its value without any role's.
+    /// The root's `proxy`, as written for merging with a role's, and as a value for roles without one.
     pub(crate) proxy: Option<(Field<'n>, Proxy)>,
     pub(crate) drain_timeout: Duration,
     pub(crate) stop_timeout: Option<Duration>,
@@ -112,7 +112,7 @@ impl Role {
         }
     }
 
-    /// A role given as a map; its hosts are read by the caller.
+    /// A role given as a map. The caller reads its hosts.
     pub(crate) fn decode(
         name: &str,
         field: &Field,
@@ -206,7 +206,8 @@ impl Inherited<'_> {
         self.proxy.as_ref().map_or_else(Proxy::unspoken, |(_, proxy)| proxy.clone())
     }
 
-    /// Combines the root's `proxy` with a role's: `false` gives none, `true` the root's, a map is merged over the root's.
+    /// Combines the root's `proxy` with a role's: `false` means none, `true` means the root's, a map is merged over
+    /// the root's.
     fn proxy_with(&self, own: &Field, report: &mut Report) -> Option<Proxy> {
         if !own.is_map() {
             return own.boolean().filter(|proxied| *proxied).map(|_| self.proxy());
@@ -244,7 +245,7 @@ impl AssetPath {
     }
 }
 
-/// Labels of containers, at the root, of a role, of an accessory.
+/// Reads labels of containers and reports reserved or invalid ones.
 pub(crate) fn labels(field: &Field, report: &mut Report) -> Pairs {
     for (key, value) in field.entries() {
         if RESERVED.contains(&key.text.as_str()) {
@@ -263,7 +264,6 @@ pub(crate) fn labels(field: &Field, report: &mut Report) -> Pairs {
 /// Docker's restart policies.
 const RESTART: &[&str] = &["no", "always", "unless-stopped", "on-failure"];
 
-/// Flags of `docker run`.
 pub(crate) fn options(field: &Field, report: &mut Report) -> Vec<(String, OptionValue)> {
     if let Some((_, restart)) = field.entries().into_iter().find(|(key, _)| key.text == "restart") {
         check_restart(&restart, report);
@@ -271,8 +271,7 @@ pub(crate) fn options(field: &Field, report: &mut Report) -> Vec<(String, Option
     field.options()
 }
 
-/// The one flag that also has a default in Bowline. `restart: no` without quotes is a boolean, which Docker would
-/// reject.
+/// Checks the one flag that has a default in Bowline. `restart: no` without quotes is a boolean, which Docker rejects.
 fn check_restart(restart: &Field, report: &mut Report) {
     if restart.boolean().is_some() || restart.is_list() {
         report.push(restart.error("should be a string").help("use \"no\" in quotes to disable restarts"));

@@ -1,4 +1,4 @@
-//! `servers`: from a list of hosts, or a map of roles, to roles with hosts and tags.
+//! `servers`: decodes a list of hosts, or a map of roles, into roles with hosts and tags.
 
 use crate::decode::{Field, Report};
 use crate::describe::Form;
@@ -19,7 +19,7 @@ pub(crate) struct Context<'c> {
     pub(crate) primary_field: Option<&'c Field<'c>>,
     pub(crate) allow_empty_roles: bool,
     pub(crate) tags: &'c Tags,
-    /// Tags that select servers for accessories: these need no env.
+    /// Tags that select servers for accessories. They need no env.
     pub(crate) placing: &'c [String],
     pub(crate) inherited: &'c Inherited<'c>,
 }
@@ -130,7 +130,7 @@ fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut
         report.push(Diagnostic { message, ..error }.help(help));
     }
     for (role, field) in roles {
-        // A host with an error of its own is not counted, and should not be reported a second time.
+        // A host with an error isn't in `hosts`. Don't report it a second time.
         let listed = field.is_list() || field.is_map();
         if !role.hosts.is_empty() || !listed || lists_something(field) {
             continue;
@@ -151,13 +151,13 @@ fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut
 fn lists_something(field: &Field) -> bool {
     let section = field.section();
     match field.is_map() {
-        // A list that is wrong has been reported.
+        // A wrong list has already been reported.
         true => section.has("hosts") && section.get("hosts").is_none_or(|hosts| !hosts.list().is_empty()),
         false => !field.list().is_empty(),
     }
 }
 
-/// Texts that can't be the name or address of a server, with or without a user.
+/// Why a text can't be the name or address of a server, with or without a user.
 pub(crate) fn bad_host(host: &str) -> Option<&'static str> {
     let (user, address) = host.rsplit_once('@').unwrap_or(("root", host));
     if address.is_empty() || address.starts_with('-') {
@@ -183,7 +183,7 @@ pub(crate) fn check_host(field: &Field, span: Span, host: &str, report: &mut Rep
     });
 }
 
-/// A role's name becomes part of container names.
+/// Why a name can't be a role's. It becomes part of container names.
 pub(crate) fn bad_role(name: &str) -> Option<&'static str> {
     let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     (name.is_empty() || !name.chars().all(sound))

@@ -26,9 +26,9 @@ pub struct Ssh {
     pub key_data: Vec<KeyData>,
     /// `config`: which OpenSSH configuration to read.
     pub config: SshConfig,
-    /// `forward_agent` as written, for showing. Bowline never forwards the agent.
+    /// `forward_agent` as written, for display. Bowline never forwards the agent.
     pub forward_agent: Option<bool>,
-    /// `log_level` as written, for showing: how much Kamal's library logs.
+    /// `log_level` as written, for display: how much Kamal's library logs.
     pub log_level: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub enum KeyData {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SshConfig {
-    /// `~/.ssh/config` and the machine's own.
+    /// `~/.ssh/config` and the system-wide file.
     #[default]
     Default,
     /// `false`: none.
@@ -172,7 +172,7 @@ impl Serialize for KeyData {
 }
 
 impl KeyData {
-    /// Kamal 1 accepts only keys. Kamal 2 accepts names of secrets, and takes anything that isn't a name for a key.
+    /// Kamal 1 accepts only keys. Kamal 2 accepts names of secrets, and reads anything else as a key.
     fn decode(field: &Field, report: &mut Report) -> Vec<Self> {
         let entry = |field: Field| {
             let text = field.text()?;
@@ -218,7 +218,7 @@ impl SshConfig {
     }
 }
 
-/// A server as SSH reaches it.
+/// The user, host and port of an SSH connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'s> {
     pub user: &'s str,
@@ -227,8 +227,8 @@ pub struct Target<'s> {
 }
 
 impl Ssh {
-    /// A server as it stands under `servers`: `[USER@]HOST[:PORT]`, where this section has what it leaves out. An IPv6
-    /// address stands in brackets if a port follows.
+    /// Parses a host of `servers`: `[USER@]HOST[:PORT]`. This section supplies the missing parts. An IPv6 address
+    /// with a port is in brackets.
     pub fn target<'s>(&'s self, server: &'s str) -> Target<'s> {
         let (user, rest) = server.rsplit_once('@').unwrap_or((&self.user, server));
         let bracketed = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
@@ -248,7 +248,7 @@ fn jumps(text: &str) -> Vec<Jump> {
 }
 
 impl Jump {
-    /// `[USER@]HOST[:PORT]`; an IPv6 address with a port stands in brackets.
+    /// Parses `[USER@]HOST[:PORT]`. An IPv6 address with a port is in brackets.
     fn parse(text: &str) -> Option<Self> {
         let (user, rest) = text.rsplit_once('@').unwrap_or(("root", text));
         let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

@@ -93,7 +93,6 @@ impl Timeouts {
         }
     }
 
-    /// All of them, with their names.
     pub fn all(&self) -> [(&'static str, Duration); 13] {
         [
             ("connect", self.connect),

@@ -1,15 +1,15 @@
 //! `minimum_version`: the oldest version of Kamal that a configuration works with.
 //!
-//! It says nothing about Bowline's own version, but about the format. Bowline knows the formats of certain versions of Kamal,
-//! and rejects a file for a later one, which may use keys with a meaning that Bowline doesn't know.
+//! The key is about the format, not about Bowline's own version. Bowline knows the formats up to a certain version of
+//! Kamal. It rejects a file for a later one, which may use keys with a meaning that Bowline doesn't know.
 
 use crate::decode::{Report, Section};
 use crate::given::given;
 
-/// The latest Kamal whose format is known.
+/// The latest version of Kamal whose format Bowline knows.
 const KNOWN: (u64, u64) = (2, 12);
 
-/// `minimum_version` as written.
+/// Reads `minimum_version`, and rejects a version later than [`KNOWN`].
 pub(crate) fn minimum(root: &Section, report: &mut Report) -> Option<String> {
     let field = root.get("minimum_version")?;
     let text = field.text()?;
@@ -24,7 +24,7 @@ pub(crate) fn minimum(root: &Section, report: &mut Report) -> Option<String> {
     Some(text)
 }
 
-/// The first two numbers of a version as RubyGems writes them.
+/// The first two numbers of a version in RubyGems' notation.
 pub(crate) fn parse(text: &str) -> Option<(u64, u64)> {
     let mut parts = text.trim().split(['.', '-']);
     let first = parts.next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! A serialized value as YAML.
+//! Writes a serialized value as YAML.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::super::source::Plain;
 
-/// A value, its keys in the order in which they were serialized. `serde_json`'s own value sorts them.
+/// A value whose keys keep the order in which they were serialized. `serde_json`'s own value sorts them.
 pub(super) enum Node {
     /// Left out of a map.
     Nothing,
@@ -18,7 +18,7 @@ pub(super) enum Node {
     Map(Vec<(String, Node)>),
 }
 
-/// The way is by JSON, which has the same kinds of values.
+/// Converts a value by way of JSON, which has the same kinds of values.
 pub(super) fn node(value: &impl Serialize) -> Node {
     let json = serde_json::to_string(value);
     json.and_then(|json| serde_json::from_str(&json)).unwrap_or(Node::Nothing)
@@ -29,7 +29,6 @@ impl Node {
         Node::Map(entries.into_iter().map(|(key, node)| (key.into(), node)).collect())
     }
 
-    /// A map with one more entry.
     pub(super) fn with(mut self, key: &str, node: Node) -> Self {
         if let Node::Map(entries) = &mut self {
             entries.push((key.into(), node));
@@ -48,7 +47,7 @@ impl Node {
         matches!(self, Node::Nothing) || matches!(self, Node::List(items) if items.is_empty())
     }
 
-    /// Itself as JSON, without what a document leaves out.
+    /// The value as JSON, without the entries that a document leaves out.
     pub(super) fn value(&self) -> serde_json::Value {
         match self {
             Node::Nothing => serde_json::Value::Null,
@@ -62,7 +61,7 @@ impl Node {
         }
     }
 
-    /// Itself as a document: maps line by line, lists in one line.
+    /// The value as a document: one line per entry of a map, and each list in one line.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         self.lines(0, &mut text);
@@ -99,7 +98,7 @@ impl Node {
     }
 }
 
-/// A text as YAML: bare where nothing could take it for anything else, in double quotes otherwise.
+/// A text as a YAML scalar: plain if it can't be read as anything else, otherwise in double quotes.
 pub(crate) fn scalar(text: &str) -> String {
     // Commas and brackets would end an entry of a list.
     let safe = |c: char| c.is_ascii_alphanumeric() || " _-./:@+%=$()|*~".contains(c);

@@ -1,4 +1,4 @@
-//! What is accepted, and what it means.
+//! Accepted configurations and their meaning.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn shape(config: &Config) -> Vec<String> {
     config.roles.iter().map(|role| format!("{}:{}", role.name, hosts(role))).collect()
 }
 
-/// Clear variables, and secret ones with their keys.
+/// The clear variables, and the secret ones with their keys.
 fn shape_of(env: &Env) -> (Pairs, Pairs) {
     (env.clear_pairs(), env.secret().map(|(name, key)| (name.to_owned(), key.to_owned())).collect())
 }

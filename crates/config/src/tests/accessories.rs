@@ -1,4 +1,4 @@
-//! Accessories: where they run, what they are, and what is said about those that can't be.
+//! Accessories: where they run, their defaults, and the errors about them.
 
 use super::super::{Accessory, Limit};
 use super::*;
@@ -24,7 +24,7 @@ fn where_an_accessory_runs() {
         ("hosts: [2.2.2.2, 1.1.1.1, 2.2.2.2]", &["2.2.2.2", "1.1.1.1"]),
         ("role: jobs", &["1.1.1.3", "1.1.1.1"]),
         ("roles: [jobs, web]", &["1.1.1.1", "1.1.1.2", "1.1.1.3"]),
-        // Roles written as maps count, and a tag is no part of another's name.
+        // Roles written as maps count too. A tag doesn't match the beginning of another's name.
         ("tag: db", &["1.1.1.3", "1.1.1.1"]),
         ("tag: db2", &["1.1.1.2"]),
         ("tags: [db, db2]", &["1.1.1.2", "1.1.1.3", "1.1.1.1"]),

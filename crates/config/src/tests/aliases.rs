@@ -1,4 +1,4 @@
-//! `aliases`: what is accepted, what is refused, and the look at them that checks nothing else.
+//! `aliases`: accepted and rejected ones, and the lookup that checks nothing else.
 
 use super::*;
 use crate::{Pairs, aliases, load_for};

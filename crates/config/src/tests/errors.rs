@@ -1,4 +1,4 @@
-//! What is said about a configuration that can't be used, as it is shown.
+//! The rendered errors of invalid configurations.
 
 use super::*;
 

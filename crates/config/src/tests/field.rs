@@ -1,10 +1,10 @@
-//! What public projects write, and both Kamals take.
+//! What public projects write and both Kamals accept.
 
 use super::super::template::{Outputs, Template};
 use super::super::{Credential, Generation, OptionValue};
 use super::*;
 
-/// The least of Kamal 2, with its own servers.
+/// The smallest configuration for Kamal 2. `more` contains the servers.
 fn kamal2(more: &str) -> Config {
     servers(&format!("builder: {{arch: amd64}}\n{more}"))
 }
@@ -242,7 +242,7 @@ fn images_that_kamal_can_use_are_taken() {
     }
 }
 
-/// What is said about a file whose tags give this.
+/// The diagnostics for a template whose variables all have the value `gives`.
 fn said_of(text: &str, gives: &str) -> String {
     let template = Template::new(SourceFile::new("config/deploy.yml", text)).unwrap();
     let file = template.render(&|_: &str| Some(gives.to_owned()), &Outputs::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Every key of every section, row by row of the tables: what it takes is taken and shown, what it doesn't is refused.
+//! Every key of every section in the tables: valid values are accepted and shown, invalid ones are rejected.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::super::describe::{Form, Keys, Setting, Status, sections};
 use super::super::{root, show::show};
 use super::*;
 
-/// What stands beside a key of a section, so that the rest of the file is in order.
+/// The other keys that a section needs to be valid.
 fn company(path: &str) -> &'static [(&'static str, &'static str)] {
     let last = path.rsplit('/').next().unwrap_or_default();
     match (path, last) {
@@ -28,14 +28,14 @@ fn company(path: &str) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Keys that rule each other out.
+/// Keys that exclude each other.
 const EXCLUSIVE: &[&[&str]] = &[
     &["host", "hosts", "role", "roles", "tag", "tags"],
     &["stop_timeout", "stop_wait_time"],
     &["env", "env_tags"],
 ];
 
-/// A file that says nothing but what is needed, and `key: value` in the section at the path.
+/// A minimal file with `key: value` in the section at the path.
 pub(super) fn document(path: &str, key: &str, value: &str) -> String {
     let mut text = String::new();
     let mut names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
@@ -75,7 +75,7 @@ pub(super) fn document(path: &str, key: &str, value: &str) -> String {
     text
 }
 
-/// Every key at every place, but for those that are known only to be refused.
+/// Every key at every place, except for those that are always refused.
 pub(super) fn all() -> impl Iterator<Item = (String, &'static Keys, &'static Setting)> {
     sections(&root::KEYS).into_iter().flat_map(|(path, keys)| {
         let settings = keys.settings.iter().filter(|setting| !matches!(setting.form, Form::Refused(_)));
@@ -83,13 +83,12 @@ pub(super) fn all() -> impl Iterator<Item = (String, &'static Keys, &'static Set
     })
 }
 
-/// Keys that only check something, and so leave no trace.
+/// Keys that only change checks, and so aren't shown.
 const CHECKS: &[&str] = &["allow_empty_roles", "require_destination"];
 
 #[test]
 fn every_key_is_taken_and_shown() {
     for (path, keys, setting) in all() {
-        // The base: the same file with another key's place taken by nothing at all.
         let mut shown = Vec::new();
         let examples = setting.values();
         assert!(!examples.is_empty(), "{path} {} needs examples", setting.name);
@@ -104,7 +103,7 @@ fn every_key_is_taken_and_shown() {
         let base = document(&path, "x-nothing", "0");
         let base = match read(&base.replace("x-nothing: 0", "")) {
             Ok(loaded) => show(&loaded.config),
-            // Without the key there is no configuration: so it counts.
+            // The file is invalid without the key, so the key has an effect.
             Err(_) => continue,
         };
         assert!(
@@ -115,7 +114,7 @@ fn every_key_is_taken_and_shown() {
     }
 }
 
-/// Values of the wrong kind for a form, and of the right kind but out of its bounds.
+/// Values of the wrong type for a form, and values that are out of its bounds.
 fn wrong(form: &Form) -> Vec<String> {
     let scalar = |more: &[&str]| {
         let mut values: Vec<String> = more.iter().map(|value| (*value).to_owned()).collect();
@@ -152,7 +151,7 @@ fn wrong(form: &Form) -> Vec<String> {
         }
         Form::Keys(_) => vec!["text".into(), "[a]".into(), "{nonsense: 1}".into()],
         Form::KeysOr(_, other) => wrong(other),
-        // What is wrong for one may be right for another: who asks leaves those out.
+        // A value that is wrong for one form may be right for another. The caller skips those.
         Form::Either(forms) => {
             let nothing = forms.iter().any(|form| matches!(form, Form::Nothing));
             let mut values = vec![if nothing { "{a: b}".to_owned() } else { "~".to_owned() }];
@@ -167,7 +166,7 @@ fn wrong(form: &Form) -> Vec<String> {
     }
 }
 
-/// The wrong values for a key at a place: each with the file that holds it, and what is said about that.
+/// The wrong values for a key at a place: each file, and the errors about it.
 pub(super) fn refused(path: &str, setting: &Setting) -> Vec<(String, String)> {
     let mut refused = Vec::new();
     for value in wrong(&setting.form) {
@@ -181,12 +180,12 @@ pub(super) fn refused(path: &str, setting: &Setting) -> Vec<(String, String)> {
     refused
 }
 
-/// What is said about wrong values: a snapshot for each part of the configuration.
+/// One snapshot for each part of the configuration.
 #[test]
 fn every_key_refuses_what_it_does_not_take() {
     let mut told: Vec<(String, String)> = Vec::new();
     for (path, keys, setting) in all() {
-        // A section that stands at several places is gone through at the first.
+        // Only the first place of a section that has several.
         let place = if path.is_empty() { keys.path.to_owned() } else { path.clone() };
         if place != keys.path {
             continue;

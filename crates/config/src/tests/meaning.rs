@@ -1,10 +1,10 @@
-//! Configurations whose values have the right form and yet can't be: what is said about each, by section.
+//! Errors about values that have the right form but make no sense, by section.
 
 use std::fmt::Write as _;
 
 use super::*;
 
-/// Snapshots what is said about each of these, laid over the least configuration.
+/// Snapshots the diagnostics for each case, in which keys replace those of [`LEAST`].
 fn refused(name: &str, cases: &[&str]) {
     let mut said = String::new();
     for case in cases {
@@ -139,7 +139,7 @@ fn output_and_hooks() {
     );
 }
 
-/// What Kamal would pass on as another text.
+/// Texts that Kamal would change.
 #[test]
 fn texts_that_read_differently() {
     refused(

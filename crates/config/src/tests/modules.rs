@@ -1,20 +1,20 @@
-//! The modules use each other in one direction: none of them can be reached from what it uses.
+//! The modules use each other without cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Modules that only hold others.
+/// Modules that only contain others.
 const ROOMS: [&str; 2] = ["sections", "text"];
 
-/// What each module uses.
+/// The modules that each module uses.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every file below a directory, without those of tests.
+/// Finds every file below a directory, except for tests.
 fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -64,7 +64,7 @@ fn declared(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The module that each name at the root of the crate stands for, itself or by `pub use`.
+/// The module of each name at the root of the crate, which may be a `pub use`.
 fn names(root: &Path) -> BTreeMap<String, String> {
     let lib = read(&root.join("lib.rs"));
     let in_rooms = ROOMS.map(|room| read(&root.join(room).with_extension("rs")));
@@ -102,7 +102,7 @@ fn graph() -> Graph {
     graph
 }
 
-/// The way from a module back to itself, if there is one.
+/// The cycle that a module is in, if there is one.
 fn circle(graph: &Graph, from: &str) -> Option<Vec<String>> {
     let (mut ways, mut seen) = (vec![vec![from.to_owned()]], BTreeSet::new());
     while let Some(way) = ways.pop() {

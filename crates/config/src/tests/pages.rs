@@ -1,9 +1,7 @@
-//! The documentation and the schema that are kept in files are those that the tables make, and every part of them can
-//! be asked for.
+//! The files in `docs/` match the tables, and every part of the documentation can be shown.
 
 use super::super::{docs, schema};
 
-/// `docs/…` of the repository.
 fn kept(file: &str) -> String {
     let path = format!("{}/../../docs/{file}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -1,5 +1,4 @@
-//! Whole projects, as teams have them: what `bowline config` shows of each, for each destination. The schema takes them
-//! all, too.
+//! Realistic projects: what `bowline config` shows for each destination, and that the schema accepts them all.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +30,7 @@ impl Project {
         all
     }
 
-    /// Its destinations; `None` where `deploy.yml` alone is a configuration.
+    /// Its destinations. `None` stands for `deploy.yml` alone, if that is a configuration.
     fn destinations(&self) -> Vec<Option<String>> {
         let files = fs::read_dir(&self.directory).unwrap().map(|entry| entry.unwrap().file_name());
         let names: BTreeSet<String> = files
@@ -48,7 +47,7 @@ impl Project {
         fs::read_to_string(self.directory.join(file)).unwrap_or_default()
     }
 
-    /// A file rendered with the project's own `env`, and with what its commands are said to print.
+    /// Renders a file with the project's `env`, and with the outputs in its `commands`.
     fn rendered(&self, file: &str, destination: Option<&str>) -> SourceFile {
         let environment = self.read("env");
         let variable = |name: &str| match name {

@@ -1,10 +1,10 @@
-//! Nothing that can be in a file makes the loader, or the rendering of what it says, panic.
+//! No file makes the loader or the rendering of its diagnostics panic.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Pieces that meet in configurations, so that generated texts reach the decoders.
+/// Parts of configurations, so that generated texts reach the decoders.
 const PIECES: &[&str] = &[
     "service: app\n",
     "image: me/app\n",

@@ -1,4 +1,4 @@
-//! The schema and the loader agree: what the one takes the other takes, what the one refuses the other refuses.
+//! The schema and the loader accept and reject the same values.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::super::schema::schema;
 use super::super::source::{Node, NodeKind, Plain, parse};
 use super::keys::{all, document, refused};
 
-/// What an editor's YAML reader makes of a file: one of YAML 1.1, or of 1.2, which knows fewer words and numbers.
+/// Reads a file as an editor does: with YAML 1.1 if `old`, or with 1.2, which knows fewer words and numbers.
 fn json(node: &Node, old: bool) -> Value {
     match &node.kind {
         NodeKind::Map(entries) => {
@@ -27,7 +27,7 @@ fn json(node: &Node, old: bool) -> Value {
     }
 }
 
-/// A validator for the part of draft 2020-12 that the schema uses. An unknown keyword is an error in this test.
+/// A validator for the part of draft 2020-12 that the schema uses. It panics if it finds an unknown keyword.
 pub(super) struct Validator {
     root: Value,
 }
@@ -132,7 +132,7 @@ fn what_the_loader_takes_the_schema_takes() {
     }
 }
 
-/// Further spellings of the same values.
+/// Other spellings of the same values.
 fn more(setting: &Setting) -> Vec<String> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     match &setting.form {

@@ -1,4 +1,4 @@
-//! What `bowline config` prints.
+//! The output of `bowline config`.
 
 use super::*;
 use crate::show::show;

@@ -1,4 +1,4 @@
-//! Host tags and their envs (S6–S8).
+//! Host tags and their envs.
 
 use proptest::prelude::*;
 
@@ -101,7 +101,7 @@ fn a_tag_that_no_server_has() {
     assert!(own.warnings.render(false).contains("env/tags/fast: no server"), "{}", own.warnings);
 }
 
-/// Few names and kinds, so that layers overlap.
+/// A few names and kinds, so that layers overlap.
 fn layer() -> impl Strategy<Value = Env> {
     let value = prop_oneof![
         prop::sample::select(&["1", "2", "3"][..]).prop_map(|text| Value::Clear(text.into())),

@@ -1,4 +1,4 @@
-//! What is said about a file as a text: broken YAML, ERB, and passwords in the lines that are shown.
+//! Errors about a file as text: broken YAML, ERB, and passwords in the lines shown.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! An error or warning about a configuration file, and how it is shown: the position first, with the file's own text.
+//! Errors and warnings about configuration files, rendered with their positions and source lines.
 //!
 //! A diagnostic is a value. Pure functions find and collect diagnostics (all of a file's, not only the first), and the caller
 //! renders them. The rendered source text never shows a password, see `mask`.
@@ -15,23 +15,21 @@ use crate::given;
 use crate::rendered::Rendered;
 pub(crate) use masked::Masked;
 
-/// A configuration file: the name people know it by, and its text.
+/// A configuration file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// The path as it should be shown.
+    /// The path to show in messages.
     pub path: String,
     pub text: String,
-    /// What it gives as a template, if it is one.
+    /// The rendered text, if the file is a template.
     rendered: Option<Rendered>,
 }
 
 impl SourceFile {
-    /// A file that the caller has read.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into(), rendered: None }
     }
 
-    /// The file with its rendered text.
     pub(crate) fn with(self, rendered: Rendered) -> Self {
         Self { rendered: Some(rendered), ..self }
     }
@@ -40,7 +38,7 @@ impl SourceFile {
         self.rendered.as_ref().map_or(&self.text, |rendered| &rendered.text)
     }
 
-    /// Its text, or what it gave as a template.
+    /// Its text, rendered if it is a template.
     pub fn into_text(self) -> String {
         self.rendered.map_or(self.text, |rendered| rendered.text)
     }
@@ -51,20 +49,18 @@ impl SourceFile {
 }
 
 impl fmt::Debug for SourceFile {
-    /// The text may hold a password, so it isn't shown.
+    /// Leaves out the text, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SourceFile({:?}, {} bytes)", self.path, self.text.len())
     }
 }
 
-/// A piece of one of the files, in bytes. An empty span at 0 stands for the file as a whole.
+/// A byte range in one of the files. An empty span at 0 means the whole file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// 0 is the base file, 1 the destination's.
     pub file: usize,
-    /// First byte.
     pub start: usize,
-    /// The byte after the last.
     pub end: usize,
 }
 
@@ -82,11 +78,10 @@ impl Span {
 pub enum Severity {
     /// The configuration can't be used.
     Error,
-    /// It can, but something in it does not do what it seems to.
+    /// The configuration can be used, but something in it doesn't do what it seems to.
     Warning,
 }
 
-/// One thing to tell about the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
@@ -94,9 +89,9 @@ pub struct Diagnostic {
     pub message: String,
     pub span: Span,
     pub label: Option<String>,
-    /// Other places that have to do with it, perhaps in the other file.
+    /// Related places, possibly in the other file, each with a label.
     pub also: Vec<(Span, String)>,
-    /// What else there is to know, such as what a program said.
+    /// More information, such as the output of a program.
     pub note: Option<String>,
     pub help: Option<String>,
 }
@@ -118,7 +113,7 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
     }
 
-    /// All that it says, but for what a program said.
+    /// All its texts except for the note, which comes from a program.
     pub(crate) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         let also = self.also.iter_mut().map(|(_, label)| label);
         std::iter::once(&mut self.message).chain(&mut self.label).chain(&mut self.help).chain(also)
@@ -140,30 +135,28 @@ impl Diagnostic {
     }
 }
 
-/// Where a diagnostic points, for people and machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location<'a> {
     pub path: &'a str,
-    /// Line, from 1.
+    /// Counts from 1.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// In characters, counts from 1.
     pub column: usize,
 }
 
-/// A file with the parts of it that must not be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) file: SourceFile,
-    /// Byte ranges, in order, not overlapping.
+    /// The byte ranges that must not be shown, in order and without overlaps.
     pub(crate) hidden: Vec<Range<usize>>,
 }
 
-/// Everything found in the files, in the order of the files, and what is needed to show it.
+/// All errors, then all warnings, each in the order of the files, and what is needed to render them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics {
     sources: Vec<Source>,
     items: Vec<Diagnostic>,
-    /// What may put all of them right.
+    /// Advice that may fix all of them.
     remedy: Option<String>,
 }
 
@@ -174,7 +167,7 @@ impl Diagnostics {
         Self { sources, items, remedy: None }
     }
 
-    /// The same with what may put all of them right, shown after them.
+    /// Adds advice that may fix all of them, for the end of the report.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
@@ -188,7 +181,7 @@ impl Diagnostics {
         self.items.is_empty()
     }
 
-    /// The same with other notes: those that come from programs may hold anything.
+    /// Changes the notes, which come from programs and may contain anything.
     pub fn map_notes(mut self, change: impl Fn(&str) -> String) -> Self {
         for note in self.items.iter_mut().filter_map(|item| item.note.as_mut()) {
             *note = change(note);
@@ -213,7 +206,7 @@ impl Diagnostics {
         }
     }
 
-    /// All of them as text, each with the lines it is about; `color` for a terminal.
+    /// Renders all of them with the lines that they are about. `color` is for a terminal.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let masked: Vec<Masked> = self.sources.iter().map(Masked::new).collect();
@@ -238,7 +231,7 @@ impl Diagnostics {
         group
     }
 
-    /// One snippet for each file the diagnostic points into, its own place's file first.
+    /// One snippet for each file that the diagnostic points to, the file of its own span first.
     fn places<'a>(
         &'a self,
         item: &'a Diagnostic,

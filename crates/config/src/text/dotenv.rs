@@ -1,16 +1,17 @@
-//! Secrets files, read but not evaluated: the names that they define, the parts of each value, and the position of each.
+//! Parses secrets files without evaluating them: the names that they define, the parts of each value, and their
+//! positions.
 //!
 //! The dialect is that of the dotenv library that Kamal uses: one `KEY=value` per line, unquoted, in single quotes (literal) or
 //! in double quotes (with escapes). Quoted values can span several lines. `$NAME`, `${NAME}` and `$(command)` are expanded
-//! outside single quotes. Commands that begin with `kamal secrets` are recognised here, because they need no `kamal`. Bowline
-//! differs from the library on purpose:
+//! outside single quotes. Commands that begin with `kamal secrets` are recognised here, because Bowline answers them
+//! itself. Bowline deliberately differs from the library:
 //!
 //! - The output of a command is the value; a `$` in it has no meaning.
 //! - `$(…)` ends at its own parenthesis, whatever is quoted inside it, and a `#` in it doesn't begin a comment.
-//! - A quote or a `$(` without an end is an error. The library takes it as text.
+//! - An unclosed quote or `$(` is an error. The library takes it as text.
 //!
-//! Nothing runs here, and nothing that can be shown contains a value: texts are [`Secret`], and [`File::shown`] blackens the
-//! lines of a report.
+//! Nothing runs here, and no value can be shown: texts are [`Secret`], and [`report`] hides them in the lines that it
+//! shows.
 
 mod command;
 mod lines;
@@ -32,23 +33,20 @@ use crate::secret::Secret;
 
 #[derive(Debug, Clone)]
 pub struct File {
-    /// Its path and text, line ends made uniform.
+    /// Its path, and its text with uniform line ends.
     pub source: SourceFile,
-    /// Its entries in order. Of two with the same key, the later one is valid for everything after it.
+    /// In the order of the file. Of two entries with the same key, the later one applies to everything after it.
     pub entries: Vec<Entry>,
-    /// Its errors. A file with errors can't be used.
+    /// A file with errors can't be used.
     pub errors: Vec<Problem>,
     /// Texts whose meaning probably differs from what the author expects.
     pub warnings: Vec<Problem>,
 }
 
-/// One name and its value.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub key: String,
-    /// The position of the name.
     pub key_at: Range<usize>,
-    /// The parts of the value.
     pub parts: Vec<Part>,
 }
 
@@ -73,12 +71,11 @@ pub struct Variable {
 #[derive(Clone)]
 pub struct Command {
     pub at: Range<usize>,
-    /// What the command does.
     pub kind: CommandKind,
 }
 
 impl fmt::Debug for Command {
-    /// What people write into a command may be a value: it is not shown.
+    /// Leaves out the text of the command, which may contain a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Command").field("at", &self.at).finish_non_exhaustive()
     }
@@ -86,58 +83,55 @@ impl fmt::Debug for Command {
 
 #[derive(Clone)]
 pub enum CommandKind {
-    /// A text for a shell.
     Shell(Vec<Piece>),
-    /// A command of our own.
+    /// One of Bowline's own commands.
     Secrets(Call),
 }
 
-/// `kamal secrets …`, perhaps with variables before it and a pipe behind it.
+/// A call of `kamal secrets …`, possibly with variables before it and a pipe after it.
 #[derive(Clone)]
 pub struct Call {
     /// `NAME=value` before the command.
     pub env: Vec<(String, Word)>,
     /// The words after `secrets`.
     pub words: Vec<Word>,
-    /// What its output goes through (`| base64 -d`).
+    /// The rest of a pipe that its output goes through (`| base64 -d`).
     pub pipe: Option<Vec<Piece>>,
 }
 
-/// A word of a command of our own.
+/// A word of one of Bowline's own commands.
 pub type Word = Vec<WordPart>;
 
 #[derive(Clone)]
 pub enum WordPart {
-    /// Text as it is.
+    /// Literal text.
     Text(String),
-    /// The value of a name; outside of quotes its blanks separate words.
+    /// The value of a name. Outside quotes, its blanks separate words.
     Variable { variable: Variable, quoted: bool },
-    /// What a command prints; outside of quotes its blanks separate words.
+    /// The output of a command. Outside quotes, its blanks separate words.
     Command { command: Box<Command>, quoted: bool },
 }
 
-/// A piece of a text for a shell.
+/// A piece of a shell program.
 #[derive(Clone)]
 pub enum Piece {
-    /// Text for the shell as it is.
+    /// Text that the shell gets unchanged.
     Text(String),
-    /// A reference that the shell resolves, if it has the name. `raw` is what stands there: `$NAME`, `${NAME}`, or the
-    /// beginning of something longer (`${NAME` of `${NAME:-x}`).
+    /// A reference that the shell resolves, if it has the name. `raw` is the original text: `$NAME`, `${NAME}`, or the
+    /// beginning of a longer form (`${NAME` of `${NAME:-x}`).
     Variable { name: String, raw: String, quotes: Quotes },
-    /// A command of our own inside of the shell's.
+    /// One of Bowline's own commands inside a shell program.
     Call { call: Box<Call>, at: Range<usize>, quotes: Quotes },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quotes {
     None,
-    /// `'…'`
     Single,
-    /// `"…"`
     Double,
 }
 
-/// Something to tell about a place in a file.
+/// An error or warning about a place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub at: Range<usize>,
@@ -163,13 +157,12 @@ impl Problem {
     }
 }
 
-/// The variable that makes `\n` and `\r` in double quotes a line break, if its value is [`LEGACY`]; a line of the
-/// file above, or of the environment.
+/// If this variable is [`LEGACY`], `\n` and `\r` in double quotes are line breaks. An earlier line of the file sets
+/// it, or the environment.
 pub const LINEBREAK_MODE: &str = "DOTENV_LINEBREAK_MODE";
-/// The value of [`LINEBREAK_MODE`] that counts.
 pub const LEGACY: &str = "legacy";
 
-/// Reads a file. `legacy`: whether [`LINEBREAK_MODE`] is [`LEGACY`] in the environment.
+/// Parses a file. `legacy` says whether [`LINEBREAK_MODE`] is [`LEGACY`] in the environment.
 pub fn parse(path: impl Into<String>, text: &str, legacy: bool) -> File {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let lines = lines::read(&text);
@@ -200,7 +193,7 @@ pub fn parse(path: impl Into<String>, text: &str, legacy: bool) -> File {
 }
 
 impl Entry {
-    /// Whether a command has to run for it, those of the names it refers to aside.
+    /// Whether its own value needs a command, apart from the names that it refers to.
     pub fn has_command(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Command(_)))
     }

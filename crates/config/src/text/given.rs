@@ -2,18 +2,16 @@
 //!
 //! A template may have inserted a password into a value, and a message may quote that value. The message must then show the
 //! tag instead. Bowline's own words must stay, even if a tag's value was `true` and the message contains the word `true`. So
-//! everything that comes from the files stands between marks.
+//! everything that comes from the files is between marks.
 
 use std::fmt;
 
-/// The marks: characters that no key and no value has in it.
+/// Characters that no key and no value contains.
 const BEGIN: char = '\u{e}';
 const END: char = '\u{f}';
 
-/// A text of the files, to be put into a message.
 pub(crate) struct Given<T>(T);
 
-/// Marks a text of the files.
 pub(crate) fn given<T: fmt::Display>(text: T) -> Given<T> {
     Given(text)
 }
@@ -24,7 +22,7 @@ impl<T: fmt::Display> fmt::Display for Given<T> {
     }
 }
 
-/// The message with other texts of the files.
+/// Replaces the marked texts of a message. `None` keeps a text.
 pub(crate) fn replaced(message: &str, change: impl Fn(&str) -> Option<String>) -> String {
     let mut all = String::with_capacity(message.len());
     let mut rest = message;
@@ -39,14 +37,14 @@ pub(crate) fn replaced(message: &str, change: impl Fn(&str) -> Option<String>) -
     all + rest
 }
 
-/// What comes before the next text of the files, the text, and what comes after.
+/// The text before the next marked text, the marked text, and the text after it.
 fn next(message: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = message.split_once(BEGIN)?;
     let (given, after) = rest.split_once(END)?;
     Some((before, given, after))
 }
 
-/// The message without marks.
+/// Removes the marks.
 pub(crate) fn plain(message: &str) -> String {
     message.replace([BEGIN, END], "")
 }

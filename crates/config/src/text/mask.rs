@@ -10,8 +10,7 @@ use crate::diagnostic::Span;
 use crate::secret::is_secret_key;
 use crate::source::{Node, NodeKind};
 
-/// Ranges to hide in a file, of which the tree is given if there is one, `whole` if nothing is missing in it (of two
-/// equal keys one is).
+/// The ranges to hide in a file. `whole` is false if the tree lacks something, such as the second of two equal keys.
 pub(crate) fn hidden(file: usize, text: &str, tree: Option<&Node>, whole: bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     if let Some(root) = tree {
@@ -46,7 +45,7 @@ impl Search<'_> {
         }
     }
 
-    /// All of a secret; of another scalar what looks like one, as in a file that was indented wrongly.
+    /// Hides all of a secret. In another scalar, hides what looks like a secret, as in a file with wrong indentation.
     fn scalar(&mut self, span: Span, hide: bool) {
         let range = span.start..span.end;
         let Some(text) = self.text.get(range.clone()).filter(|_| span.file == self.file) else { return };
@@ -59,7 +58,7 @@ impl Search<'_> {
     }
 }
 
-/// The rest of each line after a key that sounds secret, and the lines below it that are indented more.
+/// The rest of each line after a key that sounds secret, and the lines below it with more indentation.
 pub(crate) fn in_text(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let (mut start, mut deeper_than) = (0, None);
@@ -78,7 +77,7 @@ pub(crate) fn in_text(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The ranges without these parts of them, and without quotes and blanks that are left of them then.
+/// Removes the `open` parts from the ranges, and then the pieces that are only quotes and blanks.
 pub(crate) fn except(ranges: Vec<Range<usize>>, open: &[Range<usize>], text: &str) -> Vec<Range<usize>> {
     let mut left = Vec::new();
     for range in tidy(ranges) {
@@ -95,7 +94,7 @@ pub(crate) fn except(ranges: Vec<Range<usize>>, open: &[Range<usize>], text: &st
     left
 }
 
-/// Where the value begins that stands after a key that sounds secret.
+/// Where the value begins after a key that sounds secret.
 fn secret_in_line(line: &str) -> Option<usize> {
     line.match_indices(':').find_map(|(colon, _)| {
         let key = line.get(..colon)?.trim_end_matches(['"', '\'', ' ']);
@@ -107,7 +106,7 @@ fn secret_in_line(line: &str) -> Option<usize> {
     })
 }
 
-/// In order, overlapping ones joined.
+/// Sorts ranges and joins overlapping ones.
 fn tidy(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     found.retain(|range| range.start < range.end);
     found.sort_by_key(|range| (range.start, range.end));

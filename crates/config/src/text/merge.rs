@@ -11,7 +11,6 @@ pub(crate) fn merge_files(base: Node, over: Node) -> Node {
     if over.kind == NodeKind::Null { base } else { merge(base, over) }
 }
 
-/// Merges one value into another: maps key by key, anything else is replaced.
 pub(crate) fn merge(base: Node, over: Node) -> Node {
     match (base.kind, over.kind) {
         (NodeKind::Map(base_entries), NodeKind::Map(over_entries)) => Node {

@@ -1,34 +1,34 @@
-//! The text that a template gave, and which piece of the file each piece of it comes from.
+//! The text of a rendered template, and where in the file each piece of it comes from.
 
 use std::ops::Range;
 
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Rendered {
     pub(crate) text: String,
-    /// In order, without gaps. Those of tags that gave nothing are empty.
+    /// In order, without gaps. A tag without output has an empty piece.
     pub(crate) pieces: Vec<Piece>,
-    /// Tags that say nothing secret by themselves: they may be shown where a password would be hidden.
+    /// Tags that contain no secret themselves, and can be shown where a password would be hidden.
     pub(crate) open: Vec<Range<usize>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// In the text.
+    /// Positions in the text.
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// In the file.
+    /// The position in the file.
     pub(crate) origin: Range<usize>,
     pub(crate) from: From,
 }
 
-/// How a piece came about.
+/// Where a piece comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum From {
-    /// Copied.
+    /// Copied from the file.
     File,
-    /// Copied, though it is a tag: it looked like one in a comment.
+    /// Copied, although it looks like a tag, because it is in a comment.
     Comment,
-    /// A tag gave it.
+    /// The output of a tag.
     Tag,
 }
 
@@ -39,14 +39,14 @@ impl Rendered {
         self.pieces.push(Piece { start, end: self.text.len(), origin, from });
     }
 
-    /// Where in the file a range of the text comes from.
+    /// Maps a range of the text to the file. The output of a tag maps to the whole tag.
     pub(crate) fn origin(&self, range: Range<usize>) -> Range<usize> {
         let start = self.place(range.start, false);
         let end = if range.is_empty() { start } else { self.place(range.end - 1, true) };
         start..end.max(start)
     }
 
-    /// Where in the file the character at `at` begins, or (`end`) the byte after `at` is.
+    /// Maps the byte at `at` to the position where it begins in the file, or with `end`, to the position after it.
     fn place(&self, at: usize, end: bool) -> usize {
         let index = self.pieces.partition_point(|piece| piece.end <= at);
         match self.pieces.get(index) {
@@ -61,7 +61,7 @@ impl Rendered {
 }
 
 impl std::fmt::Debug for Rendered {
-    /// The text may hold a password, so it isn't shown.
+    /// Leaves out the text, which may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Rendered({} bytes from {} pieces)", self.text.len(), self.pieces.len())
     }

@@ -19,15 +19,14 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::given::given;
 pub(crate) use ruby::Plain;
 
-/// Maps in lists in maps … deeper than any configuration.
+/// Deeper than any sensible configuration.
 const MAX_DEPTH: usize = 64;
-/// Nodes after aliases are resolved.
+/// The limit after aliases are resolved.
 const MAX_NODES: usize = 100_000;
 
-/// A value and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// Where to point: at a scalar itself; for what spans lines, at its key.
+    /// The position to report: of a scalar itself, of the key of a list or map.
     pub(crate) span: Span,
     pub(crate) kind: NodeKind,
     /// The value of the base file that this one of the destination replaced.
@@ -40,9 +39,9 @@ pub(crate) enum NodeKind {
     Map(Vec<(Key, Node)>),
     List(Vec<Node>),
     Scalar(Scalar),
-    /// Nothing, or `~`, or `null`.
+    /// An empty value, `~` or `null`.
     Null,
-    /// What `shape` has reported as wrong.
+    /// A value that `shape` has reported as wrong.
     Wrong,
 }
 
@@ -52,21 +51,21 @@ pub(crate) struct Key {
     pub(crate) span: Span,
 }
 
-/// A scalar as written, escapes and line folding resolved.
+/// A scalar with escapes and line folding resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
-    /// Without quotes, so that it may be meant as a number or boolean.
+    /// Without quotes, so that it may be a number or boolean.
     pub(crate) plain: bool,
 }
 
 impl Scalar {
-    /// What it is to Kamal, if it isn't in quotes.
+    /// How Kamal reads it, if it isn't in quotes.
     pub(crate) fn read(&self) -> Option<Plain> {
         self.plain.then(|| Plain::read(&self.text))
     }
 
-    /// The text; of a symbol without its colon.
+    /// The text. A Ruby symbol loses its colon.
     pub(crate) fn word(&self) -> &str {
         match self.read() {
             Some(Plain::Symbol) => self.text.get(1..).unwrap_or_default(),
@@ -75,7 +74,7 @@ impl Scalar {
     }
 }
 
-/// Reads a file. What is wrong goes into `errors`; `None` if there is no tree at all.
+/// Parses a file. Adds its problems to `errors`, and returns `None` if there is no tree at all.
 pub(crate) fn parse(file: usize, text: &str, errors: &mut Vec<Diagnostic>) -> Option<Node> {
     let options = granit_parser::options! { emit_comments: false };
     let parser = Parser::new_from_str_with_options(text, options);
@@ -89,7 +88,7 @@ pub(crate) fn parse(file: usize, text: &str, errors: &mut Vec<Diagnostic>) -> Op
     }
 }
 
-/// Why reading can't go on.
+/// Why the file can't be parsed.
 type Fatal = Box<Diagnostic>;
 
 struct Builder<'t, 'e> {
@@ -102,7 +101,7 @@ struct Builder<'t, 'e> {
 }
 
 impl<'t> Builder<'t, '_> {
-    /// The first document; a second one with something in it is an error.
+    /// Reads the first document. A second one that isn't empty is an error.
     fn document(&mut self) -> Result<Node, Fatal> {
         let mut root = None;
         loop {
@@ -193,7 +192,7 @@ impl<'t> Builder<'t, '_> {
         Node { span, kind, replaced: None }
     }
 
-    /// Whether the tag makes a text of any scalar (`!!str`, `!`). Other tags have no meaning here.
+    /// Whether the tag makes any scalar a text (`!!str`, `!`). Ignores YAML's other tags, and rejects all others.
     fn check_tag(&self, tag: Option<&Tag>, span: Span) -> Result<bool, Fatal> {
         match tag {
             None => Ok(false),
@@ -257,7 +256,7 @@ impl<'t> Builder<'t, '_> {
         }
     }
 
-    /// The maps that a `<<` lays under this one.
+    /// The maps that a `<<` merges into this one.
     fn merged_maps(&mut self, value: Node, key: Span) -> Vec<Vec<(Key, Node)>> {
         let nodes = match value.kind {
             NodeKind::List(items) => items,
@@ -276,7 +275,7 @@ impl<'t> Builder<'t, '_> {
         maps
     }
 
-    /// Own entries win over merged ones wherever they stand, earlier merged ones over later ones.
+    /// Own entries win over merged ones, whatever their order. Earlier merged maps win over later ones.
     fn flatten(&mut self, entries: Vec<Entry>) -> Vec<(Key, Node)> {
         let mut own: HashMap<String, Span> = HashMap::new();
         for entry in &entries {
@@ -312,7 +311,7 @@ impl<'t> Builder<'t, '_> {
     fn span(&self, range: &Range) -> Span {
         let start = words::offset(self.text, &range.start);
         let end = words::offset(self.text, &range.end).max(start);
-        // An empty span can't be seen: what has no width is shown at the character it stands before.
+        // An empty span is invisible, so it extends over the next character.
         Span { file: self.file, start, end: end.max(words::next_char(self.text, start)) }
     }
 
@@ -326,7 +325,7 @@ enum Entry {
     Merge(Vec<Vec<(Key, Node)>>),
 }
 
-/// Nodes and levels of a tree.
+/// The number of nodes and levels of a tree.
 fn measure(node: &Node) -> (usize, usize) {
     let children: Vec<(usize, usize)> = match &node.kind {
         NodeKind::Map(entries) => entries.iter().map(|(_, value)| measure(value)).collect(),

@@ -1,4 +1,4 @@
-//! ERB in a configuration file.
+//! Renders the ERB in configuration files.
 //!
 //! Kamal renders its files as ERB templates before it reads them as YAML. Bowline evaluates common constructs (variables,
 //! commands, conditions) itself, without Ruby. If a file contains anything else, the user's own Ruby renders the whole file.
@@ -35,7 +35,7 @@ use evaluate::{Evaluation, Value, Wrong};
 use ruby::Foreign;
 use scan::Token;
 
-/// A file that may be a template.
+/// A file that may contain ERB tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     file: SourceFile,
@@ -43,16 +43,15 @@ pub struct Template {
     way: Way,
 }
 
-/// How it is rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Way {
-    /// Not at all: there is no tag in it.
+    /// The file has no tag.
     AsItIs,
-    /// Here.
+    /// By Bowline.
     BuiltIn(Vec<Node>),
-    /// By Ruby; here where there is none.
+    /// By Ruby, or by Bowline if there is no Ruby.
     Either(Vec<Node>),
-    /// By Ruby, as these need it.
+    /// By Ruby, because of these constructs.
     Ruby(Vec<expr::Foreign>),
 }
 
@@ -61,7 +60,7 @@ pub enum Program {
     Shell(String),
     /// The text of the file at a path.
     File(String),
-    /// Ruby, which renders the template on its standard input. Status 127 says that there is none.
+    /// Ruby, which renders this template from its standard input. Exit status 127 means that there is no Ruby.
     Ruby(String),
 }
 
@@ -74,7 +73,7 @@ impl Program {
         }
     }
 
-    /// Its standard input; nothing if `None`.
+    /// Its standard input, if any.
     pub fn input(&self) -> Option<&str> {
         match self {
             Program::Shell(_) | Program::File(_) => None,
@@ -85,11 +84,11 @@ impl Program {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// Well, with this on its standard output.
+    /// Successfully, with this on its standard output.
     Well(String),
-    /// Badly: `exit status 1`.
+    /// With a failure. `how` describes it: `exit status 1`.
     Badly { how: String, stderr: String },
-    /// It isn't on this machine (Ruby only).
+    /// There is no Ruby on this machine.
     Missing,
 }
 
@@ -98,25 +97,21 @@ pub type Outputs = HashMap<Program, Ended>;
 /// Why rendering stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unrendered<E> {
-    /// The output of this program is needed.
+    /// This program must run first.
     Run(Program),
-    /// It can't be rendered.
     Failed(E),
 }
 
 impl Template {
-    /// Looks for tags in a file.
+    /// Finds the tags in a file.
     ///
     /// # Errors
-    /// A tag that never ends, or conditions and their ends that don't fit.
+    /// A tag is never closed, or conditions and their ends don't match.
     pub fn new(file: SourceFile) -> Result<Self, Diagnostics> {
         Self::read(file, true)
     }
 
-    /// The same in a file that isn't YAML: a line that begins with `#` need not be a comment there.
-    ///
-    /// # Errors
-    /// As [`Template::new`].
+    /// Like [`Self::new`], for a file that isn't YAML: a line that begins with `#` isn't necessarily a comment.
     pub fn of_text(file: SourceFile) -> Result<Self, Diagnostics> {
         Self::read(file, false)
     }
@@ -144,10 +139,10 @@ impl Template {
         Ok(Self { file, tokens, way })
     }
 
-    /// The file with its rendered text.
+    /// Renders the file.
     ///
     /// # Errors
-    /// A program to run first; or all that is wrong, as far as it can be seen.
+    /// A program must run first, or the template has errors.
     pub fn render(
         &self,
         variables: Variables<'_>,
@@ -198,7 +193,7 @@ struct Rendering<'a> {
 }
 
 impl Rendering<'_> {
-    /// Renders these, and goes on after what is wrong. `Err` is a program to run first.
+    /// Renders nodes, and continues after an error. `Err` is a program to run first.
     fn all(&mut self, nodes: &[Node]) -> Result<(), Program> {
         for node in nodes {
             let done = match node {
@@ -248,7 +243,7 @@ impl Rendering<'_> {
     }
 }
 
-/// What is said about a file that can't be rendered.
+/// The report on a file that can't be rendered.
 fn refused(file: &SourceFile, tokens: &[Token], errors: Vec<Diagnostic>) -> Diagnostics {
     let hidden = mask::except(mask::in_text(&file.text), &block::open_tags(&file.text, tokens), &file.text);
     Diagnostics::new(vec![Source { file: file.clone(), hidden }], errors)

@@ -23,7 +23,6 @@ const MODE: Like = Like {
 
 const MOUNTS: Form = Form::List(&Form::Either(&[Form::Like(&MOUNT), Form::Keys(&MOUNT_KEYS)]));
 
-/// `accessories`, one of them.
 pub(in crate) const KEYS: Keys = Keys::new(
     "accessories/NAME",
     "A container that the app needs, such as a database. `bowline accessory boot NAME` starts it; deploys leave it alone. \

@@ -24,7 +24,7 @@ const PRIVATE: &[(&str, &str)] = &[
     ("27017", "MongoDB"),
 ];
 
-/// As `docker run --publish` takes it. `PORT` stands for `PORT:PORT`.
+/// Reads a value for `docker run --publish`, with `PORT` as `PORT:PORT`. Warns if it exposes a database.
 pub(super) fn decode(field: &Field, service: &str, report: &mut Report) -> Option<String> {
     let text = field.text()?;
     let port = if text.contains(':') { text } else { format!("{text}:{text}") };
@@ -44,7 +44,7 @@ pub(super) fn decode(field: &Field, service: &str, report: &mut Report) -> Optio
     Some(port)
 }
 
-/// The port on the server, the one in the container, and who is to be found there, if that is open to everybody.
+/// The port on the server, the port in the container and its usual software, if the port is open on all addresses.
 fn laid_open(port: &str) -> Option<(&str, &str, &'static str)> {
     let (rest, inside) = port.rsplit_once(':')?;
     let (address, published) = rest.rsplit_once(':').unwrap_or(("", rest));
@@ -52,7 +52,7 @@ fn laid_open(port: &str) -> Option<(&str, &str, &'static str)> {
     matches!(address, "" | "0.0.0.0" | "[::]").then_some((published, inside, *who))
 }
 
-/// Without the protocol.
+/// Removes the protocol.
 fn number(port: &str) -> &str {
     port.split('/').next().unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use crate::describe::{Form, Keys, LIST, Like, Setting};
 
-/// Platforms that images are built for.
+/// The usual platforms. `arch` accepts others too.
 const PLATFORMS: &[&str] =
     &["amd64", "arm64", "arm", "arm/v7", "arm/v6", "386", "ppc64le", "s390x", "riscv64"];
 
@@ -19,7 +19,6 @@ const DRIVER: Like = Like {
     examples: &["docker-container", "docker", "cloud me/app"],
 };
 
-/// The address of a Docker engine.
 const ENGINE: Like = Like {
     wanted: "the URL of a Docker engine",
     help: "such as `ssh://builder@10.0.0.9`",
@@ -29,7 +28,7 @@ const ENGINE: Like = Like {
     examples: &["ssh://builder@10.0.0.9", "tcp://10.0.0.9:2375"],
 };
 
-/// The same, or empty: with that a destination takes back what the base file gives.
+/// Like [`ENGINE`], but can be empty, so that a destination can remove the value of the base file.
 const ENGINE_OR_NONE: Like = Like {
     reads: |text| text.is_empty() || is_engine(text),
     pattern: "^$|^((ssh|tcp|unix)://|/).+",
@@ -41,7 +40,7 @@ fn is_engine(text: &str) -> bool {
     ["ssh://", "tcp://", "unix://", "/"].iter().any(|scheme| text.starts_with(scheme) && text != *scheme)
 }
 
-/// Values that end up in the image's history, for all to see.
+/// Build arguments, which anyone with the image can read in its history.
 const ARGS: Form = Form::Map(
     "NAME",
     &Form::Either(&[

@@ -2,7 +2,6 @@
 
 use crate::describe::{COUNT, Form, Keys, LIST, Like, OPTIONS, Setting};
 
-/// `proxy` at the root, of a role, of an accessory.
 pub(in crate) const KEYS: Keys = Keys::new(
     "proxy",
     "How kamal-proxy, the proxy of Kamal 2, or Bowline's own proxy serves the app. The keys of a role's `proxy` override the root's. \
@@ -161,7 +160,6 @@ const LOGGING: Keys = Keys::new(
 
 const HEADERS: Form = Form::Map("HEADER", &Form::Text);
 
-/// Addresses of clients.
 const NETWORK: Like = Like {
     wanted: "an IP address or a network",
     help: "as in 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32",
@@ -179,7 +177,6 @@ fn is_network(text: &str) -> bool {
     length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= longest))
 }
 
-/// An address to listen on.
 const ADDRESS: Like = Like {
     wanted: "an IP address",
     help: "IPv6 addresses without brackets",

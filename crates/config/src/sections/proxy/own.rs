@@ -1,4 +1,4 @@
-//! The keys of `proxy` for what only Bowline's own proxy can do.
+//! The keys of `proxy` that only Bowline's own proxy supports.
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use crate::Pairs;
 use crate::decode::{Report, Section};
 use crate::shown;
 
-/// What only Bowline's own proxy can do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Own {
     /// `compress` (false): whether the proxy compresses responses.
@@ -51,7 +50,7 @@ impl Own {
         own
     }
 
-    /// The keys in use.
+    /// The names of the keys in use.
     pub fn keys(&self) -> Vec<&'static str> {
         let used = [
             ("compress", self.compress),
@@ -66,7 +65,7 @@ impl Own {
     }
 }
 
-/// Names that HTTP allows, and values on one line. What the proxy sets itself can't be set here.
+/// Rejects names that HTTP doesn't allow, headers that the proxy sets itself, and values of several lines.
 fn check_headers(section: &Section, name: &str, report: &mut Report) {
     const OWN: [&str; 8] = [
         "connection",

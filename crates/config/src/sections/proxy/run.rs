@@ -14,7 +14,7 @@ pub struct Run {
     pub http_port: Option<u16>,
     /// `https_port` (443), if it is published.
     pub https_port: Option<u16>,
-    /// `bind_ips`: addresses of the server to publish on; all if there are none.
+    /// `bind_ips`: addresses of the server to publish on; all if empty.
     pub bind_ips: Vec<String>,
     pub metrics_port: Option<u16>,
     /// `debug` (false).

@@ -12,10 +12,8 @@ const ASSETS: Like = Like {
     examples: &["/app/public/assets", "/app/public/assets:ro"],
 };
 
-/// `asset_path`; `false` for none.
 pub(crate) const ASSET_PATH: Form = Form::Either(&[Form::False, Form::Like(&ASSETS)]);
 
-/// A host, with tags or without.
 const HOST: Form = Form::Either(&[Form::Filled, Form::One("HOST", &Form::Either(&[Form::Filled, LIST]))]);
 pub(crate) const HOSTS: Form = Form::List(&HOST);
 

@@ -1,14 +1,13 @@
-//! A source text without its secrets, for showing.
+//! A source text with its secrets replaced, for display.
 
 use std::ops::Range;
 
 use super::Source;
 use crate::secret::REDACTED;
 
-/// A text with its secrets replaced, and the way from a place in the original to one in it.
 pub(crate) struct Masked {
     text: String,
-    /// Hidden range of the original, and where its replacement stands.
+    /// Each hidden range of the original, and the range of its replacement.
     moved: Vec<(Range<usize>, Range<usize>)>,
     length: usize,
 }
@@ -34,7 +33,7 @@ impl Masked {
         &self.text
     }
 
-    /// The same place in the masked text; a place inside a secret is the whole of its replacement.
+    /// Maps a range to the masked text. A position inside a secret maps to the whole replacement.
     pub(crate) fn place(&self, range: Range<usize>) -> Range<usize> {
         let start = self.offset(range.start, false);
         start..self.offset(range.end, true).max(start)

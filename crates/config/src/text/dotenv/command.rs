@@ -1,4 +1,4 @@
-//! The content of `$(…)`: one of Bowline's own commands, or a text for a shell, with the references in it.
+//! The content of `$(…)`: one of Bowline's own commands, or a shell program and its references.
 //!
 //! The shell gets the referenced values in its environment and expands them itself, so a value can never become part of the
 //! program. Kamal writes values into the text, which is why `\$` is a `$` for the shell, and why a reference in single quotes
@@ -10,7 +10,7 @@ use super::parts::Cooked;
 use super::words::call;
 use super::{Command, CommandKind, Piece, Problem, Quotes, scan};
 
-/// Reads the command at a place of the form `$(…)`.
+/// Parses the command at a `$(…)`.
 pub(super) fn command(cooked: &Cooked, whole: Range<usize>) -> Result<Command, Problem> {
     let at = cooked.place(whole.clone());
     let inner = whole.start + 2..whole.end - 1;
@@ -21,7 +21,7 @@ pub(super) fn command(cooked: &Cooked, whole: Range<usize>) -> Result<Command, P
     Ok(Command { at, kind })
 }
 
-/// A text for a shell.
+/// Splits a shell program at its references and at Bowline's own commands.
 pub(super) fn pieces(cooked: &Cooked, range: Range<usize>) -> Result<Vec<Piece>, Problem> {
     let mut shell = Shell { cooked, end: range.end, text: String::new(), pieces: Vec::new() };
     shell.read(range.start)?;
@@ -72,7 +72,7 @@ impl Shell<'_> {
         Ok(())
     }
 
-    /// A command inside: our own is answered before the shell runs, another is the shell's.
+    /// Reads a nested command. Bowline answers its own commands before the shell runs, and leaves others to the shell.
     fn nested(&mut self, at: usize, quotes: Quotes) -> Result<usize, Problem> {
         let close = scan::closing(&self.cooked.text, at + 2).filter(|close| *close < self.end);
         let Some(close) = close else {
@@ -100,7 +100,7 @@ impl Shell<'_> {
         let text = self.cooked.text.as_str();
         let (end, name) = match scan::reference(text, at) {
             Ok(Some((name, end))) => (end, name),
-            // `${NAME:-default}` and its like are the shell's, but the name counts.
+            // The shell resolves `${NAME:-default}` and the like, but it needs the variable.
             Err(end) => (end, text.get(at + 2..end).unwrap_or_default()),
             Ok(None) => {
                 self.text.push('$');

@@ -15,19 +15,17 @@ pub(super) struct Lines {
 pub(super) struct Line {
     pub(super) export: bool,
     pub(super) key: Range<usize>,
-    /// `None` if there is nothing but the key.
+    /// `None` if the line consists of the key only.
     pub(super) value: Option<Raw>,
 }
 
-/// A value as it is written.
 #[derive(Debug)]
 pub(super) struct Raw {
     pub(super) quotes: Quotes,
-    /// What is between the quotes.
+    /// Without the quotes.
     pub(super) inner: Range<usize>,
 }
 
-/// What a value is, and where it ended.
 struct Read {
     raw: Raw,
     end: usize,
@@ -58,7 +56,7 @@ pub(super) fn read(text: &str) -> Lines {
     lines
 }
 
-/// A line that is neither an entry nor empty nor a comment: it may be part of a secret, so it is not shown.
+/// Warns about a line that is not an entry, a comment or empty. It may be part of a secret, so it is not shown.
 fn passed_over(text: &str, start: usize, end: usize) -> Option<Problem> {
     let line = text.get(start..end)?;
     let content = line.trim();
@@ -77,7 +75,7 @@ fn line_end(text: &str, from: usize) -> usize {
     rest.find('\n').map_or(text.len(), |length| from + length)
 }
 
-/// `export`, key, and where the value begins, if there is a `=` or `: `.
+/// Whether the line begins with `export`, the key, and where the value begins after a `=` or `: `.
 fn head(text: &str, start: usize, end: usize) -> Option<(bool, Range<usize>, Option<usize>)> {
     let line = text.get(start..end)?;
     let mut at = blanks(line, 0);
@@ -106,7 +104,7 @@ fn key_length(line: &str, from: usize) -> usize {
     rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len())
 }
 
-/// The first place from here on that is not blank.
+/// The first position from here on that isn't blank.
 fn blanks(line: &str, from: usize) -> usize {
     let rest = line.get(from..).unwrap_or_default();
     from + (rest.len() - rest.trim_start().len())
@@ -119,15 +117,15 @@ fn value_at(text: &str, start: usize, end: usize, lines: &mut Lines) -> Read {
     }
 }
 
-/// A value in quotes ends where its quote stands before the end of a line or a comment. A quote with a backslash
-/// before it may be part of the value; so the last place that fits is taken, as the library does.
+/// A quoted value ends at a quote before the end of the line or a comment. A quote after a backslash may be part of the
+/// value, so the last such quote counts, as in the library.
 fn quoted(text: &str, start: usize, quote: u8, lines: &mut Lines) -> Read {
     let quotes = if quote == b'\'' { Quotes::Single } else { Quotes::Double };
     let closing = closing(text, start + 1, quote);
     if let Some(at) = closing.iter().rev().find(|at| ends(text, **at + 1)) {
         return Read { raw: Raw { quotes, inner: start + 1..*at }, end: *at + 1 };
     }
-    // A whole line in quotes, with the same quote inside of it.
+    // The whole line is in quotes, and contains the same quote.
     let end = line_end(text, start);
     let line = text.get(start..end).unwrap_or_default();
     let line = line.get(..line.find('#').unwrap_or(line.len())).unwrap_or_default().trim_end();
@@ -147,11 +145,11 @@ fn quoted(text: &str, start: usize, quote: u8, lines: &mut Lines) -> Read {
             .label(format!("expected another `{mark}` at the end of the value"))
             .help("if the value itself begins with a quote, put the other kind of quotes around it"),
     });
-    // What follows is read on from the next line, so that one slip is one error.
+    // Continue with the next line, so that one mistake is one error.
     Read { raw: Raw { quotes, inner: start..start }, end: closing.last().map_or(end, |at| at + 1) }
 }
 
-/// The places where a value in quotes may end: quotes after a backslash, and the first one without.
+/// Where a quoted value may end: the quotes after a backslash, and the first other quote.
 fn closing(text: &str, from: usize, quote: u8) -> Vec<usize> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -166,13 +164,13 @@ fn closing(text: &str, from: usize, quote: u8) -> Vec<usize> {
     found
 }
 
-/// Whether nothing but a comment follows on the line.
+/// Whether only a comment follows on the line.
 fn ends(text: &str, from: usize) -> bool {
     let rest = text.get(from..line_end(text, from)).unwrap_or_default().trim_start();
     rest.is_empty() || rest.starts_with('#')
 }
 
-/// A bare value goes up to a `#` that is not inside `$(…)`, or to the end of the line.
+/// An unquoted value ends at a `#` outside `$(…)`, or at the end of the line.
 fn bare(text: &str, start: usize, end: usize, lines: &mut Lines) -> Read {
     let line = text.get(start..end).unwrap_or_default();
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! The parts of a value: escapes resolved, references and commands found, each with its position.
+//! Splits a value into parts: resolves escapes, and finds references and commands, each with its position.
 
 use super::command::command;
 use super::lines::Raw;
@@ -6,7 +6,7 @@ use super::{Part, Problem, Quotes, Variable, scan};
 use crate::secret::Secret;
 use std::ops::Range;
 
-/// A text without its escapes, and where each byte of it comes from.
+/// A text with its escapes resolved, and the position in the file of each of its bytes.
 pub(super) struct Cooked {
     pub(super) text: String,
     origins: Vec<usize>,
@@ -14,8 +14,8 @@ pub(super) struct Cooked {
 }
 
 impl Cooked {
-    /// Resolves the escapes of a bare value or one in double quotes: `\x` is `x`, but for `\$`, which counts until
-    /// references are looked for, and in double quotes `\n` and `\r`, which stay (or break the line).
+    /// Resolves the escapes of an unquoted or double-quoted value: `\x` is `x`. `\$` stays until references are
+    /// found. In double quotes, `\n` and `\r` stay too, unless `legacy` makes them line breaks.
     fn new(text: &str, raw: &Raw, legacy: bool) -> Self {
         let source = text.get(raw.inner.clone()).unwrap_or_default();
         let mut cooked =
@@ -50,7 +50,7 @@ impl Cooked {
         self.text.push(c);
     }
 
-    /// Where a piece of it stands in the file.
+    /// Maps a range to the file.
     pub(super) fn place(&self, range: Range<usize>) -> Range<usize> {
         let origin = |at: usize| self.origins.get(at).copied().unwrap_or(self.end);
         origin(range.start)..origin(range.end).max(origin(range.start))
@@ -89,8 +89,8 @@ struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// Takes what begins here; gives the place after it. Commands before `literal_until` are not run: they stand
-    /// in one that was escaped.
+    /// Reads what begins here, and returns the position after it. Commands before `literal_until` are text: they are
+    /// inside an escaped one.
     fn step(&mut self, at: usize, literal_until: &mut usize) -> usize {
         let text = self.cooked.text.as_str();
         let rest = text.get(at..).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Finds the ends of quoted parts and parentheses in a text for a shell.
+//! Finds the ends of quotes, parentheses and references in a shell program.
 
-/// Where the `)` is that closes what was opened just before `from`.
+/// The position of the `)` for the `(` just before `from`.
 pub(super) fn closing(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (from, 0usize);
@@ -23,12 +23,12 @@ pub(super) fn closing(text: &str, from: usize) -> Option<usize> {
     }
 }
 
-/// Where the quote is that ends `'…`.
+/// The position of the quote that ends `'…`.
 fn single(text: &str, from: usize) -> Option<usize> {
     text.get(from..)?.find('\'').map(|length| from + length)
 }
 
-/// Where the quote is that ends `"…`, in which commands may stand.
+/// The position of the quote that ends `"…`. There may be commands before it.
 fn double(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = from;
@@ -42,14 +42,14 @@ fn double(text: &str, from: usize) -> Option<usize> {
     }
 }
 
-/// How long the name is that begins here: letters, digits and `_`.
+/// The length of the name that begins here: letters, digits and `_`.
 pub(super) fn name(text: &str, from: usize) -> usize {
     let rest = text.get(from..).unwrap_or_default();
     rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len())
 }
 
-/// A reference at a `$`: its name, and the place after it. `None` if this is no reference to a name, and the place
-/// where a `}` is missing as an error.
+/// A reference at a `$`: its name, and the position after it. `None` if no name follows. The error is the position
+/// where a `}` is missing.
 pub(super) fn reference(text: &str, at: usize) -> Result<Option<(&str, usize)>, usize> {
     let (start, braced) = match text.as_bytes().get(at + 1) {
         Some(b'{') => (at + 2, true),

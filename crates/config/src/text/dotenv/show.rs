@@ -1,5 +1,5 @@
-//! Shows problems in secrets files with their lines, but without anything that may be secret. Names, references and commands
-//! stay visible; texts are blackened, and so are lines that aren't entries.
+//! Shows problems in secrets files with their lines, but hides anything that may be secret. Names, references and
+//! commands stay visible. Other texts are hidden, and so are lines that aren't entries.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::{File, Part, Problem};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 use crate::is_secret_key;
 
-/// A report on problems; each with the number of its file.
+/// Combines problems into a report. Each comes with the index of its file.
 pub fn report<'f>(
     files: impl IntoIterator<Item = &'f File>,
     problems: impl IntoIterator<Item = (usize, Problem)>,
@@ -28,7 +28,7 @@ pub fn report<'f>(
 }
 
 impl File {
-    /// What must not be shown, line by line.
+    /// The ranges that must not be shown, line by line.
     fn hidden(&self) -> Vec<Range<usize>> {
         let text = self.source.text.as_str();
         let mut shown: Vec<Range<usize>> = Vec::new();
@@ -57,7 +57,7 @@ impl File {
     }
 }
 
-/// A name, and what stands between it and its value.
+/// The name, and everything between it and its value.
 fn head(text: &str, key: &Range<usize>) -> Range<usize> {
     let rest = text.get(key.end..).unwrap_or_default();
     let blank = |text: &str, from: usize| {
@@ -73,14 +73,14 @@ fn head(text: &str, key: &Range<usize>) -> Range<usize> {
     key.start..key.end + end
 }
 
-/// The place of an error, if there is nothing in it but the sign that it is about.
+/// The range of a problem, if it covers only the sign that the problem is about.
 fn mark(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
     let is_sign = matches!(text.get(at.clone())?, "'" | "\"" | "$(" | "${" | "#" | "|");
     is_sign.then(|| at.clone())
 }
 
-/// The parts of a command that can be shown: all but what stands after a word that sounds like a secret, as in
-/// `--token abc` and `PASSWORD=abc`, and what is within a JSON object, such as one that a vault gave.
+/// The parts of a command that can be shown. Hides what follows a word that sounds like a secret (`--token abc`,
+/// `PASSWORD=abc`), and the content of a JSON object, which may come from a vault.
 fn harmless(text: &str, at: Range<usize>) -> Vec<Range<usize>> {
     let command = text.get(at.clone()).unwrap_or_default();
     let mut shown = Vec::new();
@@ -121,7 +121,7 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// A range line by line, so that lines keep their numbers.
+/// Splits a range into lines, so that the lines keep their numbers.
 fn by_line(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = range.start;

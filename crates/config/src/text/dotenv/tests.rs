@@ -1,9 +1,9 @@
-//! The dialect: what Kamal 2 makes of these lines (its `secrets print` was asked), and where we differ on purpose.
+//! The dialect, as Kamal 2's `secrets print` reads these lines, and Bowline's deliberate differences.
 
 use super::*;
 use crate::diagnostic::Severity;
 
-/// An entry in one line: texts as they are, `‹$NAME›`, `‹sh …›`, `‹call …›`.
+/// An entry in one line: literal texts, `‹$NAME›`, `‹sh …›`, `‹call …›`.
 fn shown(file: &File) -> Vec<String> {
     file.entries.iter().map(|entry| format!("{}={}", entry.key, parts(&entry.parts))).collect()
 }
@@ -111,7 +111,7 @@ fn references() {
     reads("A=$B\nC=x${B}y$D-$E.z\"", &["A=‹$B›", "C=x‹$B›y‹$D›-‹$E›.z\""]);
     reads("E=${}\nF=$\nG=a$\nH=$-\nI=$$B", &["E=${}", "F=$", "G=a$", "H=$-", "I=$‹$B›"]);
     reads("PW=pa$1wor$D", &["PW=pa‹$1wor›‹$D›"]);
-    // The library eats a brace that follows.
+    // The library drops a brace that follows.
     reads("A={\"a\":$B}", &["A={\"a\":‹$B›}"]);
 }
 
@@ -223,7 +223,7 @@ fn commands_are_shown_but_for_what_follows_a_word_that_sounds_secret() {
 }
 
 proptest::proptest! {
-    /// Whatever stands in single quotes, or escaped in double ones, is the value.
+    /// Any text can be a value in single quotes.
     #[test]
     fn any_value_can_be_written(value in "[^'\\\\\0\r]{0,40}") {
         let file = parse("f", &format!("A='{value}'\nB=1\n"), false);
@@ -231,7 +231,7 @@ proptest::proptest! {
         proptest::prop_assert_eq!(found.first(), Some(&format!("A={value}")));
     }
 
-    /// No text makes it fall over, and every place it names is one of the text.
+    /// Parsing never panics, and every problem points into the text.
     #[test]
     fn any_text_can_be_read(text in "[A\"'\\\\$(){}# =\n|éx:kamal secrets]{0,60}") {
         let file = parse("f", &text, false);

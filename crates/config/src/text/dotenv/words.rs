@@ -1,4 +1,4 @@
-//! Bowline's own commands in a secrets file, as words: `kamal secrets fetch …` without a `kamal`.
+//! Parses Bowline's own commands in a secrets file, such as `kamal secrets fetch …`. They run without a `kamal`.
 
 use std::ops::Range;
 
@@ -6,15 +6,15 @@ use super::command::{command, pieces};
 use super::parts::{Cooked, variable};
 use super::{Call, Problem, Word, WordPart, scan};
 
-/// A word, or what separates commands.
 enum Token {
     Word(Word),
     Operator(Range<usize>),
 }
 
-/// The command, if it is one of ours: `kamal secrets …`, `bowline secrets …`, by any path or through `bundle exec`.
+/// Parses one of Bowline's own commands: `kamal secrets …`, `bowline secrets …`, by any path or through `bundle exec`.
+/// Returns `None` for any other command.
 pub(super) fn call(cooked: &Cooked, range: Range<usize>) -> Result<Option<Call>, Problem> {
-    // Nothing that could be wrong is looked at before the name is right: the shell has rules of its own.
+    // Report nothing before the name matches: a shell has its own rules.
     if !cooked.text.get(range.clone()).unwrap_or_default().contains("secrets") {
         return Ok(None);
     }
@@ -48,7 +48,7 @@ pub(super) fn call(cooked: &Cooked, range: Range<usize>) -> Result<Option<Call>,
     }
 }
 
-/// Whether these first words are our command: yes, not yet, or no.
+/// Whether these first words are one of Bowline's own commands. `Some(false)` asks for more words.
 fn is_ours(head: &[String]) -> Option<bool> {
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let rest = match head.as_slice() {
@@ -84,7 +84,7 @@ fn literal(word: &Word) -> Option<String> {
     }
 }
 
-/// Where the text after a `|` begins; other operators make no sense after a command of ours.
+/// The position after a `|`. Other operators make no sense after one of Bowline's own commands.
 fn after_pipe(cooked: &Cooked, at: Range<usize>) -> Result<usize, Problem> {
     if cooked.text.get(at.clone()) == Some("|") {
         return Ok(at.end);
@@ -105,7 +105,7 @@ impl Words<'_> {
     }
 
     fn next(&mut self) -> Result<Option<Token>, Problem> {
-        // A line break is a blank: long commands are written over several lines.
+        // A line break is a blank: long commands span several lines.
         self.at += self.rest().len() - self.rest().trim_start().len();
         let Some(c) = self.rest().chars().next() else { return Ok(None) };
         if is_operator(c) {
@@ -137,7 +137,7 @@ impl Words<'_> {
                 continue;
             } else if c == '\\' && quote != Some('\'') {
                 let escaped = self.rest().chars().nth(1);
-                // In double quotes a backslash is one, unless it escapes something.
+                // In double quotes, a backslash is literal unless it escapes something.
                 if quote.is_none() || matches!(escaped, Some('"' | '\\' | '$' | '`')) {
                     self.at += 1;
                 }
@@ -150,7 +150,7 @@ impl Words<'_> {
         Ok(word)
     }
 
-    /// What a `$` stands for; `None` if only for itself.
+    /// Reads a reference or a command. `None` if the `$` is literal.
     fn dollar(&mut self, quoted: bool) -> Result<Option<WordPart>, Problem> {
         let (at, text) = (self.at, self.cooked.text.as_str());
         if self.rest().starts_with("$(") {

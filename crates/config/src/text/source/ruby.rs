@@ -4,13 +4,13 @@
 //! number is expected, Bowline does the same. Where a text is expected, Bowline keeps the file's text: `3.10` stays `3.10`,
 //! although Kamal makes it `3.1`. [`Plain::changes`] reports the difference, for a warning.
 
-/// What a plain scalar is to Ruby.
+/// The type that a plain scalar has in Ruby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plain {
     Boolean(bool),
-    /// `None` if it is out of any sensible range.
+    /// `None` if it is out of range.
     Integer(Option<i64>),
-    /// `1:30`: sixty-based, as YAML 1.1 has it.
+    /// `1:30`: base 60, as in YAML 1.1.
     Sexagesimal,
     Float,
     Date,
@@ -20,7 +20,7 @@ pub(crate) enum Plain {
 }
 
 impl Plain {
-    /// Reads a plain scalar that isn't null. In Ruby's order, as several patterns fit some texts.
+    /// Reads a plain scalar that isn't null. Tests the patterns in Ruby's order, because several match some texts.
     pub(crate) fn read(text: &str) -> Self {
         if let Some(value) = boolean(text) {
             return Plain::Boolean(value);
@@ -46,7 +46,7 @@ impl Plain {
         integer(text).map_or(Plain::Text, Plain::Integer)
     }
 
-    /// What becomes of such a text in Kamal, if it isn't passed on as it is written.
+    /// How Kamal changes a text before it passes it on, if it does.
     pub(crate) fn changes(self, text: &str) -> Option<&'static str> {
         let decimal = |text: &str| text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
         match self {
@@ -64,7 +64,7 @@ impl Plain {
         }
     }
 
-    /// Its type, in Kamal's words as far as it has some.
+    /// The name of its type, in Kamal's words if it has some.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Plain::Boolean(_) => "a boolean",
@@ -91,7 +91,7 @@ fn digits(text: &str) -> &str {
     text.strip_prefix(['-', '+']).unwrap_or(text)
 }
 
-/// `40_000`, `1,000`, `0x1f`, `0b1`, and octal with a leading zero. YAML 1.2's `0o17`, a text to Ruby, is taken too.
+/// `40_000`, `1,000`, `0x1f`, `0b1`, and octal with a leading zero. Also accepts YAML 1.2's `0o17`, a text in Ruby.
 fn integer(text: &str) -> Option<Option<i64>> {
     let unsigned = digits(text);
     if !unsigned.starts_with(|c: char| c.is_ascii_digit()) {
@@ -112,7 +112,7 @@ fn integer(text: &str) -> Option<Option<i64>> {
     Some(i64::from_str_radix(bare, radix).ok().and_then(|value| value.checked_mul(sign)))
 }
 
-/// `1.5`, `1_000.5`, `.5`, `1.`, `1.5e+3`, and the infinite ones. Without a point there is no fraction to Ruby.
+/// `1.5`, `1_000.5`, `.5`, `1.`, `1.5e+3`, infinities and NaN. Ruby requires the point.
 fn is_float(text: &str) -> bool {
     let lower = digits(text).to_ascii_lowercase();
     if lower == ".inf" || text.eq_ignore_ascii_case(".nan") {
@@ -132,7 +132,7 @@ fn is_float(text: &str) -> bool {
     whole_fits && all_digits(fraction) && exponent_fits && !(whole.is_empty() && fraction.is_empty())
 }
 
-/// A fraction that Ruby writes as it read it: nothing to drop, nothing to add.
+/// Whether Ruby writes a fraction exactly as it read it.
 fn plain_decimal(text: &str) -> bool {
     let bare = text.strip_prefix('-').unwrap_or(text);
     let Some((whole, fraction)) = bare.split_once('.') else { return false };
@@ -145,7 +145,7 @@ fn plain_decimal(text: &str) -> bool {
         && !(whole == "0" && fraction.starts_with("0000"))
 }
 
-/// `[-+]N:NN` or `N:NN:NN`, perhaps with a fraction; the later parts have one digit or two, and are below 60.
+/// `[-+]N:NN` or `N:NN:NN`, possibly with a fraction. The later parts have one or two digits and are below 60.
 fn is_sexagesimal(text: &str) -> bool {
     let unsigned = digits(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
@@ -173,7 +173,7 @@ fn is_date(text: &str) -> bool {
     number(4..=4, 9999) && number(1..=2, 12) && number(1..=2, 31) && parts.next().is_none()
 }
 
-/// `2024-01-31 12:30:00`, with `T` or blanks between, fractions and a zone after.
+/// `2024-01-31 12:30:00`, with `T` or blanks between date and time, and possibly a fraction and a zone.
 fn is_time(text: &str) -> bool {
     let Some((date, time)) = text.split_once([' ', 't', 'T']) else { return false };
     let clock: Vec<&str> = time.trim_start().splitn(3, ':').collect();
@@ -186,7 +186,7 @@ fn is_time(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What Ruby 3's Psych makes of each text (its `ScalarScanner#tokenize`), row by row.
+    /// Each text as Ruby 3's Psych reads it (its `ScalarScanner#tokenize`).
     #[test]
     fn plain_scalars_as_ruby_reads_them() {
         use Plain::{Date, Float, Sexagesimal, Symbol, Text, Time};
@@ -254,7 +254,7 @@ mod tests {
         }
     }
 
-    /// A warning is due where the text that reaches a container differs between Kamal and Bowline, and only there.
+    /// Kamal changes a text exactly if the text that reaches a container differs between Kamal and Bowline.
     #[test]
     fn texts_that_kamal_writes_anew() {
         let kept =

@@ -1,10 +1,9 @@
-//! The parser's errors, in words for the author of a configuration.
+//! Explains the parser's errors to the author of a configuration.
 
 use granit_parser::{ErrorKind, Marker, ScanError};
 
 use crate::diagnostic::{Diagnostic, Span};
 
-/// A syntax error at its place.
 pub(super) fn syntax_error(file: usize, text: &str, error: &ScanError) -> Diagnostic {
     let span = place(file, text, error);
     if let Some(unclosed) = never_closed(text, span.start) {
@@ -18,7 +17,6 @@ pub(super) fn syntax_error(file: usize, text: &str, error: &ScanError) -> Diagno
     }
 }
 
-/// A bracket that nothing closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Unclosed {
     open: char,
@@ -30,7 +28,7 @@ impl Unclosed {
         if self.open == '{' { '}' } else { ']' }
     }
 
-    /// The parser goes on to whatever can't be in such a list or map, which may be far below (`noticed`).
+    /// The parser continues until something can't be in such a list or map, which may be far below (`noticed`).
     fn diagnostic(self, file: usize, noticed: Span) -> Diagnostic {
         let (Self { open, at }, close) = (self, self.close());
         Diagnostic::error(
@@ -42,12 +40,13 @@ impl Unclosed {
     }
 }
 
-/// The innermost bracket that is open where the parser gave up, lines below it, and is still open at the end of the text.
+/// The innermost bracket that was open when the parser stopped on a later line, and is still open at the end of the
+/// text.
 fn never_closed(text: &str, error: usize) -> Option<Unclosed> {
     let mut open: Vec<Unclosed> = Vec::new();
     let mut there: Option<Vec<Unclosed>> = None;
     let mut quote: Option<char> = None;
-    // What precedes on the line, but for blanks: only there can a value begin.
+    // The last character that isn't blank. A value can only begin after some of them.
     let mut before = '\n';
     let mut comment = false;
     let mut blank = true;
@@ -81,7 +80,7 @@ fn never_closed(text: &str, error: usize) -> Option<Unclosed> {
     there.rfind(|bracket| open.contains(bracket) && below(bracket))
 }
 
-/// The marker's offset in bytes, always at a character of the text.
+/// The marker's offset in bytes, always at a character boundary.
 pub(super) fn offset(text: &str, marker: &Marker) -> usize {
     let by_chars = || text.char_indices().nth(marker.index()).map_or(text.len(), |(at, _)| at);
     let mut at = marker.byte_offset().unwrap_or_else(by_chars).min(text.len());
@@ -96,13 +95,13 @@ pub(super) fn next_char(text: &str, at: usize) -> usize {
     at + text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
 }
 
-/// The character in question; at a line's or the file's end, the one before it.
+/// The character at the error. At the end of a line or of the file, the one before it.
 fn place(file: usize, text: &str, error: &ScanError) -> Span {
     let mut start = offset(text, error.marker());
     if text.get(start..).is_none_or(|rest| rest.trim().is_empty()) {
         start = text.trim_end().char_indices().next_back().map_or(0, |(at, _)| at);
     }
-    // A tab is noticed only after it.
+    // The parser reports a tab only after it.
     if let Some(before) = text.get(..start).filter(|before| before.ends_with('\t')) {
         start = before.trim_end_matches('\t').len();
     }

@@ -7,18 +7,18 @@ use super::expr::{self, Context, Expr, ExprKind, Foreign, Part, Statement};
 use super::scan::{Tag, TagKind, Token};
 use crate::diagnostic::{Diagnostic, Span};
 
-/// Conditions within conditions.
+/// The deepest nesting of conditions and loops.
 const MAX_DEPTH: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
-    /// Text of the file.
+    /// Text of the file. `kept` is a tag in a comment, which stays as it is.
     Text { range: Range<usize>, kept: bool },
-    /// What a tag shows.
+    /// The output of a tag.
     Output { span: Range<usize>, expr: Expr },
-    /// The first branch whose condition holds; `else` has none.
+    /// The first branch whose condition holds. An `else` has no condition.
     If(Vec<Branch>),
-    /// What is done where a tag shows nothing.
+    /// The statements of a tag without output.
     Do { span: Range<usize>, statements: Vec<Statement> },
     /// The nodes once for each entry of a list.
     Each { list: Expr, name: String, nodes: Vec<Node> },
@@ -30,7 +30,7 @@ pub(super) struct Branch {
     pub(super) nodes: Vec<Node>,
 }
 
-/// A tag, read.
+/// A parsed tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Read {
     Node(Node),
@@ -42,13 +42,13 @@ pub(super) enum Read {
     End,
 }
 
-/// The tags, and whether Ruby is asked first, where there is one.
+/// All tags. `extra` says whether to prefer an installed Ruby, which supports more of what they use.
 pub(super) struct All {
     pub(super) tags: Vec<(Range<usize>, Read)>,
     pub(super) extra: bool,
 }
 
-/// Reads each tag separately. If only Ruby can read one of them, Ruby reads all.
+/// Parses each tag separately. If only Ruby can evaluate one of them, Ruby renders the whole file.
 pub(super) fn read(text: &str, tokens: &[Token]) -> Result<All, Vec<Foreign>> {
     let (mut all, mut foreign) = (Vec::new(), Vec::new());
     let mut context = Context::default();
@@ -123,12 +123,12 @@ fn loop_head(words: &str) -> Option<(&str, &str)> {
     (plain && expr::is_local(name)).then_some((list, name))
 }
 
-/// Whether there is no code. A `# comment` is none if nothing can stand behind it: ERB would take that for comment too.
+/// Whether there is no code. A `# comment` is no code if nothing can follow it: ERB would take that for comment too.
 fn ends_line(words: &str, tag: &Tag) -> bool {
     words.is_empty() || (words.starts_with('#') && !words.contains('\n') && tag.source.end > tag.span.end)
 }
 
-/// The tags that hold no text but names and commands, and so no password.
+/// The tags that contain only names and commands, and so no password.
 pub(super) fn open_tags(text: &str, tokens: &[Token]) -> Vec<Range<usize>> {
     let mut context = Context::default();
     let open = |token: &Token| match token {
@@ -169,16 +169,16 @@ fn is_open(expr: &Expr) -> bool {
     }
 }
 
-/// A condition that is not yet closed.
+/// A condition or loop that isn't closed yet.
 struct Open {
     tag: Range<usize>,
     branches: Vec<Branch>,
     has_else: bool,
-    /// It is a loop over this list, with this variable.
+    /// The list and the variable of a loop.
     each: Option<(Expr, String)>,
 }
 
-/// Puts what is enclosed into what encloses it.
+/// Nests the tags.
 pub(super) fn tree(all: All) -> Result<Vec<Node>, Wrong> {
     let (mut root, mut open) = (Vec::new(), Vec::<Open>::new());
     for (span, read) in all.tags {
@@ -220,7 +220,7 @@ pub(super) fn tree(all: All) -> Result<Vec<Node>, Wrong> {
     }
 }
 
-/// Where the next piece belongs.
+/// The nodes that the next node belongs to.
 fn inner<'a>(root: &'a mut Vec<Node>, open: &'a mut [Open]) -> &'a mut Vec<Node> {
     open.last_mut().and_then(|open| open.branches.last_mut()).map_or(root, |branch| &mut branch.nodes)
 }

@@ -20,7 +20,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// What Rails calls blank.
+    /// Like `blank?` of Rails.
     fn is_blank(&self) -> bool {
         match self {
             Value::Text(text) => text.chars().all(char::is_whitespace),
@@ -33,14 +33,14 @@ impl Value {
         !matches!(self, Value::Nil | Value::Boolean(false))
     }
 
-    /// As it is put into the text.
+    /// The text that replaces a tag.
     pub(super) fn text(self) -> String {
         match self {
             Value::Nil => String::new(),
             Value::Boolean(value) => value.to_string(),
             Value::Integer(value) => value.to_string(),
             Value::Text(text) => text,
-            // As Ruby shows a list: it is one to YAML, too.
+            // As Ruby prints a list, which is a list in YAML too.
             Value::List(entries) => {
                 let quoted =
                     |text: &String| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
@@ -62,16 +62,15 @@ impl Value {
 
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Where values come from.
 pub(super) struct Evaluation<'a> {
     pub(super) variables: Variables<'a>,
     pub(super) outputs: &'a Outputs,
-    /// What `Dotenv.load` gave: it counts where the environment has nothing of the name.
+    /// The variables of `Dotenv.load`. Those of the environment take precedence.
     pub(super) loaded: Vec<(String, String)>,
     pub(super) locals: Vec<(String, Value)>,
 }
 
-/// An error, on the heap because results with one in them are handed on a lot.
+/// An error, boxed because many results can contain one.
 pub(super) type Wrong = Box<Diagnostic>;
 
 type Valued = Result<Value, Unrendered<Wrong>>;
@@ -147,7 +146,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Does what a statement says. `span` is the tag's.
+    /// Executes a statement. `span` is the tag's.
     pub(super) fn carry_out(
         &mut self,
         statement: &Statement,
@@ -175,7 +174,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// The variables of a `.env` file. One that is missing gives none.
+    /// Loads the variables of a `.env` file. Ignores a missing file unless `strict`.
     fn load(&mut self, path: &str, strict: bool, span: &Range<usize>) -> Result<(), Unrendered<Wrong>> {
         let at = Expr { kind: ExprKind::Nil, span: span.clone() };
         let text = match self.file(&at, path) {
@@ -207,7 +206,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// What a command in a `.env` file prints.
+    /// The output of a command in a `.env` file.
     fn substituted(&self, at: &Expr, command: &dotenv::Command) -> Result<String, Unrendered<Wrong>> {
         let dotenv::CommandKind::Shell(pieces) = &command.kind else {
             let help = "put such secrets into `.kamal/secrets`";
@@ -272,7 +271,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// What the command printed, if it ran already.
+    /// The output of the command, if it has run.
     fn command(&self, expr: &Expr, command: &str) -> Valued {
         let program = Program::Shell(command.to_owned());
         let label = match self.outputs.get(&program) {
@@ -315,7 +314,7 @@ fn call(receiver: &Expr, value: Value, method: Method) -> Valued {
     })
 }
 
-/// As Ruby does it: a blank, or nothing, means at blanks; empty texts at the end are left out.
+/// Splits as Ruby does: at blanks if the separator is missing or a blank, and without empty texts at the end.
 fn split(text: &str, separator: Option<&str>) -> Vec<String> {
     let mut entries: Vec<String> = match separator {
         None | Some(" ") => text.split_ascii_whitespace().map(str::to_owned).collect(),
@@ -346,7 +345,7 @@ fn not_a_text(receiver: &Expr, value: &Value, method: &str) -> Unrendered<Wrong>
     wrong(receiver, format!("`{method}` is for texts only"), label, help)
 }
 
-/// What Ruby strips.
+/// The characters that Ruby's `strip` removes.
 fn is_blank(c: char) -> bool {
     matches!(c, '\0' | '\t'..='\r' | ' ')
 }

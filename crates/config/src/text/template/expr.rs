@@ -8,10 +8,9 @@ use std::ops::Range;
 
 use super::literal;
 
-/// Expressions within expressions.
+/// The deepest nesting of expressions.
 const MAX_DEPTH: usize = 40;
 
-/// An expression and its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Expr {
     pub(super) kind: ExprKind,
@@ -36,11 +35,11 @@ pub(super) enum ExprKind {
     Fetch { name: Box<Expr>, default: Option<Box<Expr>> },
     /// `ENV.key?(…)`.
     HasVariable(Box<Expr>),
-    /// A variable of the template itself.
+    /// A variable of the template.
     Local(String),
     /// `File.read(…)`.
     File(Box<Expr>),
-    /// `x.split(",")`; without a separator at blanks.
+    /// `x.split(",")`; at blanks if there is no separator.
     Split { receiver: Box<Expr>, separator: Option<Box<Expr>> },
     /// `x.join(",")`.
     Join { receiver: Box<Expr>, separator: Box<Expr> },
@@ -50,7 +49,7 @@ pub(super) enum ExprKind {
     Call { receiver: Box<Expr>, method: Method, safe: bool },
     /// `!x`.
     Not(Box<Expr>),
-    /// `x == y`, or `x != y` where it is not `wanted`.
+    /// `x == y`, or `x != y` if not `wanted`.
     Equal { left: Box<Expr>, right: Box<Expr>, wanted: bool },
     /// `x && y`.
     And(Box<Expr>, Box<Expr>),
@@ -60,7 +59,7 @@ pub(super) enum ExprKind {
     Choice { condition: Box<Expr>, yes: Box<Expr>, no: Box<Expr> },
 }
 
-/// A piece of a text.
+/// A part of a string literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
     Text(String),
@@ -95,7 +94,7 @@ impl Method {
         ("last", Method::Last),
     ];
 
-    /// Whether Ruby is asked first, where there is one: it may know more of it than is built in here.
+    /// Whether to prefer an installed Ruby, which supports more of this method.
     fn is_extra(self) -> bool {
         !matches!(self, Method::Strip | Method::Chomp | Method::ToS | Method::IsNil | Method::IsEmpty)
     }
@@ -105,7 +104,7 @@ impl Method {
     }
 }
 
-/// Ruby that is not evaluated here: where, and what to say about it.
+/// Ruby that Bowline can't evaluate, with a label for its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Foreign {
     pub(super) span: Range<usize>,
@@ -114,16 +113,14 @@ pub(super) struct Foreign {
 
 type Parsed<T> = Result<T, Foreign>;
 
-/// What was read so far, in tags before.
+/// What earlier tags define and use.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    /// The variables that the template has.
     pub(super) locals: Vec<String>,
-    /// Whether something was met for which Ruby is asked first.
+    /// Whether to prefer an installed Ruby.
     pub(super) extra: Cell<bool>,
 }
 
-/// Something done rather than shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Statement {
     /// `require "dotenv"`.
@@ -134,7 +131,7 @@ pub(super) enum Statement {
     Assign { name: String, value: Expr, unless_set: bool },
 }
 
-/// Reads the code of a tag as one expression.
+/// Parses the code of a tag as one expression.
 pub(super) fn parse(text: &str, code: Range<usize>, context: &Context) -> Parsed<Expr> {
     let mut parser = Parser::new(text, &code, context);
     let expr = parser.expr()?;
@@ -142,7 +139,7 @@ pub(super) fn parse(text: &str, code: Range<usize>, context: &Context) -> Parsed
     if parser.at < code.end { Err(parser.foreign()) } else { Ok(expr) }
 }
 
-/// Reads the code of a tag as statements.
+/// Parses the code of a tag as statements.
 pub(super) fn statements(text: &str, code: Range<usize>, context: &mut Context) -> Parsed<Vec<Statement>> {
     context.extra.set(true);
     let (mut read, mut at) = (Vec::new(), code.start);
@@ -158,7 +155,7 @@ pub(super) fn statements(text: &str, code: Range<usize>, context: &mut Context) 
     Ok(read)
 }
 
-/// Reads the code of one tag. `text` ends where the code does.
+/// Parses the code of one tag. `text` ends where the code does.
 pub(super) struct Parser<'t> {
     pub(super) text: &'t str,
     pub(super) at: usize,
@@ -212,7 +209,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The arguments of `load`, perhaps none.
+    /// The arguments of `load`, if any.
     fn files(&mut self) -> Parsed<Vec<Expr>> {
         let rest = self.rest().trim_start_matches([' ', '\t']);
         if rest.starts_with("()") {
@@ -224,7 +221,7 @@ impl<'t> Parser<'t> {
         if given { Ok(self.arguments(usize::MAX)?.0) } else { Ok(Vec::new()) }
     }
 
-    /// Where the next statement begins: behind a `;` or a line break.
+    /// The position of the next statement, after a `;` or a line break.
     fn past_end(&mut self) -> Parsed<usize> {
         let rest = self.rest();
         let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
@@ -320,7 +317,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// A method and its arguments; `None` if it isn't known.
+    /// A method and its arguments. `None` if the method is unknown.
     fn call(&mut self, receiver: Expr, safe: bool) -> Parsed<Option<ExprKind>> {
         let receiver = Box::new(receiver);
         let name = self.word();
@@ -403,7 +400,7 @@ impl<'t> Parser<'t> {
         Ok(Expr { kind, span: start..self.at })
     }
 
-    /// What follows `ENV`.
+    /// Parses what follows `ENV`.
     fn variable(&mut self) -> Parsed<ExprKind> {
         let before = self.at;
         if self.rest().starts_with('[') {
@@ -429,7 +426,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// `fetch`'s arguments, and the block that gives a default.
+    /// The arguments of `fetch`, and the block that provides a default.
     fn fetch(&mut self) -> Parsed<ExprKind> {
         let (arguments, closed) = self.arguments(2)?;
         let mut arguments = arguments.into_iter();
@@ -442,7 +439,7 @@ impl<'t> Parser<'t> {
         Ok(ExprKind::Fetch { name, default })
     }
 
-    /// Up to `most` arguments, in parentheses or not; whether in parentheses.
+    /// Up to `most` arguments, and whether they are in parentheses.
     fn arguments(&mut self, most: usize) -> Parsed<(Vec<Expr>, bool)> {
         let closed = self.rest().starts_with('(');
         self.at += usize::from(closed);
@@ -456,7 +453,7 @@ impl<'t> Parser<'t> {
         Ok((arguments, closed))
     }
 
-    /// Decimal, without sign, underscores and leading zeros.
+    /// A decimal integer without sign, underscores and leading zeros.
     fn integer(&mut self) -> Parsed<ExprKind> {
         let digits: String = self.rest().chars().take_while(char::is_ascii_digit).collect();
         let after = self.rest().get(digits.len()..).unwrap_or_default();
@@ -472,7 +469,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// A name, with the `?` or `!` that may end it; empty if there is none.
+    /// A name, with a `?` or `!` at its end. Empty if there is none.
     pub(super) fn word(&mut self) -> &'t str {
         let start = self.at;
         let part = |c: char| c.is_alphanumeric() || c == '_';
@@ -488,7 +485,7 @@ impl<'t> Parser<'t> {
         self.at = self.text.len() - self.rest().trim_start().len();
     }
 
-    /// Goes past blanks and `what`, if it is there.
+    /// Skips blanks and `what`, if it follows them.
     fn takes(&mut self, what: &str) -> bool {
         let blanks = self.rest().len() - self.rest().trim_start().len();
         let found = self.rest().trim_start().starts_with(what);
@@ -498,7 +495,7 @@ impl<'t> Parser<'t> {
         found
     }
 
-    /// The same, unless `not` follows: `===` is not `==`.
+    /// Like [`Self::takes`], unless `not` follows: `===` is not `==`.
     fn takes_but(&mut self, what: &str, not: &str) -> bool {
         let longer = self.rest().trim_start().strip_prefix(what).is_some_and(|rest| rest.starts_with(not));
         !longer && self.takes(what)
@@ -512,7 +509,7 @@ impl<'t> Parser<'t> {
         Err(self.foreign())
     }
 
-    /// That what is here isn't known: up to the end of the word, of the line, or of the code.
+    /// The error for unknown code here, up to the end of the word, of the line, or of the code.
     pub(super) fn foreign(&self) -> Foreign {
         let rest = self.rest();
         let lead =
@@ -535,7 +532,6 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Whether this can be a variable's name.
 pub(super) fn is_local(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && !name.ends_with(['?', '!'])
 }

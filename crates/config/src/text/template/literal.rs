@@ -35,7 +35,7 @@ pub(super) fn between(mark: char, parser: &mut Parser<'_>) -> Result<Vec<Part>, 
     parts(parser, start, None, mark)
 }
 
-/// `%x(…)`, with brackets of any kind (those may nest), or the same mark at both ends.
+/// `%x(…)`, with brackets of any kind, which may nest, or with the same mark at both ends.
 pub(super) fn percent(parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
     let start = parser.at;
     let Some(open) = parser.rest().chars().nth(2).filter(char::is_ascii_punctuation) else {
@@ -52,7 +52,7 @@ pub(super) fn percent(parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
     parts(parser, start, Some(open).filter(|open| *open != close), close)
 }
 
-/// What is up to `close`, escapes resolved.
+/// The parts of a literal up to `close`, with escapes resolved.
 fn parts(
     parser: &mut Parser<'_>,
     start: usize,
@@ -94,7 +94,7 @@ fn parts(
     Ok(parts)
 }
 
-/// What `\x` stands for. Characters given by number are left to Ruby.
+/// The character for `\x`. Leaves numeric escapes to Ruby.
 fn escape(parser: &mut Parser<'_>) -> Result<Option<char>, Foreign> {
     let escaped = parser.rest().chars().nth(1);
     let meaning = match escaped {

@@ -1,4 +1,4 @@
-//! The rendered text of a template, and the way back: which piece of the file each piece of the text comes from.
+//! Maps positions in the rendered text of a template back to the file.
 //!
 //! Bowline reads YAML from the rendered text, but users know only the file. So every position in the text is mapped back to the
 //! file before it is shown: in a copied piece to the exact character, in the output of a tag to that tag. Output of tags may be
@@ -12,21 +12,21 @@ use crate::mask;
 use crate::rendered::{From, Piece, Rendered};
 use crate::source::{Node, NodeKind};
 
-/// Shorter results of tags are no secrets, and too likely to be a part of other words.
+/// Shorter outputs of tags are no secrets, and too likely to be part of other words.
 const LEAST_SECRET: usize = 4;
 
 impl Rendered {
-    /// The place in the file for a place in the text.
+    /// Maps a span of the text to the file.
     pub(crate) fn span(&self, span: Span) -> Span {
         if span == Span::whole(span.file) {
             return span;
         }
         let Range { start, end } = self.origin(span.start..span.end);
-        // What stands for the whole file must not come about by chance.
+        // An empty span at 0 would mean the whole file.
         Span { file: span.file, start, end: end.max(1) }
     }
 
-    /// Takes every place in a tree back to the file.
+    /// Maps every span in a tree to the file.
     pub(crate) fn restore(&self, node: &mut Node) {
         node.span = self.span(node.span);
         match &mut node.kind {
@@ -41,21 +41,22 @@ impl Rendered {
         }
     }
 
-    /// Takes what was found in the text back to the file.
+    /// Maps the spans of a diagnostic to the file.
     pub(crate) fn restore_diagnostic(&self, item: &mut Diagnostic) {
         item.span = self.span(item.span);
         item.also.iter_mut().for_each(|(span, _)| *span = self.span(*span));
     }
 
-    /// What to hide of the file: what is hidden of the text, and what looks secret in the file itself, as a condition
-    /// may have left it out.
+    /// The ranges to hide in the file: those of the text, and what looks secret in the file itself, which a condition
+    /// may have left out of the text.
     pub(crate) fn hidden(&self, hidden: Vec<Range<usize>>, source: &str) -> Vec<Range<usize>> {
         let mut all: Vec<Range<usize>> = hidden.into_iter().map(|range| self.origin(range)).collect();
         all.extend(mask::in_text(source));
         mask::except(all, &self.open, source)
     }
 
-    /// Values (of the text, not yet restored) with a tag in them that was taken for one in a comment.
+    /// Reports tags that were copied because they looked like part of a comment, but are in a value. Takes spans of
+    /// the text.
     pub(crate) fn left_alone(&self, node: &Node, found: &mut Vec<Diagnostic>) {
         match &node.kind {
             NodeKind::Map(entries) => entries.iter().for_each(|(_, value)| self.left_alone(value, found)),
@@ -77,8 +78,8 @@ impl Rendered {
         }
     }
 
-    /// Says of an error in the file which tag gave nothing on its line, or several lines, and names tags in place of
-    /// what they gave.
+    /// Adds which tag on the line of an error has no output, or several lines of it. Replaces outputs of tags in
+    /// messages by the tags.
     pub(crate) fn explain(&self, item: &mut Diagnostic, file: usize, source: &str) {
         if item.span.file == file
             && let Some(piece) = self.gave_nothing(item.span, source)
@@ -114,7 +115,7 @@ impl Rendered {
     }
 }
 
-/// Puts the tag in place of what it gave. Our own words stay, and so does a tag that was put there before.
+/// Replaces the output of a tag by the tag. Changes only marked texts, so Bowline's own words and earlier tags stay.
 fn hide(item: &mut Diagnostic, secret: &str, tag: &str) {
     for text in item.texts() {
         *text = given::replaced(text, |given| {

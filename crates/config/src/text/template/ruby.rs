@@ -43,25 +43,25 @@ rescue Exception => error
 end
 "#;
 
-/// Around the number of a mark: characters that no YAML may have in it.
+/// The characters around the number of a mark, which YAML can't contain.
 const BEGIN: char = '\u{2}';
 const END: char = '\u{3}';
 
-/// A file with Ruby in it that isn't built in.
+/// A file with Ruby that Bowline can't evaluate.
 pub(super) struct Foreign<'a> {
     pub(super) text: &'a str,
     pub(super) tokens: &'a [Token],
     pub(super) constructs: &'a [Construct],
 }
 
-/// The gem that a `require` asks for in vain.
+/// The gem that a failed `require` needs.
 fn missing_gem(reason: &str) -> Option<String> {
     let (_, path) = reason.split_once("LoadError: cannot load such file -- ")?;
     let name = path.trim().split('/').next().filter(|name| !name.is_empty() && !name.starts_with('.'))?;
     Some(if name == "active_support" { "activesupport".into() } else { name.to_owned() })
 }
 
-/// Ruby and its arguments; with `env`, which ends with status 127 where there is none.
+/// Ruby and its arguments. `env` ends with status 127 if there is no Ruby.
 pub(super) fn words() -> Vec<String> {
     ["env", "ruby", "-EUTF-8", "-ryaml", "-rjson", "-rerb", "-e", PROGRAM].map(Into::into).into()
 }
@@ -104,7 +104,7 @@ impl Foreign<'_> {
         input
     }
 
-    /// What Ruby printed, and where it comes from.
+    /// Removes the marks from Ruby's output, and finds where each piece comes from.
     fn unmarked(&self, output: &str) -> Rendered {
         let mut rendered = Rendered::default();
         for piece in output.split(BEGIN) {
@@ -118,7 +118,7 @@ impl Foreign<'_> {
                     (range.clone(), if copied { from } else { From::Tag })
                 }
                 Some(Token::Tag(tag)) => (tag.span.clone(), From::Tag),
-                // Nothing, unless the template plays with its own output.
+                // Empty, unless the template changes its own output.
                 None => (0..self.text.len(), From::Tag),
             };
             rendered.push(text, origin, from);
@@ -144,7 +144,7 @@ impl Foreign<'_> {
         )
     }
 
-    /// The error for what Ruby said on standard error.
+    /// The error that Ruby reported on standard error.
     fn failed(&self, how: &str, stderr: &str) -> Diagnostic {
         let message = "Ruby can't render this template";
         let told = stderr.lines().rev().find_map(|line| line.strip_prefix("@ruby "));
@@ -161,7 +161,7 @@ impl Foreign<'_> {
         }
     }
 
-    /// The code in a line (from 1), without the blanks around it.
+    /// The code in a line (counted from 1), without the blanks around it.
     fn line(&self, number: usize) -> Option<Span> {
         let line = self.text.lines().nth(number.checked_sub(1)?)?;
         let from: usize = self.text.split_inclusive('\n').take(number - 1).map(str::len).sum();

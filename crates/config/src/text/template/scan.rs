@@ -1,4 +1,4 @@
-//! Finds where a template's tags begin and end, and which of the text between them stays.
+//! Splits a template into its tags and the text between them.
 //!
 //! The rules are those of Ruby's ERB with trim mode `-`, as in Kamal: `<%-` removes the spaces before it on its line, `-%>`
 //! removes the line break after it, and `<%%` stands for `<%`. Tags are found before any Ruby is parsed, as in ERB: the first
@@ -9,8 +9,8 @@ use std::ops::Range;
 /// A piece of a template. All ranges are bytes of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
-    /// What goes into the result as it is. `source` is how it is written: longer if it ends with `<%%`. `kept`: an output
-    /// tag in a YAML comment, which is left alone.
+    /// Text that is copied to the result. `source` is its range in the file, which is longer if it ends with `<%%`.
+    /// `kept` is an output tag in a YAML comment, which stays as it is.
     Text { text: Range<usize>, source: Range<usize>, kept: bool },
     /// `<% … %>`, `<%= … %>`, `<%# … %>`.
     Tag(Tag),
@@ -19,13 +19,13 @@ pub(super) enum Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) kind: TagKind,
-    /// With its delimiters, without what it trims.
+    /// With its delimiters, without the blanks that it removes.
     pub(super) span: Range<usize>,
-    /// With what it trims.
+    /// With the blanks that it removes.
     pub(super) source: Range<usize>,
-    /// What is between the delimiters.
+    /// The code between the delimiters.
     pub(super) code: Range<usize>,
-    /// Whether a `%%>` (for `%>`) is in it.
+    /// Whether it contains a `%%>` (for `%>`).
     pub(super) escaped: bool,
 }
 
@@ -36,8 +36,8 @@ pub(super) enum TagKind {
     Comment,
 }
 
-/// The pieces of a file, in order, nothing left out; or the place of a tag that never ends. Only in `yaml` it is known
-/// what a comment is.
+/// Splits a file into tokens without gaps. The error is the range of a tag that is never closed. Comments are only
+/// recognised in `yaml`.
 pub(super) fn scan(text: &str, yaml: bool) -> Result<Vec<Token>, Range<usize>> {
     let mut scan = Scan { text, yaml, tokens: Vec::new(), from: 0 };
     let mut at = 0;
@@ -56,12 +56,12 @@ struct Scan<'t> {
     text: &'t str,
     yaml: bool,
     tokens: Vec<Token>,
-    /// Where the text begins that is not yet in a token.
+    /// Where the text begins that isn't in a token yet.
     from: usize,
 }
 
 impl Scan<'_> {
-    /// The tag at `start`; gives where to go on.
+    /// Reads the tag at `start`, and returns where to continue.
     fn one(&mut self, start: usize) -> Result<usize, Range<usize>> {
         let next = self.text.as_bytes().get(start + 2);
         if next == Some(&b'%') {
@@ -102,7 +102,7 @@ impl Scan<'_> {
         self.from = source_end;
     }
 
-    /// Where the tag's `%>` is, and whether a `%%>` is before it.
+    /// The position of the tag's `%>`, and whether a `%%>` precedes it.
     fn close(&self, code: usize) -> Option<(usize, bool)> {
         let (mut at, mut escaped) = (code, false);
         loop {
@@ -114,7 +114,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Where the blanks begin that a `<%-` takes away: all before it on its line, or up to the tag before.
+    /// Where the blanks begin that a `<%-` removes: all before it on its line, or up to the tag before.
     fn indentation(&self, start: usize) -> usize {
         let before = &self.text[self.from..start];
         let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
@@ -122,7 +122,7 @@ impl Scan<'_> {
         if blanks == before.len() || before[..first - self.from].ends_with('\n') { first } else { start }
     }
 
-    /// Whether the tag stands in a line of its own that is a YAML comment.
+    /// Whether the tag is on a line that is a YAML comment.
     fn in_comment(&self, start: usize, end: usize) -> bool {
         let line = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let in_tag = |token: &Token| matches!(token, Token::Tag(tag) if tag.span.contains(&line));
@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// Each token in a line: what it gives or has in it, `(…)` around what is left alone.
+    /// The text of each token or the code of each tag, with `(…)` around tags that stay as they are.
     fn shown(text: &str) -> Vec<String> {
         let tokens = scan(text, true).unwrap();
         let show = |token: &Token| match token {

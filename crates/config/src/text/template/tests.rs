@@ -1,4 +1,4 @@
-//! What templates give.
+//! The output of templates.
 
 mod origin;
 mod ruby;
@@ -6,7 +6,6 @@ mod told;
 
 use super::*;
 
-/// The environment of all tests.
 const VARIABLES: [(&str, &str); 6] = [
     ("A", "1"),
     ("EMPTY", ""),
@@ -20,7 +19,7 @@ fn variable(name: &str) -> Option<String> {
     VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
 }
 
-/// Commands end as `sh` would end them; `echo …` is the only one it knows here. There is no Ruby.
+/// Simulates `sh` with `echo …` as its only command. There is no Ruby.
 fn run(program: &Program) -> Ended {
     match program {
         Program::Shell(command) => match command.strip_prefix("echo ") {
@@ -39,7 +38,7 @@ fn run(program: &Program) -> Ended {
     }
 }
 
-/// Renders a file, running each program that is asked for; gives those too.
+/// Renders a file and runs the programs that it needs. Also returns these.
 fn render_with(text: &str, run: impl Fn(&Program) -> Ended) -> (Result<SourceFile, String>, Vec<Program>) {
     let (mut outputs, mut ran) = (Outputs::default(), Vec::new());
     let template = match Template::new(SourceFile::new("deploy.yml", text)) {
@@ -66,7 +65,7 @@ fn refused(text: &str) -> String {
     render(text).map(|file| file.yaml().to_owned()).unwrap_err()
 }
 
-/// Templates, and what they give. Ruby 3.1 says the same, see below.
+/// Templates and their output. Ruby 3.1 agrees, see below.
 const RENDERED: &[(&str, &str)] = &[
     // Values.
     (r#"<%= ENV["A"] %>"#, "1"),
@@ -112,7 +111,7 @@ const RENDERED: &[(&str, &str)] = &[
     (r#"<% unless ENV["A"] %>a<% else %>b<% end %><% unless(ENV["NONE"]) %>c<% end %>"#, "bc"),
     ("<% if true %>1<% if false %>2<% else %>3<% end %>4<% end %><% if false %>5<% end %>", "134"),
     ("<% if false %><%= `false` %><%= ENV.fetch('NONE') %><% end %>", ""),
-    // What Ruby is asked for first, where there is one.
+    // What an installed Ruby would render.
     (
         "<% require \"dotenv\"; Dotenv.load(\".env\") %><%= ENV['OF_FILE'] %> <%= ENV['A'] %>",
         "from the file 1",
@@ -150,7 +149,7 @@ fn what_templates_give() {
     }
 }
 
-/// Run it with `cargo nextest run -p bowline-config --run-ignored only` where there is a `ruby` with `dotenv` and
+/// Run it with `cargo nextest run -p bowline-config --run-ignored only` on a machine that has `ruby` with `dotenv` and
 /// `activesupport`.
 #[test]
 #[ignore = "needs Ruby"]
@@ -192,7 +191,7 @@ fn a_file_without_a_tag_stays_as_it_is() {
     assert_eq!(render(&file.text), Ok(file));
 }
 
-/// A piece of code that isn't built in, and which part of it is shown.
+/// Code that isn't built in, and the part of it that the error points at.
 const FOREIGN: &[(&str, &str)] = &[
     ("<%= ENV['A'].try(:a) %>", ".try"),
     ("<%= ENV['A'].upcase %>", ".upcase"),

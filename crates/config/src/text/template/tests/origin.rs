@@ -1,4 +1,4 @@
-//! The way back from the text to the file, for any template.
+//! Mapping positions in the text to the file, for any template.
 
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    /// Whatever was copied is found where it was copied from; whatever a tag gave, at a tag that stands there.
+    /// Copied text maps to where it was copied from. The output of a tag maps to a tag.
     #[test]
     fn every_place_of_the_text_has_its_place_in_the_file(
         pieces in prop::collection::vec(prop::sample::select(PIECES), 0..30),
@@ -51,7 +51,7 @@ proptest! {
         }
     }
 
-    /// No text at all makes it panic, and errors can be shown.
+    /// Rendering never panics, and its errors can be shown.
     #[test]
     fn any_text_is_rendered_or_refused(
         text in "(<%=?|%>|ENV|\\[|\\]|'|\"|`|#\\{|\\}|\\(|\\)|\\.strip|\\|\\||\\?|:|if|else|end|\\\\|%x|1| |\n|é|a: ){0,40}",

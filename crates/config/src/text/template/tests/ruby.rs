@@ -1,8 +1,8 @@
-//! Templates that are left to Ruby.
+//! Templates that Ruby renders.
 
 use super::*;
 
-/// What Ruby is given and what it gives back, with `@` and `;` around the numbers of marks.
+/// The input that Ruby gets, and the file for this output of Ruby. `@` and `;` surround the numbers of marks.
 fn by_ruby(text: &str, output: &str) -> (String, SourceFile) {
     let output = output.replace('@', "\u{2}").replace(';', "\u{3}");
     let (file, ran) = render_with(text, |_| Ended::Well(output.clone()));

@@ -1,4 +1,4 @@
-//! What is said about a template that can't be rendered, and about a rendered text that is no configuration.
+//! Errors about templates that can't be rendered, and about rendered texts that aren't configurations.
 
 use super::*;
 use crate::{Loaded, load};
@@ -195,7 +195,7 @@ fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
     "#);
 }
 
-/// What is said about a configuration that is a template.
+/// The diagnostics for a configuration that is a template.
 fn loaded(text: &str) -> String {
     match load(render(text).unwrap(), None) {
         Ok(Loaded { warnings, .. }) => format!("accepted\n{warnings}"),
