@@ -1,4 +1,4 @@
-//! Accessories, the containers next to the app: what a change of them needs, and `accessory details|logs|exec`.
+//! Accessories, the containers next to the app: what changing them needs, and `accessory details|logs|exec`.
 
 pub mod exec;
 mod explain;
@@ -20,7 +20,7 @@ use crate::logs::{follow_all, until_stopped};
 use crate::run::fleet::{Fleet, run_all};
 use crate::world::Gathered;
 
-/// The secrets that it takes to do something to accessories, by name.
+/// The names of the secrets that an action on accessories needs.
 pub(crate) fn secrets(call: Call<'_>, deed: Deed, accessories: &Accessories<'_>) -> Vec<String> {
     let config = call.config();
     let of = |(accessory, _): &(&Accessory, Vec<&str>)| match deed {
@@ -34,7 +34,7 @@ pub(crate) fn secrets(call: Call<'_>, deed: Deed, accessories: &Accessories<'_>)
     names
 }
 
-/// Accessories with everything that their containers need, so that anything missing is known before the run starts.
+/// Accessories with everything that their containers need, so that anything missing is an error before the run starts.
 ///
 /// # Errors
 /// Missing secrets, unreadable files, and features that aren't implemented.
@@ -45,11 +45,11 @@ pub(crate) async fn given<'a>(call: Call<'a>, accessories: Accessories<'a>) -> R
     Ok(given)
 }
 
-/// Adds the files of accessories, once their secrets are known.
+/// Adds the files of accessories, whose contents may depend on their secrets.
 pub(crate) async fn complete(call: Call<'_>, given: &mut Given<'_>) -> Result<()> {
     for (accessory, hosts) in &given.accessories.placed {
         if let Some(host) = hosts.first() {
-            // Whether its secrets can reach a container is the same for every server.
+            // Whether the secrets can be passed to a container doesn't depend on the server.
             planning::environment(call.config(), &given.secrets, accessory, host)?;
         }
         given.files.insert(accessory.name.clone(), files::read(call, accessory, &given.secrets).await?);
@@ -60,13 +60,13 @@ pub(crate) async fn complete(call: Call<'_>, given: &mut Given<'_>) -> Result<()
     Ok(())
 }
 
-/// Whether any has the app's own image, which the run sends.
+/// Whether any accessory uses the app's own image, which the run sends.
 pub(crate) fn need_the_app(call: Call<'_>, scope: &Scope, accessories: &Accessories<'_>) -> bool {
     let mut all = accessories.placed.iter();
     all.any(|(accessory, _)| planning::receive(call.config(), scope, accessory).is_some())
 }
 
-/// Connected servers of a command that changes nothing.
+/// Connects to the servers of accessories for a command that changes nothing.
 async fn look<'a>(
     call: Call<'_>,
     accessories: &Accessories<'a>,
@@ -91,7 +91,7 @@ pub async fn details(call: Call<'_>, name: &str) -> Result<Gathered> {
     Ok(run_all(&fleet, steps, failures, accessories.hosts().len()).await)
 }
 
-/// `accessory logs`: of every server, once or followed until the run is interrupted.
+/// `accessory logs` of every server, printed once or followed until the run is interrupted.
 pub async fn logs(call: Call<'_>, name: &str, lines: &logs::Lines) -> Result<Gathered> {
     let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
     let (fleet, failures, places) = look(call, &accessories).await?;

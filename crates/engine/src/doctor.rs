@@ -1,6 +1,6 @@
-//! `doctor`: checks everything that a deploy depends on, here and on the servers, without changing anything there.
+//! `doctor`: checks everything that a deploy depends on, on this machine and on the servers. Changes nothing on the servers.
 //!
-//! A failed check is a finding too, and the other checks continue. [`bowline_core::doctor`] judges the servers.
+//! A check that can't run becomes a finding, and the other checks continue. [`bowline_core::doctor`] evaluates the servers.
 
 mod here;
 mod names;
@@ -17,7 +17,7 @@ use crate::ports::Local;
 use crate::project::LoadError;
 use crate::project::Project;
 
-/// The checks without a usable project: why it can't be used, and everything else.
+/// The checks that need no project, and why the project can't be loaded.
 pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Finding> {
     let mut found = here::tools(local, None).await;
     found.extend(match error {
@@ -34,10 +34,10 @@ pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Findin
     found
 }
 
-/// Everything. `warnings` are those of the configuration.
+/// Runs all checks. `warnings` are those of the configuration.
 ///
 /// # Errors
-/// Filters that match nothing, and an interruption.
+/// Filters that match nothing, or an interruption.
 pub async fn examine(call: Call<'_>, warnings: Option<&Diagnostics>) -> Result<Vec<Finding>> {
     let hosts = hosts_of(call.config(), &call.options.filters)?;
     let mut found = here::tools(call.world.local.as_ref(), Some(call.config())).await;
@@ -52,7 +52,7 @@ pub async fn examine(call: Call<'_>, warnings: Option<&Diagnostics>) -> Result<V
     Ok(found)
 }
 
-/// A finding for each of these, with its place.
+/// Converts each diagnostic to a finding with its place.
 fn said(topic: Topic, all: &Diagnostics, level: impl Fn(Topic, String, String) -> Finding) -> Vec<Finding> {
     let of = |one| {
         let place = all.locate(one);
@@ -64,7 +64,7 @@ fn said(topic: Topic, all: &Diagnostics, level: impl Fn(Topic, String, String) -
     all.iter().map(of).collect()
 }
 
-/// An error as a finding, if the checks can continue.
+/// Converts an error to findings. An interruption stays an error.
 fn problem(topic: Topic, error: RunError) -> Result<Vec<Finding>> {
     let of = |text: String, hint: Option<String>| {
         let finding = Finding::problem(topic, text, "");
@@ -79,7 +79,7 @@ fn problem(topic: Topic, error: RunError) -> Result<Vec<Finding>> {
     })
 }
 
-/// Empty values for secrets that can't be resolved: a plan doesn't look at them.
+/// Empty values for secrets that can't be resolved. Planning doesn't need the values.
 fn stand_ins(project: &Project) -> Secrets {
     project.secret_uses.names().into_iter().map(|name| (name.to_owned(), Default::default())).collect()
 }

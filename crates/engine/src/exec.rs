@@ -1,8 +1,7 @@
-//! `app exec`: a command once for each role on each server (S12), in a new container or in the one that serves.
+//! `app exec`: runs a command once for each role on each server, in a new container or in the running one.
 //!
-//! [`exec`] runs it everywhere and collects the output. [`attach`] runs it in one place and streams its bytes, both
-//! ways. Neither takes a lock or belongs to a deploy. When interrupted, both end the command, which Docker would let
-//! continue.
+//! [`exec`] runs it everywhere and collects the output. [`attach`] runs it in one place and streams its input and output.
+//! Neither takes the lock or is part of a deploy. When interrupted, both end the command, which Docker would let continue.
 
 pub(crate) mod attached;
 pub(crate) mod work;
@@ -26,7 +25,7 @@ use work::{Command, Work, unless_stopped};
 #[derive(Debug, Clone)]
 pub struct ExecRequest {
     pub words: Vec<String>,
-    /// More variables.
+    /// Additional environment variables.
     pub env: Pairs,
     /// Whether to use the running container instead of a new one.
     pub reuse: bool,
@@ -35,7 +34,7 @@ pub struct ExecRequest {
 
 type Target<'a> = (&'a Role, &'a RoleHost);
 
-/// Runs it everywhere in parallel. The status of a failed command is in its output; it isn't an error here.
+/// Runs the command everywhere in parallel. If it fails, its status is in its output, and this is not an error.
 pub async fn exec(call: Call<'_>, request: &ExecRequest) -> Result<Gathered> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let targets: Vec<Target<'_>> =
@@ -44,10 +43,10 @@ pub async fn exec(call: Call<'_>, request: &ExecRequest) -> Result<Gathered> {
     work.gather(call.world).await
 }
 
-/// Runs it in one place, connected to `console`, and returns how it ended. With a terminal or
-/// something to read, that is the primary role on the first server, as with Kamal.
+/// Runs the command in one place, connected to `console`, and returns how it ended. If several places match, it runs for
+/// the first role on its first server, as in Kamal. [`Mode::Raw`] requires a single match.
 ///
-/// If the reader of its output goes away, Bowline ends it, as SIGPIPE would.
+/// If the reader of its output goes away, Bowline ends the command, as SIGPIPE would.
 pub async fn attach(call: Call<'_>, request: &ExecRequest, console: &dyn Console) -> Result<Exit> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let target = one_target(&selection, request.mode)?;
@@ -87,7 +86,7 @@ impl Work {
         let scope = call.scope().await;
         let mut commands = Vec::new();
         if !request.reuse {
-            // What is wrong with it is known before anybody is asked.
+            // Reports an invalid version before resolving secrets, which may ask for a password.
             let version = call.options.version.clone().unwrap_or_else(|| call.config().latest_tag());
             version::check(&version)?;
             let secrets = secrets(call, targets).await?;
@@ -134,7 +133,7 @@ impl Work {
     }
 }
 
-/// The running container of a role: of this version, or the one that serves.
+/// The running container of a role: of the given version, or the one that serves.
 fn container<'a>(
     server: &'a Observed,
     scope: &'a Scope,
@@ -167,8 +166,8 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
     }
 }
 
-/// The secrets that new containers in these places need. Those of the registry may be missing: only a missing image
-/// needs them.
+/// The secrets that new containers in these places need. Those of the registry may be undefined, because only a missing
+/// image needs them.
 async fn secrets(call: Call<'_>, targets: &[Target<'_>]) -> Result<Secrets> {
     let known = call.project.secrets.names();
     let mut names = registry_secrets(call.config());

@@ -1,5 +1,5 @@
-//! The app's image: built, pushed, pulled, and what that needs: a clone, a builder, a registry. Without a registry it is kept on
-//! this machine, and sent.
+//! The app's image: building, pushing and pulling it, and the clone, builder and registry for that. Without a registry, the
+//! image is stored on this machine and sent to servers.
 
 pub mod build;
 pub mod builder;

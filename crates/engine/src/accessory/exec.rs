@@ -1,4 +1,4 @@
-//! `accessory exec`: a command in an accessory on each of its servers, by the same means as in the app.
+//! `accessory exec`: runs a command in an accessory on each of its servers, as `app exec` does in the app.
 
 use bowline_config::{Accessory, Config};
 use bowline_core::commands::Scope;
@@ -14,21 +14,22 @@ use crate::exec::{ExecRequest, attached};
 use crate::ports::{Console, Exit};
 use crate::world::{Gathered, Options};
 
-/// An accessory on its servers.
+/// An accessory and its servers.
 type Target<'a> = (&'a Accessory, Vec<&'a str>);
 
-/// Runs it on every server of the accessory in parallel. The status of a failed command is in its output; it isn't an error here.
+/// Runs the command on every server of the accessory in parallel. If it fails, its status is in its output, and this is not
+/// an error.
 ///
 /// # Errors
-/// An unknown accessory, missing secrets, an interrupt.
+/// An unknown accessory, missing secrets, or an interruption.
 pub async fn exec(call: Call<'_>, name: &str, request: &ExecRequest) -> Result<Gathered> {
     let target = target(call.config(), call.options, name)?;
     let work = unless_stopped(call.world, work(call, request, &target)).await?;
     work.gather(call.world).await
 }
 
-/// Runs it on one server, connected to `console`, and returns how it ended. With a terminal or something
-/// to read, that is the accessory's first server, as with Kamal.
+/// Runs the command on one server, connected to `console`, and returns how it ended. If several servers match, it runs on
+/// the first, as in Kamal. [`Mode::Raw`] requires a single match.
 ///
 /// # Errors
 /// As [`exec`], and a lost connection.
@@ -54,7 +55,7 @@ pub async fn attach(
     attached::run(call.world, &work, console).await
 }
 
-/// One accessory, never all.
+/// The accessory with this name. `all` is not allowed.
 fn target<'a>(config: &'a Config, options: &Options, name: &str) -> Result<Target<'a>> {
     let accessories = Accessories::new(config, &options.filters, name)?;
     match <[Target<'a>; 1]>::try_from(accessories.placed) {
@@ -67,7 +68,7 @@ fn target<'a>(config: &'a Config, options: &Options, name: &str) -> Result<Targe
     }
 }
 
-/// Connects, with the commands for all of its servers.
+/// Connects, and builds the commands for all servers of the accessory.
 async fn work(call: Call<'_>, request: &ExecRequest, (accessory, hosts): &Target<'_>) -> Result<Work> {
     let scope = call.scope().await;
     let secrets = if request.reuse { Secrets::new() } else { secrets(call, accessory).await? };
@@ -81,7 +82,7 @@ async fn work(call: Call<'_>, request: &ExecRequest, (accessory, hosts): &Target
     Ok(Work { images: call.world.images.clone(), fleet, commands, failures, total: hosts.len() })
 }
 
-/// The secrets of its env. Those of the registry may be missing: only a missing image needs them.
+/// The secrets of its environment. Those of the registry may be undefined, because only a missing image needs them.
 async fn secrets(call: Call<'_>, accessory: &Accessory) -> Result<Secrets> {
     let known = call.project.secrets.names();
     let mut names = planning::pull_secrets(call.config(), accessory);

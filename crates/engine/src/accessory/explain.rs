@@ -7,7 +7,7 @@ use bowline_core::commands::status::Status;
 use crate::error::{Cause, Failure};
 use crate::ports::Output;
 
-/// Why a step ended with another status than 0.
+/// Explains why a step ended with a status other than 0.
 pub(super) fn cause(accessory: &Accessory, answer: Answer, output: Output) -> Cause {
     let status = output.status();
     if status == Some(Status::NotReady) {
@@ -17,7 +17,6 @@ pub(super) fn cause(accessory: &Accessory, answer: Answer, output: Output) -> Ca
     explanation.map_or_else(|| Cause::Command(output), Into::into)
 }
 
-/// There is no container to start.
 pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
     let hint = format!("`accessory boot {}` makes one", accessory.name);
     Failure {

@@ -1,8 +1,8 @@
 //! The files of accessories. The run reads them before it changes anything, so that a missing file is an error while
 //! nothing has changed.
 //!
-//! A file whose name ends in `erb` is a template. It is rendered with the accessory's variables in the environment, secrets
-//! included, and the result is uploaded.
+//! A file whose name ends in `erb` is a template. It is rendered with the accessory's variables, including secrets, in its
+//! environment, and the result is uploaded.
 
 use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::template::{Outputs, Template};
@@ -74,10 +74,10 @@ async fn content(
     Ok(rendered.into_text().into_bytes())
 }
 
-/// Shorter values are not searched for, because they occur everywhere.
+/// The shortest value to search for, in bytes. Shorter ones occur everywhere.
 const SHORT: usize = 4;
 
-/// Whether its mode lets all users of the server read it.
+/// Whether the file's mode lets all users of the server read it.
 fn is_for_all(file: &AccessoryMount) -> bool {
     let mode = file.mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok());
     mode.is_some_and(|mode| mode & 0o004 != 0)
@@ -100,7 +100,7 @@ fn readable(accessory: &Accessory, file: &AccessoryMount) -> String {
     )
 }
 
-/// The path, with `~/` read as a shell would.
+/// Expands `~/` as a shell would.
 fn expanded(around: &Around<'_>, path: &str) -> String {
     let home = path.strip_prefix("~/").zip(around.local.variable("HOME"));
     home.map_or_else(|| path.to_owned(), |(rest, home)| format!("{home}/{rest}"))

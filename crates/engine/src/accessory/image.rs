@@ -1,4 +1,4 @@
-//! Accessories with the app's own image, without a registry: this machine sends the image, as for the app.
+//! Sends the app's own image to servers of accessories that use it, if there is no registry.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::image::send;
 use crate::run::work::Crew;
 
-/// Sends an image to the servers of a stage. Returns why it didn't get to some.
+/// Sends an image to the servers of a stage. Returns the failures by server.
 pub(crate) async fn bring(crew: Crew<'_>, brings: &Brings, stage: &Stage) -> BTreeMap<String, Failure> {
     let failures = Mutex::new(Vec::new());
     let failed = |failure| failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
@@ -30,7 +30,7 @@ pub(crate) async fn bring(crew: Crew<'_>, brings: &Brings, stage: &Stage) -> BTr
     failures.into_iter().map(|failure| (failure.host.clone(), failure)).collect()
 }
 
-/// Those of the servers that don't have the image.
+/// The servers that don't have the image.
 async fn lacking<'h>(
     crew: Crew<'_>,
     receive: &Receive,

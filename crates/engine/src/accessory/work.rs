@@ -1,4 +1,4 @@
-//! What is done to an accessory on a server.
+//! Carries out the planned work on an accessory on one server.
 
 use bowline_config::Accessory;
 use bowline_core::commands::Action;
@@ -14,7 +14,6 @@ use crate::run::change::Told;
 use crate::run::retire::tell_returns;
 use crate::run::work::Crew;
 
-/// An accessory on a server.
 #[derive(Clone, Copy)]
 pub(crate) struct OnServer<'a> {
     pub crew: Crew<'a>,
@@ -72,7 +71,7 @@ impl OnServer<'_> {
         Err(fleet.failed(host, Some(&self.accessory.name), &step, cause))
     }
 
-    /// Sees to it that requests reach a container that has come up; in a word.
+    /// Makes sure that requests reach a container that has come up. Returns text to add to the result.
     async fn serve(self, serve: &Serve, answer: &Answer) -> Result<&'static str, Failure> {
         match serve {
             Serve::No => Ok(""),
@@ -95,7 +94,7 @@ impl OnServer<'_> {
         }
     }
 
-    /// Whether requests reach it, by the routers that its own labels define.
+    /// Waits until requests reach the container through the routers that its own labels define.
     async fn routed(self, attach: &Attach, answer: &Answer) -> Result<&'static str, Failure> {
         let kind = attach.kind();
         let Some(addresses) = answer.came_up.ready.as_ref().filter(|_| kind != ProxyKind::None) else {

@@ -1,4 +1,4 @@
-//! Checks of this machine and the project: programs, files, secrets, the registry.
+//! Checks this machine and the project: programs, files, secrets, the registry.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The time limit for a login to the registry.
 const LOGIN: Duration = Duration::from_secs(30);
 
-/// Logs in with a temporary Docker configuration, so that the user's doesn't change. It contains a dummy login, because Docker's
-/// client would otherwise look for a credential helper.
+/// Logs in with a temporary Docker configuration, so that the user's stays unchanged. Without the dummy login, Docker's
+/// client would look for a credential helper.
 const LOGIN_SCRIPT: &str = "d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && \
     printf '{\"auths\":{\"bowline.invalid\":{}}}\\n' >\"$d/config.json\" && docker --config \"$d\" login \"$@\"";
 
@@ -38,7 +38,7 @@ fn number(said: &str) -> &str {
     said.split([' ', ',', '\n']).find(starts).unwrap_or("of an unknown version")
 }
 
-/// The programs on this machine.
+/// Checks the programs on this machine.
 pub(super) async fn tools(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
     let mut found = vec![match run(local, &["git", "--version"]).await {
         Some(output) => Finding::ok(Topic::Tools, format!("git {}", number(&output.stdout))),
@@ -65,7 +65,7 @@ pub(super) async fn tools(local: &dyn Local, config: Option<&Config>) -> Vec<Fin
     found
 }
 
-/// What builds the image.
+/// Checks the programs that build the image.
 async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
     let elsewhere = match config {
         Some(config) if config.registry.is_absent() => {
@@ -119,7 +119,7 @@ async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
     found
 }
 
-/// The proxy for servers without one.
+/// Checks that `bowline-proxy` is installed here, if servers without a proxy would get it.
 async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding> {
     let config = config?;
     let gets_ours = |proxy: &bowline_config::Proxy| proxy.run.is_none();
@@ -137,7 +137,7 @@ async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding
     })
 }
 
-/// The checks of the project's files that need no secret.
+/// Checks the project's files, as far as that needs no secrets.
 pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> Vec<Finding> {
     let config = call.config();
     let roles: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
@@ -167,7 +167,7 @@ pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> V
     found
 }
 
-/// What would be built.
+/// Checks the version and the source that a deploy would build.
 async fn of_version(call: Call<'_>) -> Vec<Finding> {
     let config = call.config();
     let mut found = match call.version().await {
@@ -227,7 +227,7 @@ pub(super) async fn secrets(call: Call<'_>) -> Result<(Option<Secrets>, Vec<Find
     }
 }
 
-/// Whether the registry accepts the login from this machine.
+/// Checks that the registry accepts the login from this machine.
 pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<Finding> {
     let registry = &call.config().registry;
     if registry.is_absent() {
@@ -255,7 +255,7 @@ pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<F
             );
             Finding::problem(Topic::Registry, text, hint)
         }
-        // That Docker is missing was said.
+        // Another finding reports that Docker is missing.
         Ok(Err(_)) => return None,
         Err(_) => Finding::problem(
             Topic::Registry,
@@ -265,7 +265,7 @@ pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<F
     })
 }
 
-/// Certificates of the project's own.
+/// Checks the certificates in the project's secrets.
 pub(super) fn certificates(call: Call<'_>, secrets: Option<&Secrets>) -> Vec<Finding> {
     let Some(secrets) = secrets else { return Vec::new() };
     let mut names: Vec<&str> = Vec::new();

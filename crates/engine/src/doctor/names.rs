@@ -1,4 +1,4 @@
-//! DNS: whether the host names of the proxies resolve to their servers.
+//! DNS: checks that the host names of the proxies resolve to their servers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,15 +10,15 @@ use futures_util::future::join_all;
 use crate::call::Call;
 use crate::world::World;
 
-/// A name, and the servers that it should resolve to.
+/// A host name, and the servers that it should resolve to.
 struct Name<'p> {
     name: &'p str,
     hosts: Vec<&'p str>,
-    /// Whether it needs a certificate, which it gets only if it resolves.
+    /// Whether the proxy needs to obtain a certificate for it, which requires that it resolves.
     certified: bool,
 }
 
-/// A finding for each name.
+/// Checks all names, with one finding each.
 pub(super) async fn findings(call: Call<'_>) -> Vec<Finding> {
     let config = call.config();
     let roles = config.roles.iter().filter_map(|role| {
@@ -42,7 +42,7 @@ pub(super) async fn findings(call: Call<'_>) -> Vec<Finding> {
     join_all(names.iter().map(|name| one(call.world, name))).await
 }
 
-/// The hosts of a proxy that can be looked up: not the wildcards.
+/// The names in a proxy's hosts: no wildcards or addresses.
 fn plain(proxy: &Proxy) -> impl Iterator<Item = &str> {
     proxy
         .hosts

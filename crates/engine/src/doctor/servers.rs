@@ -1,4 +1,4 @@
-//! Checks of the servers: one command each, in parallel.
+//! Checks the servers in parallel, with one command each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,13 +29,13 @@ struct Round<'a> {
     call: Call<'a>,
     fleet: &'a Fleet,
     scope: Scope,
-    /// Their values, or empty ones.
+    /// The values of the secrets, or empty ones.
     secrets: Secrets,
     /// Whether the values are real.
     known: bool,
 }
 
-/// Closes each connection: doctor only checks whether sshd forwards connections.
+/// Closes each connection, because doctor only checks whether sshd forwards them.
 struct Probe;
 
 impl Accept for Probe {
@@ -44,7 +44,7 @@ impl Accept for Probe {
     }
 }
 
-/// What there is to say about each server.
+/// Checks each server.
 pub(super) async fn findings(
     call: Call<'_>,
     hosts: &[&str],
@@ -56,7 +56,7 @@ pub(super) async fn findings(
     call.world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
     let (fleet, failures) = match Fleet::connect(call, hosts).await {
         Ok(connected) => connected,
-        // Secrets with keys, which were spoken of.
+        // The SSH keys are in secrets, whose errors were already reported.
         Err(_) if secrets.is_none() => return Ok(Vec::new()),
         Err(error) => return problem(Topic::Ssh, error),
     };
@@ -125,12 +125,12 @@ impl Round<'_> {
         let after = self.call.world.local.now();
         let checkup: Checkup =
             output.answer().map_err(|error| self.fleet.failed(host, None, &step, error.into()))?;
-        // It was somewhere between the two.
+        // The server read its clock at some time between `before` and `after`.
         let ahead = checkup.clock - checkup.clock.clamp(before, after.max(before));
         Ok(Asked { checkup, observed: Observed::parse(&output.stdout).ok(), ahead })
     }
 
-    /// What a deploy would report about a server: plans one without carrying it out. Leaves out findings that are known already.
+    /// What a deploy would report about a server: makes its plan without carrying it out. Omits ports that were already reported.
     fn planned(&self, host: &str, observed: Observed, found: &[Finding]) -> Vec<Finding> {
         let config = self.call.config();
         let Ok(selection) = Selection::new(config, &self.call.options.filters) else { return Vec::new() };
@@ -166,7 +166,7 @@ impl Round<'_> {
     }
 }
 
-/// A server that responded.
+/// What a server answered.
 struct Asked {
     checkup: Checkup,
     observed: Option<Observed>,

@@ -1,8 +1,7 @@
-//! One command whose bytes pass between a server and the console.
+//! Streams one command's input and output between a server and the console.
 //!
-//! Nothing is buffered: we ask for a piece when the previous one is passed on, so a slow reader
-//! makes the program on the server wait. There is no deadline: a person may take any time to type, and a dead
-//! connection is detected separately.
+//! Nothing is buffered: a piece is requested when the previous one was passed on, so a slow reader makes the program on the
+//! server wait. There is no deadline, because a person may take any time to type. A dead connection is detected separately.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -17,13 +16,10 @@ use crate::world::World;
 
 /// Why the transfer ended.
 enum Over {
-    /// The program ended.
     Exit(Exit),
-    /// Its output has no reader any more.
+    /// The reader of the output has gone away.
     Closed,
-    /// The run was interrupted.
     Stopped,
-    /// The connection broke.
     Lost(ServerError),
 }
 
@@ -33,7 +29,7 @@ impl From<Closed> for Over {
     }
 }
 
-/// Runs the only command of this work.
+/// Runs the first command of this work, which has no others.
 pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Result<Exit> {
     let servers = |failures| RunError::Servers { failures, total: work.total, standing: Vec::new() };
     let Some(command) = work.commands.first() else { return Err(servers(work.failures.clone())) };
@@ -60,7 +56,7 @@ pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
     match over? {
         Over::Exit(exit) => Ok(exit),
         Over::Closed => {
-            // As a program that writes to a closed pipe: at once.
+            // A program that writes to a closed pipe ends immediately.
             work.end(0).await;
             Ok(Exit::Signal("PIPE".into()))
         }
@@ -68,7 +64,7 @@ pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
             work.end(GRACE).await;
             Err(RunError::interrupted())
         }
-        // The guard beside it ends it.
+        // The command's guard on the server ends it.
         Over::Lost(error) => Err(servers(vec![Failure {
             host: host.into(),
             role: command.role.clone(),

@@ -1,5 +1,5 @@
-//! The user's commands on servers, in the app or not: starting them, collecting or streaming their output, and ending them if
-//! the user goes away.
+//! Runs the user's commands on servers, inside or outside containers: starts them, collects or streams their output, and
+//! ends them when the run is interrupted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,23 +36,23 @@ pub(crate) struct Command {
     pub(crate) host: String,
     pub(super) role: Option<String>,
     pub(super) mode: Mode,
-    /// The command, and where it runs, in words.
+    /// The command and its place, for display.
     pub(super) told: String,
     pub(super) step: Step,
-    /// What it needs before it starts.
+    /// The preparation before it starts.
     prepare: Option<Step>,
-    /// The image, if the server may lack it.
+    /// The image to send if the server lacks it.
     bring: Option<Receive>,
-    /// What it runs in, in words.
+    /// What it runs in, for display.
     place: String,
-    /// Stops it from outside, after giving it this many seconds to end on its own.
+    /// A script that ends the command. The argument is its grace period in seconds.
     end: Box<dyn Fn(u64) -> Script + Send + Sync>,
-    /// It has started, and hasn't ended as far as we know.
+    /// Whether it has started, and hasn't ended as far as we know.
     runs: AtomicBool,
 }
 
 impl Command {
-    /// In a container of the app or of an accessory.
+    /// A command in a container of the app or of an accessory.
     pub(crate) fn in_container(host: &str, exec: Exec) -> Self {
         let exec = Box::new(exec);
         let words = exec.words.join(" ");
@@ -87,7 +87,7 @@ impl Command {
         }
     }
 
-    /// On the server itself.
+    /// A command on the server itself.
     pub(crate) fn on_server(host: &str, command: OnServer) -> Self {
         Self {
             host: host.into(),
@@ -108,7 +108,6 @@ impl Command {
     }
 }
 
-/// The commands for each connected server.
 pub(crate) struct Work {
     pub(crate) images: Arc<dyn Images>,
     pub(crate) fleet: Fleet,
@@ -123,7 +122,7 @@ impl Work {
         self.failures.push(failure);
     }
 
-    /// Runs all commands and collects their output. Ends them all when the run is interrupted.
+    /// Runs all commands and collects their output. Ends them if the run is interrupted.
     pub(crate) async fn gather(&self, world: &World) -> Result<Gathered> {
         tokio::select! {
             gathered = self.run_all() => Ok(gathered),
@@ -165,10 +164,10 @@ impl Work {
         result.map_err(too_much)
     }
 
-    /// Prepares what the command needs.
+    /// Prepares what the command needs, and sends the image if the server lacks it.
     pub(super) async fn prepare(&self, command: &Command) -> Result<(), Failure> {
         let Some(step) = &command.prepare else { return Ok(()) };
-        // From here on there may be an env file to remove.
+        // From here on, there may be an env file to remove.
         command.set_runs(true);
         let run = || self.fleet.run(&command.host, command.role.as_deref(), step);
         let prepared = match (run().await, &command.bring) {
@@ -191,7 +190,7 @@ impl Work {
         })
     }
 
-    /// Stops everything that runs, after giving the containers of these commands this many seconds to end on their own.
+    /// Ends all running commands. Their containers get this grace period in seconds.
     pub(super) async fn end(&self, grace: u64) {
         let running = self.commands.iter().filter(|command| command.runs.load(Ordering::Relaxed));
         join_all(running.map(|command| self.end_one(command, grace))).await;

@@ -1,5 +1,4 @@
-//! Building the image on this machine, or from it on a remote builder, and pushing it to the registry, once for all
-//! servers.
+//! Builds the image once for all servers, on this machine or on a remote builder, and pushes it to the registry.
 
 mod trouble;
 
@@ -21,7 +20,7 @@ use crate::ports::LocalCommand;
 use crate::project::Project;
 use trouble::{explained, hint, is_refused, was_not_merged};
 
-/// A build that can start: its programs exist, and we are logged in to the registry.
+/// A build that is ready to start: its programs exist, and we are logged in to the registry.
 pub(crate) struct Build<'a> {
     call: Call<'a>,
     secrets: &'a Secrets,
@@ -30,14 +29,14 @@ pub(crate) struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    /// Checks the programs, and logs in.
+    /// Checks the programs and logs in to the registry.
     pub(crate) async fn begin(call: Call<'a>, secrets: &'a Secrets, output: BuildOutput) -> Result<Self> {
         let build = Self::without_registry(call, secrets, output).await?;
         registry::log_in_here(call.world, call.config(), secrets).await?;
         Ok(build)
     }
 
-    /// The same for an image that stays here.
+    /// Like [`Build::begin`], for an image that is not pushed.
     pub(crate) async fn without_registry(
         call: Call<'a>,
         secrets: &'a Secrets,
@@ -46,7 +45,7 @@ impl<'a> Build<'a> {
         let builder = builder::choose(call.world, call.config()).await?;
         let build = Self { call, secrets, builder, output };
         build.dockerfile_is_there(None)?;
-        // What is wrong with its command line is told before anything is done.
+        // Reports errors in the command line before the build does anything.
         build.commands(&Source::as_it_is(call.config()), Vec::new(), build.output.clone())?;
         Ok(build)
     }
@@ -91,7 +90,7 @@ impl<'a> Build<'a> {
         self.call
     }
 
-    /// Whether the builder can write an image into a directory.
+    /// Whether the builder can write an image to a directory.
     pub(super) fn writes_layouts(&self) -> bool {
         self.builder.writes_layouts()
     }
@@ -107,7 +106,7 @@ impl<'a> Build<'a> {
         self.builder.build(&request, |name| self.call.world.local.variable(name))
     }
 
-    /// Docker's own message doesn't say that the file only isn't committed.
+    /// Checks that the Dockerfile exists. Docker's own message doesn't say that it may only be uncommitted.
     fn dockerfile_is_there(&self, source: Option<&Source>) -> Result<()> {
         let wanted = &self.call.config().builder;
         let elsewhere = wanted.context.as_deref().is_some_and(is_url);
@@ -140,7 +139,7 @@ impl<'a> Build<'a> {
         let local = LocalCommand {
             words: command.words.clone(),
             env: if command.what == "build" { self.environment() } else { Vec::new() },
-            // Docker asks git what it builds, and clones what has an address.
+            // Docker runs git to describe its context, and to clone a context that is a URL.
             without: git::variables(self.call.world).await,
             directory: source.directory.clone(),
             ..Default::default()
@@ -160,10 +159,10 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// Whether to try again after so many failures.
+    /// Whether to try again after a failure that follows `tries` others.
     ///
-    /// Docker writes all logins of a user into one file, so another build's login at the same moment may undo ours:
-    /// after a refusal we log in again, once.
+    /// Docker stores all logins of a user in one file, so a simultaneous login of another build may overwrite ours. So
+    /// after a refusal, we log in again, once.
     async fn is_worth_another(&self, failed: &Failed, tries: usize) -> Result<bool> {
         let config = self.call.config();
         let again = tries == 0 && config.registry.login.is_some() && is_refused(failed.said());
@@ -173,7 +172,7 @@ impl<'a> Build<'a> {
         Ok(again)
     }
 
-    /// The values of build secrets, by their names.
+    /// Build secrets as environment variables.
     fn environment(&self) -> Vec<(String, Secret)> {
         let names = &self.call.config().builder.secrets;
         let value = |name: &String| Some((name.clone(), self.secrets.get(name)?.clone()));
@@ -202,7 +201,7 @@ impl From<BuildError> for RunError {
     }
 }
 
-/// `build push`: builds the version, and pushes it or puts it where `output` says. Gives its name.
+/// `build push`: builds the version, and pushes it or delivers it to `output`. Returns the image's name.
 pub async fn push(call: Call<'_>, output: BuildOutput) -> Result<String> {
     let started = Instant::now();
     let version = call.version().await?;

@@ -1,5 +1,5 @@
-//! The builder on this machine: checked before a build, and created if it is missing or differs from the configuration;
-//! `build create`, `build remove`, `build details`.
+//! The builder on this machine: `build create`, `build remove`, `build details`. Before a build, the builder is created if
+//! it is missing or differs from the configuration.
 
 use bowline_config::Config;
 use bowline_core::commands::builder::{Builder, BuilderKind, Here};
@@ -11,7 +11,7 @@ use crate::local::{Failed, ask, error_line, run, words};
 use crate::ports::LocalCommand;
 use crate::world::World;
 
-/// What builds this project's image, as far as this machine can.
+/// Chooses the builder for this project, depending on the programs on this machine.
 pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Builder<'c>> {
     let here = look(world, config).await?;
     let builder = Builder::new(config, &here).map_err(|error| RunError::Local {
@@ -33,7 +33,7 @@ pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Buil
     Ok(builder)
 }
 
-/// What Docker on this machine can do.
+/// Finds out what Docker on this machine can do.
 async fn look(world: &World, config: &Config) -> Result<Here> {
     if !answers(world, &["docker", "--version"]).await? {
         return Err(absent(
@@ -45,7 +45,7 @@ async fn look(world: &World, config: &Config) -> Result<Here> {
     let arch = ask(world, &words(&["docker", "version", "--format", "{{.Server.Arch}}"])).await;
     let arch = match arch {
         Ok(output) => output.stdout.trim().to_string(),
-        // Another machine may build without any help of an engine here.
+        // A remote builder may work without a Docker engine here.
         Err(Failed::Because(_)) if config.builder.remote.is_some() => String::new(),
         Err(failed) => {
             return Err(failed
@@ -64,7 +64,7 @@ fn absent(reason: &str, hint: &str) -> RunError {
     }
 }
 
-/// Whether a program exists. Ignores its output.
+/// Whether a command succeeds. Ignores its output.
 async fn answers(world: &World, line: &[&str]) -> Result<bool> {
     match ask(world, &words(line)).await {
         Ok(_) => Ok(true),
@@ -92,7 +92,7 @@ pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool>
     for words in builder.create() {
         let command = LocalCommand { words, ..Default::default() };
         if let Err(failed) = run(world, &command).await {
-            // Another build may have made it at the same moment.
+            // Another build may have created it at the same moment.
             return match is_sound(world, builder).await {
                 Ok(true) => Ok(false),
                 _ => {
@@ -117,7 +117,7 @@ async fn is_sound(world: &World, builder: &Builder<'_>) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes it; whether there was anything to remove.
+/// Removes the builder. Returns whether there was anything to remove.
 async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool> {
     let mut removed = false;
     for words in builder.remove() {
@@ -136,18 +136,17 @@ async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool> {
     Ok(removed)
 }
 
-/// Whether a builder is gone although removing it failed: buildx forgets a builder whose machine it can't reach, and
-/// fails.
+/// Whether a builder is gone although its removal failed. For a builder on an unreachable machine, buildx deletes its
+/// record and fails.
 async fn is_gone_now(world: &World, remove: &[String]) -> bool {
     matches!(ask(world, remove).await, Err(failed) if Builder::is_absent(failed.said()))
 }
 
-/// It needs no builder.
+/// The message for a project that needs no builder.
 fn as_it_is(builder: &Builder<'_>) -> String {
     format!("no builder is made for this project: its class is {}", builder.class())
 }
 
-/// `build create`.
 pub async fn create(call: Call<'_>) -> Result<String> {
     let builder = choose(call.world, call.config()).await?;
     let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
@@ -155,7 +154,6 @@ pub async fn create(call: Call<'_>) -> Result<String> {
     Ok(if made { format!("made the builder {name}") } else { format!("the builder {name} is there already") })
 }
 
-/// `build remove`.
 pub async fn remove(call: Call<'_>) -> Result<String> {
     let builder = choose(call.world, call.config()).await?;
     let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
@@ -163,7 +161,7 @@ pub async fn remove(call: Call<'_>) -> Result<String> {
     Ok(if removed { format!("removed the builder {name}") } else { format!("there is no builder {name}") })
 }
 
-/// `build details`: its kind, and Docker's lists of contexts and builders.
+/// `build details`: the builder's kind, and Docker's lists of contexts and builders.
 pub async fn details(call: Call<'_>) -> Result<String> {
     let builder = choose(call.world, call.config()).await?;
     let name = builder.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();

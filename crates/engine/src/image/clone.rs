@@ -1,7 +1,7 @@
-//! What is built: a clean clone of the repository, or the directory that `builder: context:` names, as it is.
+//! The source of a build: a clean clone of the repository, or the directory in `builder: context:` as it is.
 //!
-//! Clones are kept for the next build. Two builds of a project at the same time (two destinations, say) use separate clones:
-//! neither may change the other's files.
+//! Clones are kept for the next build. Simultaneous builds of a project (of two destinations, say) use separate clones,
+//! because neither may change the other's files.
 
 use std::path::PathBuf;
 
@@ -25,16 +25,16 @@ const NAMED: usize = 5;
 
 /// Where a build runs.
 pub(crate) struct Source {
-    /// The directory; this process's own if none.
+    /// The directory in which the build runs. `None` is this process's own.
     pub directory: Option<PathBuf>,
-    /// The build's context, as seen from there.
+    /// The build's context, relative to the directory.
     pub context: String,
-    /// While it is held, no other build uses the clone.
+    /// The lock that keeps other builds from using the clone.
     _held: Option<Held>,
 }
 
 impl Source {
-    /// The directory of the `context`, or this one, with whatever is in it.
+    /// The directory of the `context`, or the current one, with its uncommitted files.
     pub(crate) fn as_it_is(config: &Config) -> Self {
         let context = config.builder.context.clone().unwrap_or_else(|| ".".into());
         Self { directory: None, context, _held: None }
@@ -81,7 +81,7 @@ fn tell(world: &World, what: &str, changes: &[String]) {
     }
 }
 
-/// So many of them, and how many more there are.
+/// The first `most` files, and the number of the others.
 pub(crate) fn listed(files: &[String], most: usize) -> String {
     let mut named: Vec<&str> = files.iter().take(most).map(|file| file.trim()).collect();
     let more = format!("and {} more", files.len().saturating_sub(most));
@@ -109,12 +109,12 @@ struct Preparation<'a> {
     clone: &'a CleanClone,
     revision: &'a str,
     place: &'a Place,
-    /// Variables that no git command here may get.
+    /// Variables that git commands must not inherit.
     variables: Vec<String>,
 }
 
 impl Preparation<'_> {
-    /// If the update fails, creates the clone again, once. Leaves directories alone that aren't ours.
+    /// If the update fails, recreates the clone once. Leaves directories alone that aren't Bowline's.
     async fn carry_out(&self) -> Result<()> {
         self.world.events.emit(Event::Phase(Phase::Clone(self.clone.directory())));
         let there = self.world.local.executable(&self.clone.directory()).is_some();
@@ -136,7 +136,7 @@ impl Preparation<'_> {
         })
     }
 
-    /// Checks our mark, so that we never reset, clean or remove a directory that isn't ours.
+    /// Checks for our mark, so that we never reset, clean or remove a directory that isn't ours.
     async fn is_ours(&self) -> Result<()> {
         match self.ask(&self.clone.marked()).await {
             Ok(_) => Ok(()),
@@ -172,7 +172,7 @@ impl Preparation<'_> {
                 self.ask(&words).await?;
             }
         }
-        // It goes as well untidied.
+        // A failed cleanup doesn't matter.
         if let Err(Failed::Stopped) = self.ask(&self.clone.tidy()).await {
             return Err(Failed::Stopped);
         }

@@ -1,5 +1,5 @@
-//! `build dev`: an image of the working directory for trying out. It is tagged as dirty, stays on this machine, and Bowline first lists
-//! its uncommitted files.
+//! `build dev`: builds an image of the working directory for trying out. First lists the uncommitted files in it. The image
+//! is tagged as dirty and stays on this machine.
 
 use bowline_core::commands::builder::BuildOutput;
 use bowline_core::dockerignore::Dockerignore;
@@ -12,10 +12,9 @@ use crate::git;
 use crate::image::build::Build;
 use crate::image::clone::{Source, listed};
 
-/// The suffix of the tags.
 const DIRTY: &str = "-dirty";
 
-/// Builds it, and returns its name.
+/// Builds the image and returns its name.
 pub async fn dev(call: Call<'_>, output: BuildOutput) -> Result<String> {
     let started = Instant::now();
     let config = call.config();
@@ -34,7 +33,7 @@ pub async fn dev(call: Call<'_>, output: BuildOutput) -> Result<String> {
     Ok(image)
 }
 
-/// Lists the uncommitted files in the build.
+/// Lists the uncommitted files that end up in the image.
 async fn warn(call: Call<'_>, context: &str) -> Result<()> {
     let context = context.trim_start_matches("./").trim_end_matches('/');
     let inside = |path: &str| match context {

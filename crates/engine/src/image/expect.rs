@@ -1,4 +1,4 @@
-//! Which parts of an image a run would send to servers, as far as a plan can know.
+//! Predicts, for a plan, which parts of an image a run would send to servers.
 
 use bowline_core::commands::registry::{self, Held, Layers, Receive};
 use bowline_core::plan::Plan;
@@ -11,7 +11,7 @@ use crate::ports::{Given, Variant};
 use crate::run::fleet::Fleet;
 use crate::world::World;
 
-/// Asks every server that would get the image from here: the one that is given, or kept. Changes nothing.
+/// Asks every server that would get the image from this machine, either the given image or the stored one. Changes nothing.
 pub(crate) async fn expected(
     world: &World,
     fleet: &Fleet,

@@ -1,4 +1,4 @@
-//! Storing images on this machine, for servers that get theirs from it: built ones, and files from the user.
+//! Stores images on this machine for servers that pull from it: newly built ones, and files from the user.
 
 use bowline_core::commands::builder::BuildOutput;
 
@@ -11,8 +11,8 @@ use crate::local::{Limit, words};
 use crate::ports::{Given, LocalCommand, Variant};
 use crate::world::World;
 
-/// Builds the image, and stores it under the first of the names. A buildx builder writes a directory, and compresses layers as it
-/// does; from Docker the image is saved.
+/// Builds the image, and stores it under the first of the names. A buildx builder writes a directory with layers that it
+/// has compressed. From Docker, the image is saved.
 pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String>) -> Result<()> {
     let world = build.call().world;
     let image = images.first().cloned().unwrap_or_default();
@@ -29,7 +29,7 @@ pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String
     tidy(build.call(), &image).await
 }
 
-/// Takes an image out of this machine's Docker.
+/// Stores an image from this machine's Docker.
 async fn save(world: &World, image: &str) -> Result<()> {
     world.events.emit(Event::Phase(Phase::Keep(image.into())));
     let command = LocalCommand { words: words(&["docker", "save", image]), ..Default::default() };
@@ -42,7 +42,7 @@ async fn save(world: &World, image: &str) -> Result<()> {
     taken.map_err(|reason| failed_at("saving the image", reason))
 }
 
-/// Stores the image of `--image-archive`, if the user set it, as this version.
+/// Stores the image in `--image-archive`, if that is set, as this version.
 pub(crate) async fn given(call: Call<'_>, version: &str) -> Result<()> {
     if call.options.image_archive.is_some() {
         call.world.events.emit(Event::Phase(Phase::Keep(call.config().image_of(version))));
@@ -52,7 +52,7 @@ pub(crate) async fn given(call: Call<'_>, version: &str) -> Result<()> {
     tidy(call, &call.config().image_of(version)).await
 }
 
-/// Looks into what the user names, if anything is named, for an image that can be this service's.
+/// Opens the image in `--image-archive`, if that is set, and checks that it belongs to this service.
 pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Box<dyn Given>>> {
     let Some(path) = &call.options.image_archive else { return Ok(None) };
     let config = call.config();
@@ -81,7 +81,7 @@ pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Bo
     }
 }
 
-/// Checks that an image belongs to this service, before a server gets it.
+/// Checks that an image has this service's label and supports all configured platforms.
 fn is_for(variants: &[Variant], service: &str, arch: &[String]) -> Result<(), (String, String)> {
     if let Some(other) = variants.iter().find(|variant| variant.service.as_deref() != Some(service)) {
         let label = match &other.service {
@@ -115,8 +115,8 @@ async fn until_stopped<T>(world: &World, work: impl Future<Output = T>) -> Resul
     }
 }
 
-/// Stores it as the latest too, for accessories, and removes all but the versions that servers can go back to and one
-/// more.
+/// Stores the image as the latest too, for accessories. Removes old versions, except those that servers can roll back to
+/// and one more.
 async fn tidy(call: Call<'_>, image: &str) -> Result<()> {
     let config = call.config();
     call.world.images.keep_as(image, &config.latest_image()).await.map_err(failed)?;
@@ -131,7 +131,7 @@ fn failed_at(what: &str, reason: String) -> RunError {
     RunError::Local { what: what.into(), hint: hint_to(&reason), reason, standing: Vec::new() }
 }
 
-/// What to do about it on this machine.
+/// A hint for this machine.
 fn hint_to(reason: &str) -> Option<String> {
     if reason.to_lowercase().contains("no space left on device") {
         let hint = "the disk of this machine's cache directory is full: free space there, or set XDG_CACHE_HOME to a directory with more";

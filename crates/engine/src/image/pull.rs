@@ -1,6 +1,6 @@
-//! `build pull`: the version's image on every server, without a deploy.
+//! `build pull`: pulls the version's image on every server, without a deploy.
 //!
-//! Where several servers share a mirror of the registry, one of them pulls first: the others then find the image there.
+//! If several servers share a registry mirror, one of them pulls first, so that the others find the image in the mirror.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +21,6 @@ use crate::hooks;
 use crate::image::{build, send};
 use crate::world::{Gathered, HostOutput, Options, World};
 
-/// Pulls the version's image on every server.
 pub async fn pull(call: Call<'_>) -> Result<Gathered> {
     let config = call.config();
     let selection = Selection::new(config, &call.options.filters)?;
@@ -61,7 +60,7 @@ pub async fn pull(call: Call<'_>) -> Result<Gathered> {
     if call.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) }
 }
 
-/// The same from this machine.
+/// Sends the image from this machine instead.
 async fn send_to(world: &World, fleet: &Fleet, receive: &Receive, hosts: &[&str], gathered: &mut Gathered) {
     world.events.emit(Event::Phase(Phase::Send(hosts.len())));
     let failures = Mutex::new(Vec::new());
@@ -86,12 +85,12 @@ pub async fn deliver(call: Call<'_>) -> Result<Gathered> {
     let version = call.version().await?;
     let options = Options { version: Some(version), ..call.options.clone() };
     build::push(Call { options: &options, ..call }, BuildOutput::Registry).await?;
-    // The hook has run, unless there was nothing to build.
+    // The hook has already run, unless there was nothing to build.
     let options = Options { skip_hooks: options.skip_hooks || options.image_archive.is_none(), ..options };
     pull(Call { options: &options, ..call }).await
 }
 
-/// One server of each mirror, if there are others that could use it.
+/// One server of each mirror, unless that is every server.
 async fn seeds<'h>(fleet: &Fleet, hosts: &[&'h str]) -> Vec<&'h str> {
     if hosts.len() < 2 {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The registry: logging in and out, on this machine and on servers.
+//! Logs in to and out of the registry, on this machine and on servers.
 
 mod own;
 
@@ -16,16 +16,15 @@ use crate::project::Project;
 use crate::run::fleet::run_all;
 use crate::world::{Gathered, HostOutput, World};
 
-/// Where `registry login` and `registry logout` do it.
+/// The machines on which `registry login` and `registry logout` act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Where {
-    /// On this machine.
+    /// This machine.
     pub here: bool,
-    /// On the servers.
     pub servers: bool,
 }
 
-/// Logs this machine's Docker in.
+/// Logs in to the registry on this machine.
 pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
     let Some(login) = login(&config.registry, secrets)? else { return Ok(()) };
     let mut words = words(&["docker"]);
@@ -42,7 +41,7 @@ pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secret
     })
 }
 
-/// Reports an error unless there is a registry with a login.
+/// Reports an error if there is no registry.
 pub fn check_login(project: &Project, command: &str) -> Result<(), RunError> {
     if project.config.registry.is_absent() {
         return Err(RunError::Usage {
@@ -53,7 +52,7 @@ pub fn check_login(project: &Project, command: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-/// `registry login`, `registry setup`.
+/// `registry login` and `registry setup`.
 pub async fn log_in(call: Call<'_>, place: Where) -> Result<Gathered, RunError> {
     if call.config().registry.is_absent() {
         let said = "nothing to set up: servers get the image from this machine";
@@ -73,7 +72,7 @@ pub async fn log_in(call: Call<'_>, place: Where) -> Result<Gathered, RunError> 
     Ok(with(said, gathered, "logged in"))
 }
 
-/// `registry logout`, `registry remove`.
+/// `registry logout` and `registry remove`.
 pub async fn log_out(call: Call<'_>, place: Where) -> Result<Gathered, RunError> {
     if call.config().registry.is_local() {
         return own::remove(call.world, place).await.map(only);

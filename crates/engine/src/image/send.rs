@@ -1,5 +1,5 @@
-//! Sending an image from this machine to servers, through their SSH connections: each server pulls the layers it lacks. If
-//! sshd opens no port, the whole image goes to `docker load`.
+//! Sends an image from this machine to servers through their SSH connections: each server pulls the layers that it lacks.
+//! If sshd opens no port, streams the whole image to `docker load`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -25,11 +25,11 @@ const PRINTED: usize = 256 * 1024;
 /// The time between two progress events.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A server that has the image now: its name, its last output, and how many bytes it got.
+/// A server that has the image now: its name, its last output, and the number of bytes it received.
 pub(crate) type Sent<'h> = (&'h str, Output, u64);
 
-/// Sends an image to servers, in parallel. If this machine doesn't have it, a server that does provides it. Each
-/// failure is reported when it happens, not when the last server is done.
+/// Sends an image to servers in parallel. If this machine lacks the image, gets it from a server that has it. Reports each
+/// failure immediately, not when the last server is done.
 pub(crate) async fn to_all<'h>(
     images: &dyn Images,
     fleet: &Fleet,
@@ -67,10 +67,10 @@ pub(crate) async fn to_all<'h>(
     sent
 }
 
-/// An image, ready to be sent.
+/// An image that is ready to be sent.
 pub(crate) struct Sender<'a> {
     fleet: &'a Fleet,
-    /// This machine doesn't have it, but servers may.
+    /// `None` if this machine lacks the image. Servers may have it.
     image: Option<Arc<dyn Image>>,
     receive: Receive,
 }
@@ -83,7 +83,7 @@ impl<'a> Sender<'a> {
         Ok(Self { fleet, image, receive: receive.clone() })
     }
 
-    /// Sends it to servers in parallel. Returns the servers that need it if this machine doesn't have it.
+    /// Sends the image to servers in parallel. If this machine lacks the image, also returns the servers that need it.
     async fn to_each<'h>(
         &self,
         hosts: &[&'h str],
@@ -109,7 +109,7 @@ impl<'a> Sender<'a> {
         (sent, lacking)
     }
 
-    /// Sends it to a server. Returns the number of bytes.
+    /// Sends the image to a server. Returns the number of bytes.
     pub(crate) async fn to(&self, host: &str) -> Result<(Output, u64), Failure> {
         let Some(image) = &self.image else { return self.look(host).await.map(|output| (output, 0)) };
         let offer = image.offer();
@@ -132,7 +132,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Checks whether the server has an image that this machine lacks.
+    /// Checks whether the server has the image that this machine lacks.
     async fn look(&self, host: &str) -> Result<Output, Failure> {
         let step = Step::Receive(Receive { way: Way::There, ..self.receive.clone() });
         self.fleet.run(host, None, &step).await.map_err(|mut failure| {
@@ -150,7 +150,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Gets it from a server that has it.
+    /// Gets the image from a server that has it.
     async fn fetch(&mut self, images: &dyn Images, host: &str) -> Result<(), Failure> {
         let image = &self.receive.image;
         let text = format!("{image} is not on this machine: getting it from here");
@@ -172,7 +172,7 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    /// Does the work, and reports its progress meanwhile.
+    /// Runs `work`, and reports its progress meanwhile.
     async fn watched<T>(
         &self,
         host: &str,
@@ -225,7 +225,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// The image's architecture for a server, if there is one: the server's own, or another that it can run.
+/// The architecture of the image for a server, if there is one: the server's own, or another that it can run.
 fn fitting(variants: &[Variant], server: &str) -> Option<String> {
     let all = || variants.iter().map(|variant| &variant.image.architecture);
     let own = all().find(|architecture| *architecture == server);
@@ -237,7 +237,7 @@ fn unusable(reason: String) -> Cause {
     Cause::Told { reason: format!("the image can't be read on this machine: {reason}"), hint }
 }
 
-/// The whole output of a program on a server.
+/// The output of a program on a server, such as an image archive.
 struct Saved {
     output: Box<dyn FarOutput>,
     said: Vec<u8>,
@@ -259,7 +259,7 @@ impl Pieces for Saved {
     }
 }
 
-/// Passes the pieces to a program, and counts their bytes. Returns its output, or why the pieces ended early.
+/// Streams the pieces to a program, and counts their bytes. Returns the program's output, or why the pieces ended early.
 async fn feed(
     attached: Attached,
     mut pieces: Box<dyn Pieces>,

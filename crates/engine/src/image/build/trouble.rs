@@ -1,28 +1,28 @@
-//! What a build says when it fails: which of its lines say why, and what to do about it.
+//! Extracts the cause from the output of a failed build, and hints at what to do.
 
 use crate::local::Failed;
 
-/// Without the lines on its way there, of which BuildKit prints one for everything: what it sums up at the end has the
-/// step that failed, that step's last words and its place in the Dockerfile.
+/// Removes the progress lines of BuildKit. The summary at the end has the failed step, the last lines of its output, and
+/// its place in the Dockerfile.
 pub(super) fn explained(failed: Failed) -> Failed {
     let Failed::Because(said) = failed else { return failed };
     let lines: Vec<&str> = said.lines().collect();
     let begins = lines.iter().rposition(|line| step(line).is_some()).map_or(0, |last| last + 1);
     let summary = lines.get(begins..).unwrap_or_default();
-    // Without it there is no summary: it was ended, say, and what there is begins with that.
+    // Without an error line there is no summary, for example because the build was killed. Then the whole output stays.
     let sums_up = summary.iter().any(|line| line.starts_with("ERROR: "));
     Failed::Because(if sums_up { summary.join("\n").trim_end().to_string() } else { said })
 }
 
-/// The number of the step that a line of progress is about, and what it says of it: `#7 DONE 0.3s`.
+/// The step number and the text of a progress line such as `#7 DONE 0.3s`.
 fn step(line: &str) -> Option<(&str, &str)> {
     let (number, rest) = line.strip_prefix('#')?.split_once(' ')?;
     let digits = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
     digits.then_some((number, rest))
 }
 
-/// Whether the image of several machines was never put together: before 0.14 buildx exits with 0 all the same
-/// (<https://github.com/docker/buildx/pull/2424>), and nothing, or an older image, has the tag then.
+/// Whether the manifest list of a build on several machines was not created. buildx before 0.14 exits with 0 in this case
+/// (<https://github.com/docker/buildx/pull/2424>). The tag then doesn't exist, or belongs to an older image.
 pub(super) fn was_not_merged(said: &str) -> bool {
     let mut merging = None;
     said.lines().filter_map(step).any(|(number, rest)| {
@@ -33,8 +33,7 @@ pub(super) fn was_not_merged(said: &str) -> bool {
     })
 }
 
-/// Whether this is how a registry, or Docker on its behalf, says that we may not; a file that the build may not touch is
-/// something else.
+/// Whether the output is a refusal by a registry, directly or through Docker. A file that the build may not read doesn't count.
 pub(super) fn is_refused(said: &str) -> bool {
     const WORDS: [&str; 6] = [
         "denied",
@@ -49,7 +48,7 @@ pub(super) fn is_refused(said: &str) -> bool {
     })
 }
 
-/// What to do about what a build said, where it is one of the usual mishaps.
+/// A hint for common errors in a build's output.
 pub(super) fn hint(said: &str, cloned: bool) -> Option<String> {
     if is_refused(said) {
         return Some("see `registry:` (server, username, password): may this user push there?".into());
@@ -58,7 +57,7 @@ pub(super) fn hint(said: &str, cloned: bool) -> Option<String> {
     found.map(|(_, hint)| (*hint).to_string()).filter(|hint| cloned || !hint.starts_with("is the file"))
 }
 
-/// What is said, and what to do.
+/// Parts of common errors, and the hint for each.
 const USUAL: [(&[&str], &str); 8] = [
     (
         &[

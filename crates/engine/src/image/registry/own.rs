@@ -1,15 +1,15 @@
-//! The registry that Kamal runs on this machine for `server: localhost:PORT`. Servers get the image from us, so nothing starts it;
-//! it can be removed.
+//! The registry that Kamal runs on this machine for `server: localhost:PORT`. Bowline's servers pull from Bowline itself,
+//! so it never starts this registry, but can remove it.
 
 use super::Where;
 use crate::error::RunError;
 use crate::local::{ask, words};
 use crate::world::{HostOutput, World};
 
-/// Its container.
+/// The name of its container.
 const NAME: &str = "kamal-docker-registry";
 
-/// `registry remove`: with the images in it.
+/// `registry remove`: removes the registry and its images.
 pub(super) async fn remove(world: &World, place: Where) -> Result<Vec<HostOutput>, RunError> {
     if !place.here {
         return Ok(Vec::new());
