@@ -67,8 +67,7 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Drops every SSH packet in both directions. The server keeps working, but connections to it neither respond nor
-    /// end.
+    /// Drops every SSH packet. The server keeps working, but connections to it neither respond nor end.
     #[must_use]
     pub fn unheard(&self) -> Broken {
         self.run(

@@ -196,7 +196,6 @@ impl Browser {
             .ok()
     }
 
-    /// Loads a page and remembers the assets it refers to.
     async fn page(&mut self, server: usize) {
         let Some(answer) = self.get(server, "/").await else { return };
         let Some(version) = answer.version else {
@@ -232,7 +231,6 @@ impl Browser {
     }
 }
 
-/// The paths of a page's assets.
 fn references(page: &str) -> BTreeSet<String> {
     let quoted = page.split('"').skip(1).step_by(2);
     quoted.filter(|text| text.starts_with("/assets/")).map(Into::into).collect()
@@ -265,7 +263,6 @@ mod tests {
         vec![url]
     }
 
-    /// Answers one client's requests until it disconnects.
     fn talk(mut stream: TcpStream, answer: impl Fn(&str) -> Given) {
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
         while let Some(first) = lines.next() {

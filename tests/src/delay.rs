@@ -3,8 +3,7 @@
 //! It delays without throttling. A hundred chunks sent at once arrive together, one delay later, because reading goes
 //! on while earlier chunks wait. Connecting takes as long as a handshake over that distance.
 //!
-//! It also counts round trips. It uses the order of chunks and not the clock, which would measure how busy the
-//! machine is.
+//! It also counts round trips, from the order of chunks: the clock would measure how busy the machine is.
 
 use std::io;
 use std::net::SocketAddr;
@@ -73,7 +72,6 @@ impl Delay {
 }
 
 impl Delay {
-    /// Bytes that were sent to the target.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
@@ -118,8 +116,7 @@ async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, counts: C
     let _ = far.set_nodelay(true);
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    // The handshake was the first round trip. What the client sends before it receives anything belongs to the
-    // second.
+    // The handshake was the first round trip. The client's first data belongs to the second.
     let (at_client, at_server) = (AtomicU64::new(1), AtomicU64::new(1));
     tokio::join!(
         line(
@@ -277,8 +274,7 @@ mod tests {
         let sent = start.elapsed();
         stream.read_exact(&mut [0; 40]).unwrap();
         let took = start.elapsed();
-        // Chunks that waited for each other would need forty round trips: almost five seconds, and sending took 0.2
-        // s.
+        // If each chunk waited for the one before, forty round trips would take almost five seconds.
         assert!(took < sent + ONE_WAY * 20, "forty chunks, sent within {sent:?}, took {took:?}");
         // Chunks that were sent after the response to earlier ones belong to a later round trip.
         let trips = delay.trips() - 2;

@@ -49,7 +49,6 @@ pub fn again(mut ask: impl FnMut() -> Ran) -> Ran {
     }
 }
 
-/// Whether this is a transient error.
 fn passes(stderr: &str) -> bool {
     let said = stderr.to_lowercase();
     PASSING.iter().any(|words| said.contains(&words.to_lowercase()))

@@ -56,7 +56,6 @@ pub fn image_id(project: &Project, server: &Server, tag: &str) -> String {
     server.run(&format!("docker image inspect -f '{{{{.Id}}}}' {image} 2>/dev/null")).stdout.trim().to_owned()
 }
 
-/// Runs `docker inspect -f` on a container.
 #[must_use]
 pub fn inspect(server: &Server, container: &str, format: &str) -> String {
     server.run(&format!("docker inspect -f '{format}' '{container}'")).ok().to_owned()

@@ -32,11 +32,8 @@ pub struct Took {
     pub processor: Duration,
     /// The most file descriptors that were seen open at once.
     pub descriptors: usize,
-    /// The number of servers that started a container.
     pub started: usize,
-    /// Whether it exited with 0.
     pub good: bool,
-    /// Its output.
     pub said: String,
 }
 

@@ -48,7 +48,6 @@ impl Target {
         }
     }
 
-    /// Opens a new connection.
     pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, String> {
         let address = &self.address;
         let stream =
@@ -77,7 +76,6 @@ pub(crate) struct Answer {
 pub(crate) struct Connection {
     target: Target,
     sender: Option<SendRequest<Empty<Bytes>>>,
-    /// How often it was opened.
     pub(crate) opened: u64,
 }
 
@@ -94,8 +92,8 @@ impl Connection {
     /// Sends a request and returns the whole response, or why there is none. With `close`, the request has
     /// `Connection: close`.
     ///
-    /// A connection that the server closed before the request is replaced, as any client would. One that breaks later
-    /// is a failure.
+    /// A connection that the server closed before the request is replaced, as any client would do. A later break is a
+    /// failure.
     pub(crate) async fn get(&mut self, path: &str, close: bool) -> Result<Answer, String> {
         let usable = match &mut self.sender {
             Some(open) => open.ready().await.is_ok(),

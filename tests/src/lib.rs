@@ -1,8 +1,8 @@
 //! Support for the end-to-end tests: the sandbox of real servers, a load client that counts exactly, and a delay line
 //! that simulates distance.
 //!
-//! The API is blocking, so that a test is a plain `#[test]`. The load client and the delay line run runtimes on their
-//! own threads.
+//! The API is blocking, so that tests are plain. The load client and the delay line run runtimes on their own
+//! threads.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

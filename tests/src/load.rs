@@ -1,5 +1,4 @@
-//! A load client that counts exactly: how many requests it sent, how many failed, and how many the wrong version
-//! answered.
+//! A load client that counts exactly how many requests it sent, failed, and got from the wrong version.
 //!
 //! It is as strict as a visitor. A request fails if the connection can't be made, the status isn't 200, the body ends
 //! early, or there is no response within the timeout. It never repeats a request. The start of a request decides
@@ -42,10 +41,8 @@ pub struct Options {
     /// The certificate to trust for `https://`, in DER.
     pub certificate: Option<Vec<u8>>,
     pub mode: Mode,
-    /// The number of clients that send at the same time.
     pub clients: usize,
-    /// The pause of each client between two requests. It limits the rate, so that the load doesn't slow what is
-    /// measured.
+    /// The pause of each client between two requests, so that the load doesn't slow what is measured.
     pub pause: Duration,
     /// A request that takes longer has failed.
     pub timeout: Duration,
@@ -196,7 +193,6 @@ impl Load {
             Some(Arc::new(versions.iter().map(|version| (*version).to_owned()).collect()));
     }
 
-    /// The number of requests begun so far.
     #[must_use]
     pub fn begun(&self) -> u64 {
         self.shared.begun.load(Ordering::SeqCst).min(self.shared.limit.load(Ordering::SeqCst))
@@ -314,7 +310,6 @@ impl Shared {
     }
 }
 
-/// Sends requests one after another until none is left.
 async fn client(shared: Arc<Shared>, target: Target) {
     let options = &shared.options;
     let close = options.mode == Mode::NewConnection;
@@ -347,8 +342,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes what `answer` returns for the Nth request to the server. `None` closes the connection without a
-    /// response.
+    /// Responds to the Nth request with `answer(N)`. `None` closes the connection without a response.
     fn serve(answer: impl Fn(u64) -> Option<String> + Send + Sync + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/version", listener.local_addr().unwrap());

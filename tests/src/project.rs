@@ -38,8 +38,8 @@ pub struct Project {
 }
 
 impl Project {
-    /// A project that deploys the sample app to the leased servers, all in the role `web`. Its service's name starts
-    /// with `name`.
+    /// A project that deploys the sample app to the leased servers in the role `web`. Its service's name starts with
+    /// `name`.
     ///
     /// # Panics
     /// When its files can't be written.
@@ -156,7 +156,6 @@ impl Project {
         self.sections.get(key).map_or("", String::as_str)
     }
 
-    /// Removes a top-level key from `deploy.yml`.
     pub fn unset(&mut self, key: &str) -> &mut Self {
         self.sections.remove(key);
         self
@@ -167,7 +166,6 @@ impl Project {
         self
     }
 
-    /// Removes a name from `.kamal/secrets`.
     pub fn forget_secret(&mut self, name: &str) -> &mut Self {
         self.secrets.remove(name);
         self
@@ -263,12 +261,10 @@ impl Project {
         self.spawn(args).wait(DEADLINE)
     }
 
-    /// Runs the real Kamal on the project.
     pub fn kamal(&self, args: &[&str]) -> Ran {
         self.spawn_kamal(args).wait(DEADLINE)
     }
 
-    /// Starts the real Kamal on the project.
     #[must_use]
     pub fn spawn_kamal(&self, args: &[&str]) -> Running {
         assert!(self.kamal.is_file(), "Kamal is not installed: see what bin/setup says");
@@ -303,8 +299,7 @@ impl Project {
         Running::start(self.command(args), format!("bowline {}", args.join(" ")))
     }
 
-    /// The command for `bowline` with these arguments, for tests that set its streams. It doesn't write the
-    /// configuration.
+    /// The command for `bowline` with these arguments. It uses the configuration as it was last written.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let program = self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from);
@@ -373,7 +368,6 @@ pub fn binary() -> PathBuf {
     beside.unwrap_or_else(|| panic!("no bowline beside {}: cargo build -p bowline-cli", test.display()))
 }
 
-/// A running command, and its output so far.
 #[derive(Debug)]
 pub struct Running {
     command: String,
@@ -409,8 +403,7 @@ impl Heard {
         String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// All output, once the command has ended. A grandchild may hold the pipe open forever, so this waits for at most
-    /// 2 s.
+    /// All output, once the command has ended. Waits for at most 2 s, because a grandchild may hold the pipe open.
     fn whole(&mut self) -> String {
         if let Some(thread) = self.thread.take() {
             let end = Instant::now() + Duration::from_secs(2);

@@ -43,7 +43,6 @@ impl Project {
         self.set_proxy("healthcheck: {interval: 1}")
     }
 
-    /// Whether it runs with Bowline's own proxy.
     #[must_use]
     pub fn has_own_proxy(&self) -> bool {
         self.other_proxy.is_none()
@@ -229,7 +228,6 @@ fn older(mut program: Vec<u8>) -> Vec<u8> {
     program
 }
 
-/// The proxy's binary, next to `bowline`.
 fn proxy_program() -> PathBuf {
     binary().with_file_name("bowline-proxy")
 }

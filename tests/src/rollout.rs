@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::load::{Load, Mode, Options, Report};
 use crate::sandbox::Ran;
 
-/// How the load clients send.
 #[derive(Clone, Debug)]
 pub struct Visitors {
     pub urls: Vec<String>,

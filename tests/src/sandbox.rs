@@ -1,7 +1,6 @@
 //! The sandbox in tests: leasing servers, and running commands on them.
 //!
-//! [`Server::run`] reaches a server without SSH and without the code under test. [`Server::ssh`] connects as a deploy
-//! does.
+//! [`Server::run`] needs neither SSH nor the code under test. [`Server::ssh`] connects as a deploy does.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
@@ -16,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use crate::docker::{again, docker};
 
-/// The result of a command.
 #[derive(Clone, Debug)]
 pub struct Ran {
     /// The command as it would be typed.
@@ -128,16 +126,13 @@ pub struct Sandbox {
     pub registry: String,
     pub registry_user: String,
     pub registry_password: String,
-    /// The Traefik image in that registry.
     pub traefik_image: String,
     /// The base image of the sample app, in this machine's Docker.
     pub app_base: String,
     pub app_context: PathBuf,
     /// The directory with its keys and locks.
     pub state: PathBuf,
-    /// The program of the real Kamal.
     pub kamal: PathBuf,
-    /// Docker's buildx plugin.
     pub buildx: PathBuf,
 }
 
@@ -153,7 +148,7 @@ pub struct Server {
 }
 
 impl Sandbox {
-    /// The sandbox named by `SANDBOX_NAME` (default: `bowline`). Starts or repairs it if one of its servers doesn't
+    /// The sandbox named by `SANDBOX_NAME` (default: `bowline`). Starts it, or repairs it if a server doesn't
     /// respond.
     ///
     /// # Panics
@@ -210,8 +205,7 @@ impl Sandbox {
         })
     }
 
-    /// Whether every server accepts connections. A leased server may be broken deliberately, so its test is trusted
-    /// to repair it.
+    /// Whether every server accepts connections. Skips leased ones, which their tests may have broken.
     fn answers(&self) -> bool {
         let reached = |address: &str| {
             let address: SocketAddr = address.parse().expect("an address in the env file");
@@ -236,7 +230,7 @@ impl Sandbox {
     /// Takes `count` servers for this test alone, empties them, and waits for free ones if needed. Dropping the lease
     /// repairs and empties them again, unless `BOWLINE_KEEP=1` leaves them for inspection.
     ///
-    /// A waiting test blocks those after it, so that a test that wants three servers isn't starved by many that want
+    /// A waiting test blocks those after it, so that one that wants three servers isn't starved by many that want
     /// one.
     ///
     /// # Panics

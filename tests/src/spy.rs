@@ -60,8 +60,7 @@ impl Spy {
         Self { mark, servers: servers.to_vec(), directory: directory.to_owned(), stop, thread: Some(thread) }
     }
 
-    /// Stops, and returns each word it found and where. First it plants decoys, to prove that it would have found
-    /// something.
+    /// Stops, and returns each word it found and where. First it plants decoys and checks that it finds them.
     ///
     /// # Panics
     /// When it overlooked a decoy.
@@ -106,7 +105,6 @@ impl Drop for Spy {
     }
 }
 
-/// Finds command lines that contain the mark.
 fn command_lines(mark: &str, seen: &mut BTreeSet<String>) {
     let Ok(processes) = fs::read_dir("/proc") else { return };
     for process in processes.flatten() {

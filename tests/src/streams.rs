@@ -21,9 +21,7 @@ pub struct Story {
     pub kind: &'static str,
     /// The version that served it.
     pub version: String,
-    /// The number of messages received.
     pub messages: u64,
-    /// How long it was open.
     pub open: Duration,
 }
 
@@ -82,8 +80,7 @@ async fn bounded(kind: &'static str, target: Target) -> Result<Story, String> {
     Ok(Story { kind, version, messages, open: began.elapsed() })
 }
 
-/// Sends messages to be echoed until the connection ends. Returns the version in the greeting, and the number of
-/// echoes.
+/// Sends messages to be echoed until the connection ends. Returns the greeting's version and the number of echoes.
 async fn socket(mut stream: Box<dyn Stream>, target: &Target) -> Result<(String, u64), String> {
     let more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -123,7 +120,6 @@ async fn events(mut stream: Box<dyn Stream>, target: &Target) -> Result<(String,
     Ok((version.to_owned(), versions.len() as u64))
 }
 
-/// Sends a request and returns the head of the response.
 async fn ask(
     stream: &mut Box<dyn Stream>,
     target: &Target,

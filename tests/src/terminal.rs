@@ -117,8 +117,7 @@ impl Terminal {
         self.child.wait().expect("its end");
     }
 
-    /// Closes the terminal, like a closed window or a broken connection, and waits until the command ends. Returns
-    /// its exit code.
+    /// Closes the terminal, like a closed window or a broken connection. Returns the command's exit code.
     ///
     /// # Panics
     /// When it doesn't end within 30 s.

@@ -74,8 +74,7 @@ impl Watch {
         wait_until(what, deadline, || self.so_far().iter().any(&found));
     }
 
-    /// Stops recording and returns all events. To include everything before this call, it creates a volume and waits
-    /// for that event.
+    /// Stops recording and returns all events. It creates a volume and waits for that event, so that none is missing.
     ///
     /// # Panics
     /// When the engine's sign isn't heard.

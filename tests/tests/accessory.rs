@@ -87,7 +87,6 @@ fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace
         .exits(2);
 
     project.bowline(&["accessory", "exec", "tool", "--reuse", "touch", "/data/kept"]).ok();
-    // A new container has the same mounts and environment.
     let asked = "cat /etc/b && ls /data && echo $GREETING";
     let ran = project.bowline(&["accessory", "exec", "tool", "--raw", "sh", "-c", asked]);
     assert_eq!(ran.ok(), format!("# hello {nasty}\nkept\nhello"));

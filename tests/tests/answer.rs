@@ -7,7 +7,6 @@ use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server, wait_until};
 
-/// The response to a request for `/version` with this `Host` header.
 fn asked_for(server: &Server, host: &str) -> String {
     let curl = format!("curl -s --max-time 5 -H 'Host: {host}' http://127.0.0.1/version; true");
     server.run(&curl).ok().trim().to_owned()

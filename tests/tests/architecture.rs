@@ -1,5 +1,4 @@
-//! Checks that the dependencies between our crates are the ones in ARCHITECTURE.md, and that the pure crates stay
-//! pure.
+//! Checks that our crates depend on each other as ARCHITECTURE.md says, and that the pure crates stay pure.
 //!
 //! It reads `cargo metadata`, and so what is really built.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
@@ -158,7 +157,6 @@ fn an_arrow_that_turns_is_seen() {
     assert_eq!(faults(&gone), ["bowline-cli is not there"]);
 }
 
-/// Appends the text of every Rust file below a directory.
 fn sources(directory: &Path, text: &mut String) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -205,18 +205,15 @@ fn s16_every_way_of_deploying_leaves_the_current_and_previous_versions_assets_an
     browsers.wait_for("v2", 4);
     has_assets_of(&project, server, &["v1", "v2"]);
 
-    // Rolls back to a version whose directories are gone.
     server.run(&format!("rm -r {base}/*/web-v1")).ok();
     project.bowline(&["rollback"]).ok();
     has_assets_of(&project, server, &["v1", "v2"]);
 
-    // Deploys the same version again with other content in its image.
     dockerfile(&project, "RUN echo new >/app/public/assets/new.txt\n");
     project.deploy("v1").ok();
     assert_eq!(server.get("/assets/new.txt").as_deref(), Some("new\n"));
     has_assets_of(&project, server, &["v1"]);
 
-    // Kills a deploy during preparation and runs it again.
     let mut running = project.start_deploy("v3");
     running.wait_for("Preparing assets", DEADLINE);
     running.signal("KILL");

@@ -32,13 +32,11 @@ fn s02_new_containers_start_at_once_or_behind_the_barrier_and_other_roles_keep_t
     let stopped = when(&worker, "kill", &project.container("worker", "v1"));
     let story = format!("web:\n{}worker:\n{}", told(&web), told(&worker));
     assert!(started < healthy, "the new worker doesn't wait to be booted\n{story}");
-    // The worker is ready after a second. Its old container keeps running for the three seconds that the web role
-    // still needs.
+    // The worker is ready after a second, and its old container keeps running until the web role is healthy.
     assert!(stopped > healthy && healthy - started > 3_000_000_000, "the old worker waits\n{story}");
     expect::runs(&project, &lease[0], &[("web", "v2")]);
     expect::runs(&project, &lease[1], &[("worker", "v2")]);
 
-    // The barrier can also delay the boot.
     project.set("boot", "\n  barrier: before_boot");
     let (web, worker) = (Watch::on(&lease[0]), Watch::on(&lease[1]));
     project.build_arg("START_DELAY_MS", "2000");
@@ -139,7 +137,6 @@ fn a_primary_server_that_is_down_is_named_and_all_others_finish() {
     for server in lease.iter() {
         expect::unlocked(&project, server);
     }
-    // When the server is back, the same command updates it.
     project.deploy("v2").ok();
     expect::runs(&project, &lease[0], &[("web", "v2")]);
 }
@@ -166,8 +163,7 @@ fn a_run_without_the_primary_role_waits_for_nobody_and_one_that_cannot_reach_it_
     nothing.exits(2).says("wrker");
     expect::runs(&project, &lease[1], &[("worker", "v2")]);
 
-    // The first filter left the primary role out deliberately. If the primary role is unreachable instead, nothing
-    // starts.
+    // That was deliberate. If the primary role is unreachable instead, nothing starts.
     let broken = lease[0].without_sshd();
     let watch = Watch::on(&lease[1]);
     let ran = project.deploy("v3");

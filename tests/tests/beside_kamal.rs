@@ -38,7 +38,6 @@ impl<'a> Side<'a> {
         side
     }
 
-    /// Pushes a version, ready to be deployed.
     fn push(&self, version: &str) {
         Sandbox::get().push_version(&self.project.service, &self.project.service, version, &[]);
     }
@@ -110,7 +109,6 @@ fn ended(ran: &Ran) -> String {
     ran.code.map_or_else(|| "killed".into(), |code| format!("exit {code}"))
 }
 
-/// Runs both tools into the fault and compares the results with the README.
 #[track_caller]
 fn beside(fault: &str, servers: usize, name: &str, given: impl Fn(&Side) -> String) {
     let lease = Sandbox::get().lease(servers);

@@ -51,7 +51,6 @@ fn s04_an_image_that_exits_at_boot_or_never_gets_healthy_leaves_the_old_version_
     expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
 
     project.set("deploy_timeout", "6").set("stop_wait_time", "2");
-    // The app also ignores SIGTERM, as broken programs do.
     project.build_arg("HEALTH", "fail").build_arg("ON_TERM", "ignore");
     let ran = project.deploy("v3");
     all_as_before(&project, &lease, &ran, ["v2", "v3"]);

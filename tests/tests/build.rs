@@ -1,5 +1,4 @@
-//! Building without deploying: the clone of the last commit, what reaches the build, pushing and pulling, the
-//! registry.
+//! Building without deploying: the clone of the last commit, the build's inputs, pushing and pulling, the registry.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -140,7 +139,6 @@ impl Drop for Processes {
     }
 }
 
-/// The test's own SSH agent.
 struct Agent(Child);
 
 impl Agent {
@@ -322,8 +320,7 @@ fn a_build_with_buildx_gets_its_secrets_by_name_and_a_failure_shows_its_words() 
     project.bowline(&["build", "create"]).says("made the builder").ok();
 }
 
-/// Runs the sandbox's registry image under a name of this test in place of Docker's registry image. Passes everything
-/// else to Docker.
+/// Runs the sandbox's registry image, under a name of this test, in place of Docker's. Passes the rest to Docker.
 const OWN_REGISTRY: &str = r#"#!/bin/sh
 case "$*" in
   'start kamal-docker-registry') exit 1 ;;
@@ -334,7 +331,6 @@ case "$*" in
 esac
 "#;
 
-/// Removes the registry's container on drop.
 struct OwnRegistry(String);
 
 impl Drop for OwnRegistry {

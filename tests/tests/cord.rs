@@ -37,7 +37,6 @@ fn s17_the_cord_is_one_file_on_the_server_that_the_health_check_asks_for_elsewhe
         "running unhealthy"
     );
 
-    // The cord may have another path, or be turned off.
     let check = "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n  cord: ";
     project.set("healthcheck", &format!("{check}/run/mine"));
     project.deploy("v2").ok();
@@ -202,8 +201,7 @@ fn s18_slow_requests_under_way_are_answered_though_the_app_exits_at_once() {
     project.build_arg("ON_TERM", "exit");
     project.deploy("v1").ok();
     wait_for_version(server, "v1");
-    // A request takes longer than the time from cutting the old container's cord to its stop, so some are always
-    // open.
+    // Longer than the time from cutting the old container's cord to its stop, so that some requests are always open.
     let load = Load::start(Options {
         clients: 12,
         timeout: Duration::from_secs(15),

@@ -38,7 +38,6 @@ fn s01_the_only_container_a_deploy_boots_is_the_one_that_serves_also_of_the_same
         wait_for_version(server, "v2");
     }
 
-    // Deploying the same version again replaces the container.
     let server = &lease[0];
     let before = expect::inspect(server, &new, "{{.Id}}");
     let watch = Watch::on(server);

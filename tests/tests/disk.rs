@@ -1,5 +1,4 @@
-//! A full disk at each place where a deploy writes: the output names the server, the old version serves, and no lock
-//! remains.
+//! A full disk at each place where a deploy writes: the output names the server, and the old version serves.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::broken::Filled;

@@ -108,7 +108,6 @@ fn what_is_broken_is_a_problem_with_its_fix_and_the_others_are_examined() {
     let _full = lease[0].without_blocks();
     // Second server: someone holds the lock.
     project.bowline(&["lock", "acquire", "-m", "maintenance", "-h", &all[1]]).ok();
-    // Third server: unreachable.
     let _gone = lease[2].without_sshd();
 
     let ran = project.run_as_is(&["doctor"]);
@@ -160,8 +159,7 @@ fn half_a_project_is_told_what_to_run_next() {
     project.run_as_is(&["doctor"]).exits(1).says("config/deploy.yml:").says("git ").says("1 problem");
 }
 
-/// The content of Traefik's certificate storage for the resolver `le`, with two certificates. The second one expires
-/// soon.
+/// Traefik's certificate storage for the resolver `le`, with two certificates. The second one expires soon.
 fn storage(project: &Project) -> String {
     let made = "\
         pack() { base64 < \"$1\" | tr -d '\\n'; }

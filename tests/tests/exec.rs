@@ -9,7 +9,6 @@ use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Sandbox, Server, run, wait_until};
 use bowline_tests::terminal::Terminal;
 
-/// A project with one version deployed to one server.
 fn deployed(name: &str) -> (Project, Lease) {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(1);

@@ -18,7 +18,6 @@ fn one_by_one(sandbox: &Sandbox, lease: &Lease, name: &str, boot: &str) -> Proje
     project
 }
 
-/// Sets `EXIT_AT_BOOT` for each server's container.
 fn tags(project: &mut Project, first: &str, second: &str) {
     project.set(
         "env_tags",
@@ -79,7 +78,6 @@ fn on_failure_rollback_takes_switched_servers_back_and_loses_no_request() {
     }
     let has = expect::inspect(&lease[0], &project.container("web", "v1"), "{{.Id}}");
     assert_eq!(has, had, "the very container that served before");
-    // Once fixed, a version can be deployed, and `v1` is available for a rollback.
     tags(&mut project, "", "");
     project.deploy("v3").ok();
     project.bowline(&["rollback"]).says("v1").ok();

@@ -26,7 +26,6 @@ fn project(sandbox: &Sandbox, servers: &bowline_tests::sandbox::Lease, name: &st
     project
 }
 
-/// The number of bytes per server that a run reports as sent.
 #[track_caller]
 fn sent(ran: &Ran) -> u64 {
     let text = format!("{}{}", ran.stdout, ran.stderr);
@@ -97,7 +96,6 @@ fn i1_i2_without_a_registry_three_bare_servers_are_set_up_deployed_rolled_back_a
     assert!(lease.iter().all(|server| server.serves(&host, "v2")));
     project.bowline(&["app", "exec", "--version", "v3", "echo there"]).ok();
     project.bowline(&["prune", "all"]).ok();
-    // An image that is already there needs no build.
     let again = project.bowline(&["deploy", "-P", "--version", "v3"]);
     again.exits(0).never_says("Building");
     assert!(lease.iter().all(|server| server.serves(&host, "v3")));
@@ -127,7 +125,6 @@ fn i5_a_server_that_lacks_an_image_gets_it_from_here_or_from_another_server() {
     nothing_else_is_named(other);
 }
 
-/// Connects the project to its servers through delay lines.
 fn far(sandbox: &Sandbox, project: &mut Project, lines: &[Delay]) {
     let hosts: Vec<String> = lines.iter().map(|line| line.address().ip().to_string()).collect();
     let (port, key) = (lines[0].address().port(), sandbox.ssh_key.display());
@@ -360,7 +357,6 @@ fn i1_a_registry_on_localhost_is_only_a_name() {
     assert_eq!(here.ok(), "", "no registry runs here");
 }
 
-/// Builds an image with this machine's Docker, without Bowline.
 fn build_elsewhere(project: &Project, version: &str, labels: &[&str]) -> String {
     let image = format!("elsewhere-{}:{version}", project.service);
     let mut words = vec!["build", "-q", "-t", &image, "--build-arg"];

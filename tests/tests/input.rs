@@ -6,15 +6,13 @@ use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, run};
 
-/// A project whose deploy will fail, and a server that must stay unchanged.
 fn project(name: &str) -> (Project, Lease) {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(1);
     (Project::new(sandbox, &lease, name), lease)
 }
 
-/// Asserts that the run failed with this code and these texts, printed exactly one error message, and left the
-/// servers alone.
+/// Asserts that the run failed with this code and one error message, and left the servers alone.
 #[track_caller]
 fn refused(project: &Project, lease: &Lease, ran: &Ran, code: i32, says: &[&str]) {
     ran.exits(code);

@@ -104,8 +104,7 @@ fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project 
     project
 }
 
-/// Installs an NSS module that aborts any program that loads it, as a module for another version of the C library
-/// would.
+/// Installs an NSS module that aborts any program that loads it, like one for another version of the C library.
 fn trap(machine: &Machine) {
     let directory = TempDir::new().unwrap();
     let (source, library) = (directory.path().join("trap.c"), directory.path().join("libnss_trap.so.2"));

@@ -51,7 +51,6 @@ fn killed_then_mended(project: &mut Project, lease: &Lease, running: Running, [o
 /// A pattern for the commands that our scripts run on a server.
 const AT_WORK: &str = "docker container|docker events|docker stop|nsenter";
 
-/// The moment when a deploy is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     /// It has the lock and pulls.
@@ -134,7 +133,6 @@ fn ctrl_c_sigterm_and_a_terminal_that_goes_away_undo_what_was_begun_and_unlock()
             expect::unlocked(&project, server);
         }
     }
-    // Nothing blocks the next deploy.
     project.deploy("v2").ok();
     for server in lease.iter() {
         expect::no_loose_cords(&project, server);
@@ -149,7 +147,6 @@ fn everything(server: &Server) -> String {
     server.run(shown).ok().to_owned()
 }
 
-/// How a change is ended in the middle.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Killed,
@@ -157,8 +154,7 @@ enum End {
     Unheard,
 }
 
-/// Ends a change at an event of a container on the first server. Then the same command must restore the state
-/// `meant`.
+/// Ends a change at an event of a container on the first server. The same command must then restore `meant`.
 fn ended_then_mended(
     project: &Project,
     lease: &Lease,

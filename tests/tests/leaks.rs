@@ -213,18 +213,15 @@ fn what_fails_tells_what_failed_and_no_secret() {
     sown.project.set("builder", &builder.replace("VERSION: v1", "VERSION: v1, EXIT_AT_BOOT: '4'"));
     sown.quietly(&deploy, 1).says("code 4");
 
-    // The environment file can't be written.
     let env = format!(".kamal/apps/{}/env", sown.project.service);
     server.run(&format!("rm -rf {env} && touch {env}")).ok();
     sown.quietly(&without_build, 1).says("env");
     server.run(&format!("rm {env}")).ok();
 
-    // A hook that fails.
     sown.project.hook("pre-deploy", "#!/bin/sh\n[ -n \"$ROOT\" ] && exit 7\n");
     sown.quietly(&["redeploy", "--skip-push", "--json", "--version", "v1"], 1).says("pre-deploy");
     sown.project.hook("pre-deploy", "#!/bin/sh\n");
 
-    // The registry refuses the password, here and on the server.
     let wrong = format!("{}wrong-password", sown.mark);
     let right = sown.registry_password.clone();
     sown.project.secret("KAMAL_REGISTRY_PASSWORD", &wrong);

@@ -22,8 +22,7 @@ fn get(address: &str, path: &str) -> String {
     answer
 }
 
-/// Sends requests all the time and records the answers (`200 v1`, `503 Back at noon.`), without consecutive
-/// duplicates.
+/// Sends requests all the time and records each new answer: `200 v1`, `503 Back at noon.`.
 struct Visitor {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,

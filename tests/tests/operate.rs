@@ -55,7 +55,6 @@ fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
     ));
     assert_eq!(left.ok().trim(), "", "containers, images and files are gone");
     project.bowline(&["remove", "-y"]).ok();
-    // The next deploy works like the first one.
     project.deploy("v3").ok();
     expect::runs(&project, server, &[("web", "v3")]);
 }

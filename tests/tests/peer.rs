@@ -112,8 +112,7 @@ fn the_same_files_make_the_same_accessories_and_each_replaces_the_others() {
     run(false, "reboot", &lease[0]);
     run(true, "reboot", &lease[1]);
     let [ours, theirs] = states();
-    // Bowline creates the container before it stops the old one, and starts it later, so nothing was ever attached to
-    // it.
+    // Bowline creates the container before it stops the old one, and starts it later, so nothing was attached to it.
     let found = differences(&theirs, &ours);
     assert_eq!(
         found,

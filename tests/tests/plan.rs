@@ -17,7 +17,6 @@ fn picture(server: &Server) -> String {
     seen.ok().to_owned()
 }
 
-/// Runs `plan` and asserts that nothing changed anywhere.
 fn planned(project: &Project, lease: &Lease, args: &[&str]) -> String {
     let before: Vec<String> = lease.iter().map(picture).collect();
     let watches: Vec<Watch> = lease.iter().map(Watch::on).collect();
@@ -73,7 +72,6 @@ fn a_plan_tells_for_each_role_and_server_what_would_happen_and_changes_nothing()
     assert!(on_second.contains("wait at the barrier") && text.contains("barrier:"), "{text}");
     assert!(!text.contains("make sure Traefik runs"), "it runs already\n{text}");
 
-    // A deploy does what the plan says.
     project.deploy("v2").ok();
     expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
     let back = planned(&project, &lease, &["plan", "rollback"]);

@@ -117,14 +117,12 @@ fn p4_a_broken_image_behind_the_proxy_leaves_the_old_version_and_shows_what_the_
     expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
 
     project.set("deploy_timeout", "4");
-    // The app also ignores SIGTERM, as broken programs do.
     project.set("drain_timeout", "2").build_arg("HEALTH", "fail").build_arg("ON_TERM", "ignore");
     let ran = project.deploy("v3");
     all_as_before(&project, &lease, &ran, ["v2", "v3"]);
     ran.says(":3000/up").says("503").says("version v3 listening");
     project.build_arg("HEALTH", "").build_arg("ON_TERM", "");
 
-    // The app still listens on port 3000.
     let proxy = project.section("proxy").replace("3000", "3001");
     project.set("proxy", &proxy);
     let ran = project.deploy("v4");
@@ -165,7 +163,6 @@ fn p1_two_roles_have_the_proxy_and_they_and_a_worker_wait_at_the_barrier() {
         (Some(1_000_000_000), Some(2_000_000_000))
     );
 
-    // A web container that takes three seconds to start delays all others.
     let slow = "env: {clear: {START_DELAY_MS: 3000}}";
     project.roles(&[("web", &[address], slow), ("api", &[address], &api), ("worker", &[address], &plain)]);
     let watch = Watch::on(server);
@@ -179,7 +176,6 @@ fn p1_two_roles_have_the_proxy_and_they_and_a_worker_wait_at_the_barrier() {
     expect::runs(&project, server, &every("v2"));
     assert!(server.serves(&host, "v2") && server.serves(&api_host, "v2"));
 
-    // A web container that never gets healthy closes the barrier.
     let sick = "env: {clear: {HEALTH: fail}}";
     project.set("deploy_timeout", "3");
     project.roles(&[("web", &[address], sick), ("api", &[address], &api), ("worker", &[address], &plain)]);
@@ -317,7 +313,6 @@ fn our_proxy_does_what_kamal_has_no_keys_for() {
     refused.exits(1).says("needs Bowline's own proxy").says("deploy first");
     assert!(asked(&tool, &[]).contains(" 401 "), "it still asks");
 
-    // Bad values are rejected before anything happens.
     project.set_proxy("basic_auth: [OTHER]");
     project.deploy("v2").exits(2).says("the secret OTHER of `basic_auth` is not a login");
     project.set_proxy("canonical_host: elsewhere.test");
@@ -356,7 +351,6 @@ fn p1_a_host_name_that_another_app_has_is_refused_in_the_plan_until_that_app_giv
     expect::unlocked(&second, server);
     assert!(server.serves(&host, "v1"));
 
-    // A role without a proxy needs no host name.
     first.roles(&[("web", &[&server.address], "proxy: false")]);
     first.deploy("v2").ok();
     expect::runs(&first, server, &[("web", "v2")]);

@@ -1,5 +1,4 @@
-//! The real Kamal with our proxy: compares what it and Bowline make of the same files with `proxy:`, and switches
-//! between them.
+//! The real Kamal with our proxy: compares what it and Bowline make of the same files, and switches between them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails with a panic")]
 
 use std::collections::BTreeMap;

@@ -252,7 +252,6 @@ fn p7_an_upgrade_that_fails_leaves_the_proxy_as_it_was_under_load_and_after_a_re
     server.run(&format!("docker restart -t 5 {CONTAINER}")).ok();
     wait_until("the proxy is back", SOON, || server.serves(&host, "v1"));
     assert_eq!(version(), before.1);
-    // With the right image, the same command succeeds.
     server.run(&format!("docker rmi -f {own}")).ok();
     project.bowline(&["proxy", "upgrade", "-y"]).says("no request was held up").ok();
     assert!(server.serves(&host, "v1"));

@@ -20,7 +20,6 @@ const DRAIN_S: u64 = 120;
 struct Socket {
     /// The app's first message, its version.
     greeting: String,
-    /// The number of echoes before the socket closed.
     echoes: JoinHandle<u64>,
 }
 
@@ -139,7 +138,6 @@ fn tls_websockets_and_event_streams_go_through_a_deploy() {
     assert!(socket.echoes.join().unwrap() > 10);
     let heard = String::from_utf8(events_of_v1.wait_with_output().unwrap().stdout).unwrap();
     assert!(heard.matches("data: v1\n").count() > 10 && !heard.contains("data: v2"), "{heard}");
-    // New streams reach the new version.
     assert_eq!(Socket::open(server, &host).greeting, "v2");
     let mut next = events(server, &host);
     let mut first = [0; 14];

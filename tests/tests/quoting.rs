@@ -50,8 +50,7 @@ const PIECES: &[&str] = &[
     "yes",
 ];
 
-/// Generates `count` strings, the same ones each time. Leaves out U+FFFD, which means invalid text in the output of a
-/// command.
+/// Generates the same `count` strings each time, without U+FFFD, which means invalid text in a command's output.
 fn generated(count: usize) -> Vec<String> {
     let piece =
         prop_oneof![4 => prop::sample::select(PIECES).prop_map(str::to_owned), 1 => "[^\0\u{fffd}]{1,4}"];

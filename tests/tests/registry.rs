@@ -19,7 +19,6 @@ use tokio::runtime::Runtime;
 
 const MIB: u64 = 1024 * 1024;
 
-/// A registry that listens on this machine.
 struct Served {
     store: Arc<Store>,
     registry: Arc<Registry>,
@@ -168,7 +167,6 @@ fn an_interrupted_pull_goes_on_where_it_was() {
     build(sandbox, &served.directory, &built.0, "v1");
     let image = served.offer_saved(save(&built.0), "app:v1", &built.0);
     let whole: u64 = image.parts().map(|(_, size)| size).sum();
-    // Connections are cut before the large layer is complete.
     served.cut.store(3 * MIB, Ordering::Relaxed);
     served.pull(sandbox, &lease[0], "app:v1").ok();
     // If Docker restarted the layer each time, it would never complete.

@@ -91,8 +91,7 @@ impl<'a> Side<'a> {
         SCENARIOS.iter().map(|line| self.one(line)).collect()
     }
 
-    /// Repeats a refused prune: Kamal prunes for its roles in parallel, and Docker allows one prune at a time per
-    /// server.
+    /// Repeats a refused prune: Kamal prunes for all roles in parallel, and Docker allows one prune at a time.
     fn kamal(&self, words: &[&str]) -> Ran {
         let refused = |ran: &Ran| format!("{ran}").contains("a prune operation is already running");
         let mut ran = self.project.kamal(words);

@@ -1,5 +1,4 @@
-//! Switching from Traefik to kamal-proxy and back (P6): how long a server is down, and what a failed or killed run
-//! leaves.
+//! Switching from Traefik to kamal-proxy and back (P6): the downtime, and what a failed or killed run leaves.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

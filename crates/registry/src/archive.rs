@@ -1,5 +1,4 @@
-//! Reads the output of `docker save`: a tar archive that always has a `manifest.json` and, since Docker 25, an OCI
-//! layout.
+//! Reads the output of `docker save`: a tar archive with `manifest.json` and, since Docker 25, an OCI layout.
 //!
 //! An archive may come from a pipe, and its table is at the end, so all files are unpacked first. They are written to
 //! temporary files in the store; names in the archive are only keys to look them up. Nothing is written to a path
@@ -228,7 +227,7 @@ fn is_kept(store: &Store, path: &Path, size: u64) -> Result<bool, Error> {
     Ok(size > LARGEST && (store.packed(&digest)?.is_some() || is_blob()?))
 }
 
-/// Names that are too long for an entry's header. They come in entries of their own before it.
+/// Names that are too long for an entry's header and are stored in separate entries before it.
 #[derive(Default)]
 struct Long {
     path: Option<Vec<u8>>,

@@ -35,7 +35,6 @@ fn saves_little(bytes: usize, squeezed: usize) -> bool {
     squeezed > bytes - bytes / 20
 }
 
-/// The length of these bytes after fast compression.
 fn squeeze(bytes: &[u8]) -> io::Result<usize> {
     let mut to = Vec::with_capacity(bytes.len() + 1024);
     let status =

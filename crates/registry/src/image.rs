@@ -14,7 +14,6 @@ pub struct Image {
     pub(crate) variants: Vec<Variant>,
 }
 
-/// The image of one platform.
 #[derive(Debug, Clone)]
 pub struct Variant {
     pub platform: Platform,
@@ -28,7 +27,7 @@ pub struct Variant {
 pub struct Layer {
     /// The digest of the uncompressed layer.
     pub content: Digest,
-    /// Its compressed length, in bytes, as it is sent.
+    /// Its length in bytes as it is sent, usually compressed.
     pub size: u64,
 }
 
@@ -53,7 +52,6 @@ impl Image {
         self.variants.iter().map(|variant| &variant.platform)
     }
 
-    /// Digest and length of each manifest and blob.
     pub fn parts(&self) -> impl Iterator<Item = (&Digest, u64)> {
         self.parts.iter().map(|(digest, part)| (digest, part.size))
     }

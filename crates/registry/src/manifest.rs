@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::Error;
 
-/// The largest manifest, index or configuration that is read into memory, in bytes: the size that every registry
-/// accepts.
+/// The largest manifest, index or configuration that is read into memory. Every registry accepts this size.
 pub(crate) const LARGEST: u64 = 4 * 1024 * 1024;
 
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -53,7 +52,6 @@ impl Descriptor {
             .flat_map(|names| names.split(','))
     }
 
-    /// Whether this is an uncompressed layer.
     pub(crate) fn is_plain_layer(&self) -> bool {
         [OCI_LAYER, DOCKER_LAYER].contains(&self.media_type.as_str())
     }

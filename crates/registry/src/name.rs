@@ -1,7 +1,6 @@
 //! Checks names of repositories and tags.
 
-/// Whether this is a valid repository name: lower-case parts separated by slashes, as the distribution specification
-/// defines it.
+/// Whether this is a valid repository name in the distribution specification: lower-case parts separated by slashes.
 pub fn is_repository(name: &str) -> bool {
     name.len() <= 255 && name.split('/').all(is_part)
 }

@@ -93,7 +93,6 @@ impl Traffic {
     }
 }
 
-/// Serves images to clients.
 pub struct Registry {
     blobs: Arc<Blobs>,
     access: Option<Access>,
@@ -234,7 +233,6 @@ impl Registry {
     }
 }
 
-/// A manifest or blob to send.
 struct Found {
     digest: Digest,
     part: Part,

@@ -76,8 +76,7 @@ pub struct Kept {
     pub taken: SystemTime,
 }
 
-/// A temporary directory to take an image from, deleted on drop. If the process is killed, [`Store::collect`] deletes
-/// it.
+/// A temporary directory to take an image from. If the process is killed, [`Store::collect`] deletes it.
 #[derive(Debug)]
 pub struct Workspace(TempDir);
 
@@ -87,12 +86,10 @@ impl Workspace {
     }
 }
 
-/// Counts what was deleted.
+/// What [`Store::collect`] deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// The number of blobs.
     pub blobs: usize,
-    /// Their size.
     pub bytes: u64,
 }
 
@@ -151,8 +148,7 @@ impl Store {
         remove(&self.record(name)).map(drop)
     }
 
-    /// Deletes every blob that no kept image needs. Does nothing and returns `None` while another process uses the
-    /// store.
+    /// Deletes every blob that no kept image needs. While another process uses the store, only returns `None`.
     pub fn collect(&self) -> Result<Option<Collected>, Error> {
         let fault = |error: rustix::io::Errno| Error::io(&self.root.join("lock"))(error.into());
         let alone = flock(&self.lock, FlockOperation::NonBlockingLockExclusive);
@@ -228,7 +224,6 @@ impl Store {
         self.root.join(BLOBS).join(digest.hex())
     }
 
-    /// Creates an empty temporary directory.
     pub fn workspace(&self) -> Result<Workspace, Error> {
         let path = self.root.join(INCOMING);
         TempDir::new_in(&path).map(Workspace).map_err(Error::io(&path))
@@ -319,7 +314,6 @@ impl Store {
         Ok(())
     }
 
-    /// Stores a document that was generated here.
     pub(crate) fn write(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
         let written = self.write_down(bytes, "a document")?;
         self.name(&written)?;
@@ -344,8 +338,7 @@ impl Store {
     }
 
     /// Stores a plain layer: compressed, or unchanged if compression would save almost nothing. The choice is
-    /// recorded: servers know the layer by the digest of its stored form, and another form would have to be sent
-    /// again.
+    /// recorded: servers know the layer by the digest of its stored form, and would need another form sent again.
     pub(crate) fn pack(
         &self,
         plain: &Descriptor,

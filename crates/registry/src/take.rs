@@ -131,8 +131,7 @@ impl Taking<'_> {
         Ok(Some(variant).filter(|variant| variant.platform.os != "unknown"))
     }
 
-    /// Packs the plain layers and writes a manifest that names their stored forms. Returns the same descriptor if no
-    /// layer changes.
+    /// Packs the plain layers and writes a manifest that names their stored forms, if any layer changes.
     fn with_packed_layers(&self, at: &Descriptor) -> Result<Descriptor, Error> {
         let manifest: Manifest = self.document(at)?;
         let mut document: Value = self.document(at)?;

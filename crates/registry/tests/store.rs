@@ -1,5 +1,4 @@
-//! Tests that images enter a store whole and checked, that each blob is stored once, and that unneeded blobs are
-//! deleted.
+//! Tests that images enter a store whole and checked, blobs are stored once, and unneeded ones are deleted.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

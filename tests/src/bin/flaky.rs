@@ -40,8 +40,7 @@ fn keep(tests: &[Flaky], directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Parses a JUnit report as nextest writes it: tags start at the beginning of a line, and the tests' output is
-/// escaped.
+/// Parses nextest's JUnit report: tags start at the beginning of a line, and the tests' output is escaped.
 fn flaky(report: &str) -> Vec<Flaky> {
     let cases = report.split("<testcase ").skip(1);
     cases

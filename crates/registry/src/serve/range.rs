@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-/// The part of a blob that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Slice {
     Whole,
