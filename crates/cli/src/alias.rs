@@ -1,7 +1,6 @@
-//! A project's own words for command lines: `aliases:` in its configuration.
+//! The aliases for command lines in a project's configuration (`aliases:`).
 //!
-//! They are looked up only for a word that is no command, in the configuration that the command line names with `-c`
-//! and `-d`.
+//! They are looked up only for an unknown command, in the configuration that `-c` and `-d` select.
 
 mod expand;
 
@@ -17,7 +16,7 @@ use crate::settings::Surroundings;
 use crate::{args, commands, exit, hints, load, signals, ui};
 use expand::{Expanded, Unknown};
 
-/// Does what the alias in a command line stands for; gives the exit status. `unknown` says that it is no command.
+/// Runs the alias in a command line, and returns the exit status. `unknown` is clap's error for the unknown command.
 pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
     let templates = Arc::<Templates>::default();
     let colour = Surroundings::look().colour_err && !words.iter().any(|word| word == "--no-color");
@@ -59,7 +58,7 @@ pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
     }
 }
 
-/// Tells what is wrong with a command line, and which aliases led to it.
+/// Reports an invalid command line and the aliases that led to it.
 fn unusable(mut error: clap::Error, suggestion: Option<String>, line: &Expanded) -> u8 {
     if let Some(suggestion) = suggestion {
         let mut all = vec![suggestion];

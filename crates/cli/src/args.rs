@@ -1,6 +1,6 @@
-//! What may be typed, as clap reads it. Nothing is decided here: [`crate::settings`] resolves it.
+//! The command line as clap parses it. [`crate::settings`] interprets it.
 //!
-//! Names and flags are Kamal's wherever it has them, `-h` for `--hosts` among them; so help is `--help` only.
+//! Names and flags are the same as in Kamal. That includes `-h` for `--hosts`, so help is only `--help`.
 
 pub(crate) mod mistyped;
 #[cfg(test)]
@@ -12,10 +12,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, ValueHint};
 
 use crate::commands::Command;
 
-/// The heading of the flags that every command takes.
 const EVERYWHERE: &str = "Global flags";
 
-/// The configuration file, unless `-c` names another.
+/// The configuration file, unless `-c` selects another.
 pub const CONFIG_FILE: &str = "config/deploy.yml";
 
 /// Deploys containerised apps to your own servers over SSH, without dropping a request.
@@ -91,12 +90,12 @@ pub struct Globals {
     pub help: Option<bool>,
 }
 
-/// The whole command line's description, with `_` accepted for `-` in the names of commands.
+/// The description of the whole command line. Names of commands can be typed with `_` for `-`.
 pub(crate) fn command() -> clap::Command {
     with_underscores(planned(Cli::command()))
 }
 
-/// Below `plan` are commands that are known from elsewhere. There, their help says that they only show something.
+/// Changes the help of the commands below `plan`: these exist elsewhere too, and here only show what they would do.
 fn planned(command: clap::Command) -> clap::Command {
     let below = |above: String, command: clap::Command| {
         let about = format!("Show what `{above} {}` would do", command.get_name());
@@ -113,7 +112,7 @@ pub(crate) fn command_names() -> Vec<String> {
     Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
-/// Whether a command is one that help lists, and not clap's own `help`.
+/// Whether help lists a command. Excludes clap's own `help`.
 pub(crate) fn is_shown(command: &clap::Command) -> bool {
     !command.is_hide_set() && command.get_name() != "help"
 }
@@ -131,10 +130,10 @@ fn with_underscores(command: clap::Command) -> clap::Command {
     })
 }
 
-/// Reads a command line; the first word is the program's.
+/// Parses a command line, whose first word is the program's name.
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut words: Vec<OsString> = words.into_iter().collect();
-    // `--version` takes a version of the app, but alone it can only mean ours.
+    // `--version` takes an app version, but alone it can only mean Bowline's version.
     if let [_, only] = words.as_mut_slice()
         && (*only == *"--version" || *only == *"-V")
     {

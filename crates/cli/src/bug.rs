@@ -1,8 +1,8 @@
-//! A panic: a bug in Bowline, reported like any other error, with its place and what to do.
+//! Reports a panic, a bug in Bowline, like any other error, with its location and what to do.
 //!
-//! In a task of its own (a connection, one of its channels) it ends that task alone, and what waits for it learns that
-//! it is gone: the other servers finish. In the run itself it unwinds. The connections end with it, so the lock's keeper
-//! on the server marks the lock as orphaned, and the next run takes it over and puts right what was begun.
+//! In a separate task (a connection or a channel), a panic ends only that task. Tasks that wait for it get an error,
+//! and the other servers finish. In the run itself, it unwinds and drops the connections. So the lock's keeper on the
+//! server marks the lock as orphaned, and the next run takes it over and repairs the unfinished changes.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
@@ -11,12 +11,12 @@ use crate::exit::{self, Ended};
 use crate::hints;
 use crate::ui::{clean, out, terminal};
 
-/// Tells panics from now on, once the terminal is as it was.
+/// Installs a panic hook that restores the terminal and reports the panic.
 pub fn tell_panics() {
     set_hook(Box::new(|panic| {
         terminal::restore();
         out::stderr([told(panic)]);
-        // Captured only where RUST_BACKTRACE asks for it.
+        // Captured only if RUST_BACKTRACE asks for it.
         let trace = Backtrace::capture();
         if trace.status() == BacktraceStatus::Captured {
             out::stderr([clean::lines(&trace.to_string())]);
@@ -32,7 +32,7 @@ fn told(panic: &PanicHookInfo<'_>) -> String {
     )
 }
 
-/// The words of a panic up to the first value in it: what Rust's own ones quote may be a secret, or a server's words.
+/// The message of a panic up to the first quoted value, which may be a secret or text from a server.
 fn without_values(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     match line.find(['`', '"', '\'']) {
@@ -41,10 +41,7 @@ fn without_values(message: &str) -> String {
     }
 }
 
-/// Does the work of a run; a panic in it is an error.
-///
-/// # Errors
-/// The work's own, or that.
+/// Runs `work`, and turns a panic in it into an error.
 pub fn caught<T>(work: impl FnOnce() -> Result<T, Ended>) -> Result<T, Ended> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let reason = "a bug ended the run (see above)";

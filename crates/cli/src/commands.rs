@@ -1,6 +1,6 @@
-//! The commands. Each has a file with what may be typed after it, its help and what it does.
+//! The commands, one per file: its arguments, its help and what it does.
 //!
-//! Its type is what clap reads. Its `run` lets the engine do the work and shows what came of it.
+//! clap parses the type of each command. Its `run` calls the engine and shows the result.
 
 mod accessory;
 mod app;
@@ -45,7 +45,7 @@ use crate::invocation::{self, Invocation, Subject, Work};
 use crate::settings::{Settings, Surroundings, View};
 use crate::ui::{Focus, json, out, results};
 
-// In the order of the help. (A doc comment here would take the place of the program's own description.)
+// In the order of the help. (A doc comment here would replace the program's own description.)
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Init),
@@ -125,7 +125,7 @@ impl Command {
         }
     }
 
-    /// Whether what it prints is a file for another program, and no report.
+    /// Whether it prints a file for another program, not a report.
     fn prints_a_file(&self) -> bool {
         match self {
             Command::Schema(_) | Command::Completion(_) | Command::Man(_) => true,
@@ -135,7 +135,7 @@ impl Command {
     }
 }
 
-/// Runs a command to its end; gives the exit status. `templates` are those that were rendered to find the command.
+/// Runs a command, and returns the exit status. `templates` were rendered to find the command.
 pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     let Cli { globals, command, path } = cli;
     let mut settings = Settings { templates, ..Settings::new(&globals, &path, Surroundings::look()) };
@@ -159,34 +159,33 @@ fn in_runtime(settings: &Settings, command: Command) -> Result<u8, Ended> {
         .build()
         .map_err(|error| exit::failed_here("starting up", error.to_string(), None))?;
     let ended = bug::caught(|| runtime.block_on(command.run(settings)));
-    // A thread may still be asking for a passphrase that the run no longer needs.
+    // A thread may still be asking for a passphrase.
     runtime.shutdown_background();
     ended
 }
 
-/// Changes something on the app's servers, and shows what they say.
+/// Changes something on the app's servers, and shows their output.
 async fn change(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, Ended> {
     let gathered = Invocation::open(settings, Focus::Result).await?.run(work).await?;
     show(settings, Subject::App, &gathered)
 }
 
-/// The same for a change that could also be planned.
+/// Like [`change`], for a change that can be planned.
 async fn change_to(settings: &Settings, intent: &Intent) -> Result<u8, Ended> {
     change(settings, async |call| engine::change::change(call, intent).await).await
 }
 
-/// As `--rolling` says.
 fn turns(rolling: bool) -> Turns {
     if rolling { Turns::OneByOne } else { Turns::Together }
 }
 
-/// Looks at the app's servers, and shows what they say.
+/// Reads something from the app's servers, and shows their output.
 async fn look(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, Ended> {
     let gathered = Invocation::open(settings, Focus::Result).await?.look(work).await?;
     show(settings, Subject::App, &gathered)
 }
 
-/// Shows what servers printed; it is a failure if one of them could not answer.
+/// Shows the output of servers. Fails if a server didn't respond.
 fn show(settings: &Settings, subject: Subject<'_>, gathered: &Gathered) -> Result<u8, Ended> {
     results::show(settings, subject.heading(), &gathered.outputs);
     if let Some(error) = gathered.error() {

@@ -1,7 +1,7 @@
-//! The near side of a command whose bytes pass through: this process's standard input and outputs.
+//! Our end of a command with attached streams: this process's standard input and outputs.
 //!
-//! Each direction has a thread, because a terminal or a pipe may block for as long as it likes, and a few pieces
-//! of room at most, so that nothing grows. While a command has the console, nothing else is written to it.
+//! Each direction has a thread, because a terminal or a pipe may block without a limit, and a queue of a few pieces,
+//! which limits the memory. While a command has the console, nothing else is written to it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -19,36 +19,36 @@ use tokio::sync::{mpsc, oneshot};
 use crate::settings::{Settings, Verbosity};
 use crate::ui::{Handle, Hidden, out, terminal};
 
-/// How much is read at once.
+/// The maximum number of bytes to read at once.
 const PIECE: usize = 32 * 1024;
-/// How many pieces may wait, in each direction.
+/// The maximum number of queued pieces per direction.
 const WAITING: usize = 4;
 /// How long to wait for a pipe that another program made non-blocking.
 const PAUSE: Duration = Duration::from_millis(5);
 
 enum Job {
     Write(Piece),
-    /// Everything before is written when this is answered.
+    /// Answered when everything before it is written.
     Flush(oneshot::Sender<()>),
 }
 
-/// Standard input, output and error of this process.
+/// The standard streams of this process.
 pub struct StandardStreams {
     terminal: Option<Terminal>,
-    /// Whether the beginning is told.
+    /// Whether to announce the start of a command.
     tells: bool,
     taken: AtomicBool,
     screen: Handle,
     hidden: Mutex<Option<Hidden>>,
     typed: mpsc::Sender<Vec<u8>>,
-    /// The other end of `typed`, and (at a terminal) what tells of its changes.
+    /// The receiving end of `typed`.
     input: tokio::sync::Mutex<mpsc::Receiver<Vec<u8>>>,
     resizes: tokio::sync::Mutex<Option<Signal>>,
     jobs: mpsc::Sender<Job>,
 }
 
 impl StandardStreams {
-    /// Looks at the streams; nothing is read or changed yet. To be called inside the runtime.
+    /// Inspects the streams without reading or changing anything. Must be called inside the runtime.
     pub fn new(settings: &Settings, screen: Handle) -> Self {
         let (typed, input) = mpsc::channel(WAITING);
         let (jobs, receiver) = mpsc::channel(WAITING);
@@ -69,7 +69,7 @@ impl StandardStreams {
         }
     }
 
-    /// How a command is run that reads them.
+    /// The mode of a command that uses these streams.
     pub fn mode(&self) -> Mode {
         if self.terminal.is_some() { Mode::Terminal } else { Mode::Piped }
     }
@@ -99,7 +99,7 @@ impl Console for StandardStreams {
     }
 
     async fn read(&self) -> Option<Vec<u8>> {
-        // An empty piece is the end: `typed` itself is never dropped.
+        // An empty piece marks the end, as `typed` is never dropped.
         self.input.lock().await.recv().await.filter(|piece| !piece.is_empty())
     }
 
@@ -129,19 +129,19 @@ impl Console for StandardStreams {
     fn end(&self, cut_off: bool) {
         terminal::restore();
         if cut_off && self.taken.load(Ordering::Relaxed) {
-            // The cursor may be anywhere in a line.
+            // The cursor may not be at the start of a line.
             out::stderr([""]);
         }
         self.hidden.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// A stream of this process without the buffer that the standard library puts before it.
+/// A stream of this process without the standard library's buffer.
 fn bare(stream: BorrowedFd<'_>) -> io::Result<File> {
     Ok(File::from(stream.try_clone_to_owned()?))
 }
 
-/// Reads standard input to its end, which is an empty piece.
+/// Sends standard input piece by piece, and an empty piece at its end.
 fn read_all(typed: &mpsc::Sender<Vec<u8>>) {
     let Ok(mut stdin) = bare(io::stdin().as_fd()) else { return };
     let mut piece = vec![0; PIECE];
@@ -159,8 +159,7 @@ fn read_all(typed: &mpsc::Sender<Vec<u8>>) {
     }
 }
 
-/// Writes what it is given, until the reader of standard output is gone. (A missing reader of standard error is no
-/// reason to stop.)
+/// Writes the pieces until the reader of standard output is gone. Continues without a reader of standard error.
 fn write_all(mut jobs: mpsc::Receiver<Job>) {
     let (Ok(mut stdout), Ok(mut stderr)) = (bare(io::stdout().as_fd()), bare(io::stderr().as_fd())) else {
         return;

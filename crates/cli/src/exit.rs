@@ -1,4 +1,4 @@
-//! Exit statuses: what a script that calls `bowline` can tell apart.
+//! The exit statuses of `bowline`, for scripts.
 
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::ports::Exit;
@@ -7,15 +7,15 @@ use crate::load::LoadError;
 
 pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
-/// Wrong usage or configuration; nothing was done anywhere.
+/// Wrong usage or configuration. Nothing was changed.
 pub const USAGE: u8 = 2;
 /// Another run holds the deploy lock.
 pub const LOCKED: u8 = 3;
-/// A server could not be reached, or was lost, and nothing else was wrong.
+/// A server could not be reached, or the connection was lost, and nothing else was wrong.
 pub const UNREACHABLE: u8 = 4;
 pub const INTERRUPTED: u8 = 130;
 
-/// All of them, in order. (Commands that run a program exit with that program's own.)
+/// In order. Commands that run a program exit with that program's status.
 pub const ALL: [u8; 6] = [DONE, FAILED, USAGE, LOCKED, UNREACHABLE, INTERRUPTED];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,12 +26,11 @@ pub enum Ended {
     Run(#[from] RunError),
 }
 
-/// Wrong usage, and what to do about it if that is known.
 pub(crate) fn usage(message: impl Into<String>, hint: impl Into<Option<String>>) -> RunError {
     RunError::Usage { message: message.into(), hint: hint.into() }
 }
 
-/// A failure on this machine, with nothing begun anywhere.
+/// A failure on this machine, before anything changed.
 pub(crate) fn failed_here(
     what: &str,
     reason: impl Into<String>,
@@ -50,13 +49,14 @@ pub fn status(ended: &Ended) -> u8 {
     }
 }
 
-/// Roles that were halted at the barrier follow from another failure, so they say nothing about the kind.
+/// Ignores roles that were halted at the barrier: they follow from another failure.
 fn of_failures(failures: &[Failure]) -> u8 {
     let mut causes = failures.iter().filter(|failure| !matches!(failure.cause, Cause::Halted(_))).peekable();
     if causes.peek().is_some() && causes.all(Failure::is_unreachable) { UNREACHABLE } else { FAILED }
 }
 
-/// The exit status of a program that ran for us: its own, as far as it fits.
+/// Passes on the exit status of a program that ran for us. Statuses above 255 become 255, and signals 128 plus their
+/// number.
 pub fn of_program(exit: &Exit) -> u8 {
     match exit {
         Exit::Status(status) => u8::try_from(*status).unwrap_or(u8::MAX),

@@ -1,4 +1,4 @@
-//! What to do next, in the words of the command line. What a failure knows itself comes with it, from the engine.
+//! Hints about what to do next on the command line. The engine provides the hints that belong to a failure.
 
 use crate::args::CONFIG_FILE;
 use crate::settings::Settings;
@@ -9,7 +9,7 @@ pub(crate) const AGAIN: &str = "some steps may be unfinished: run the command ag
 pub(crate) const COMMANDS: &str = "`bowline help` lists them";
 pub(crate) const CONFIRM: &str = "`-y` confirms it in advance";
 
-/// How to call `bowline` again for the same project and destination.
+/// The command line for these words with the same project and destination.
 pub(crate) fn call(settings: &Settings, words: &str) -> String {
     let mut call = format!("bowline {words}");
     let flags = [
@@ -34,7 +34,7 @@ pub(crate) fn deploy_version(version: &str) -> String {
     format!("--version {version} deploys that version")
 }
 
-/// `release` is the command that gives the lock back.
+/// `release` is the command that releases the lock.
 pub(crate) fn locked(release: &str, host: &str) -> String {
     format!("wait until it is released; if no deploy is running any more, run `{release} -h {host}`")
 }
@@ -43,7 +43,7 @@ pub(crate) fn alias(name: &str, text: &str) -> String {
     format!("hint: `{name}` is an alias: {text}")
 }
 
-/// A hint below an error, perhaps none.
+/// The lines of a hint below an error.
 pub(crate) fn lines(hint: Option<&str>, paint: Paint) -> Vec<String> {
     let text = clean::lines(hint.unwrap_or_default());
     let mut rest = text.lines();

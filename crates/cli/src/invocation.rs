@@ -1,5 +1,5 @@
-//! A command's run against servers: the project loaded, the screen showing, signals heard; at the end the
-//! report and the exit status.
+//! Runs a command against servers: loads the project, starts the screen, listens for signals, and at the end reports
+//! the result and the exit status.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +20,20 @@ use crate::ui::results::Heading;
 use crate::ui::{Focus, Follow, Screen, json, out, report};
 use crate::{hints, load, signals};
 
-/// How long a command that only looks may take to end by itself once it is interrupted.
+/// How long a read-only command may take to end after an interrupt.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What a command does, in the form that the engine's functions have.
+/// The work of a command: a call of the engine.
 pub(crate) trait Work<T>: AsyncFnOnce(Call<'_>) -> Result<T, RunError> {}
 
 impl<T, F: AsyncFnOnce(Call<'_>) -> Result<T, RunError>> Work<T> for F {}
 
-/// What a command is about. Before anything begins, the filters must match servers of it.
+/// The target of a command. Before anything starts, the filters must match some of its servers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Subject<'a> {
-    /// The app, or whatever else is on its servers.
+    /// The app, or anything else on its servers.
     App,
-    /// The accessory of this name, or all of them.
+    /// The accessory with this name, or `all`.
     Accessory(&'a str),
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Invocation<'a> {
 }
 
 impl<'a> Invocation<'a> {
-    /// Loads the project, and starts to show what happens. To be called inside the runtime. No connection is made yet.
+    /// Loads the project and starts the screen, without connecting. Must be called inside the runtime.
     pub(crate) async fn open(settings: &'a Settings, focus: Focus) -> Result<Self, Ended> {
         Self::open_for(settings, focus, Subject::App).await
     }
@@ -76,7 +76,8 @@ impl<'a> Invocation<'a> {
         Self::of(settings, project, focus, subject, NewHosts::Remember)
     }
 
-    /// For a project that is loaded. `new_hosts` says what becomes of the key of a server that is new.
+    /// Like [`Self::open_for`], for a project that is already loaded. `new_hosts` says how to treat the host key of a
+    /// new server.
     pub(crate) fn of(
         settings: &'a Settings,
         project: Project,
@@ -107,7 +108,7 @@ impl<'a> Invocation<'a> {
         Ok(Self { settings, project, world, screen, focus })
     }
 
-    /// Our own streams, for a command whose bytes pass.
+    /// This process's streams, for a command that attaches to them.
     pub(crate) fn console(&self) -> StandardStreams {
         StandardStreams::new(self.settings, self.screen.handle())
     }
@@ -116,13 +117,13 @@ impl<'a> Invocation<'a> {
         Call { world: &self.world, project: &self.project, options: &self.settings.options }
     }
 
-    /// Does the work. When it is interrupted it undoes what it began, and ends by itself.
+    /// Does the work. If it is interrupted, it undoes what it began, and ends by itself.
     pub(crate) async fn run<T>(self, work: impl Work<T>) -> Result<T, Ended> {
         let ended = work(self.call()).await;
         self.close(ended)
     }
 
-    /// Does work that only looks. When it is interrupted it may end by itself, but not take for ever.
+    /// Does read-only work. If it is interrupted, it has [`GRACE`] to end by itself.
     pub(crate) async fn look<T>(self, work: impl Work<T>) -> Result<T, Ended> {
         let interrupted = async {
             self.world.stop.triggered().await;
@@ -135,7 +136,7 @@ impl<'a> Invocation<'a> {
         self.close(ended)
     }
 
-    /// Ends the showing, and gives the result on.
+    /// Ends the screen, prints the success report, and passes the result on.
     fn close<T>(self, ended: Result<T, RunError>) -> Result<T, Ended> {
         let tally = self.screen.finish(ended.is_ok());
         let told = self.settings.verbosity != Verbosity::Quiet && self.settings.view != View::Json;
@@ -155,7 +156,7 @@ pub(crate) async fn load_project(settings: &Settings) -> Result<Project, Ended> 
     Ok(project)
 }
 
-/// Reports how a command ended; gives its exit status.
+/// Reports the result of a command, and returns its exit status.
 pub fn conclude(settings: &Settings, ended: Result<u8, Ended>) -> u8 {
     if settings.view == View::Json {
         out::stdout([json::ended(ended.as_ref().copied()).to_string()]);

@@ -1,10 +1,10 @@
-//! What people type and see: the command line `bowline`.
+//! The command line `bowline`: what users type and see.
 //!
-//! Arguments ([`args`]) are resolved once ([`settings`]); a command ([`commands`]) opens an [`invocation`], lets the
-//! engine do the work on what [`load`] gives it, and shows what came of it ([`ui`]), or lends it the [`console`]. No rules of
-//! deploying are here.
+//! [`settings`] resolves the arguments ([`args`]). A command ([`commands`]) opens an [`invocation`], calls the engine
+//! with what [`load`] provides, and shows the result ([`ui`]) or attaches the [`console`]. This crate has no rules
+//! about deploying.
 //!
-//! It is a library only so that tests and examples reach the parts; nothing else should depend on it.
+//! It is a library only so that tests and examples can use its parts. Nothing else should depend on it.
 
 mod alias;
 pub mod args;
@@ -27,7 +27,7 @@ use clap::error::ErrorKind;
 
 use settings::Surroundings;
 
-/// Does what the command line says.
+/// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     bug::tell_panics();
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Help that was asked for, or that stands in for a missing command, is no error, as with Kamal.
+/// Prints a usage error, or help. Help is not an error, even if it replaces a missing command, as in Kamal.
 fn usage(error: &clap::Error) -> u8 {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         ui::out::stdout([error.render().to_string().trim_end()]);

@@ -1,4 +1,4 @@
-//! Loading a project, and what reaches its servers: where this crate plugs `remote` into the engine.
+//! Loads a project, and connects this crate's `remote` to the engine.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -20,23 +20,23 @@ use crate::ui::report;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct LoadError {
-    /// What is wrong and what to do, ready to be shown.
+    /// What is wrong and what to do, ready for display.
     pub text: String,
 }
 
-/// Reads the configuration, and the secrets files as they stand; with the warnings.
+/// Reads the configuration and the secrets files, without resolving secrets. Also returns the warnings.
 pub async fn load(settings: &Settings) -> Result<(Project, Diagnostics), LoadError> {
     read(settings).await.map_err(|error| told(error, settings.err.0))
 }
 
-/// The same, with the error as it is.
+/// Like [`load`], with the original error.
 pub async fn read(settings: &Settings) -> Result<(Project, Diagnostics), project::LoadError> {
     let Settings { config_file, destination, templates, .. } = settings;
     let commands = args::command_names();
     project::load(&LocalMachine::default(), templates, config_file, destination.as_deref(), &commands).await
 }
 
-/// Reads the aliases; without a configuration there are none.
+/// Reads the aliases. Without a configuration there are none.
 pub async fn aliases(
     config_file: &str,
     destination: Option<&str>,
@@ -58,9 +58,9 @@ fn told(error: project::LoadError, colour: bool) -> LoadError {
     LoadError { text: lines.join("\n") }
 }
 
-/// This machine beside a screen, which is still as long as a program has the terminal.
+/// This machine, with a screen that stands still while a program uses the terminal.
 pub fn local_beside(asker: Asker) -> Arc<dyn Local> {
-    // One loan for all programs that run at the same time.
+    // Programs that run at the same time share one loan.
     let lent = Mutex::new(Weak::<Lent>::new());
     Arc::new(LocalMachine::lending(move || {
         let mut lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ pub fn local_beside(asker: Asker) -> Arc<dyn Local> {
     }))
 }
 
-/// Opens connections as the project's `ssh` section says; asks for passphrases on the terminal.
+/// Connects as the project's `ssh` section says, and asks for passphrases on the terminal.
 pub fn network(project: &Project, asker: Asker, new_hosts: NewHosts) -> Arc<dyn Network> {
     let options = bowline_remote::Options::from_env().with(project.config.timeouts);
     let options = bowline_remote::Options { new_hosts, ..options };

@@ -1,5 +1,5 @@
-//! From what was typed to what it means here: what is a terminal, whether colours are wanted, how much is told,
-//! which servers and roles. Commands see this, never the raw arguments.
+//! Resolves the command line in its environment: terminals, colours, verbosity, filters. Commands use this, never the
+//! raw arguments.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use crate::ui::paint::Paint;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
-    /// A picture of all servers that is drawn again and again, on a terminal.
+    /// A picture of all servers on a terminal, drawn again and again.
     Live,
-    /// A line an event.
+    /// One line per event.
     Plain,
-    /// A JSON object an event.
+    /// One JSON object per event.
     Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
-    /// Results and errors.
+    /// Only results and errors.
     Quiet,
-    /// What happens.
+    /// Also events.
     Normal,
-    /// Every command, its output, its time.
+    /// Also every command, its output and its time.
     Verbose,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Surroundings {
-    /// Standard error is a terminal that can be drawn on.
+    /// Whether standard error is a terminal that supports cursor movement.
     pub drawable: bool,
     pub colour_out: bool,
     pub colour_err: bool,
 }
 
 impl Surroundings {
-    /// What they are like for this process: terminals, `NO_COLOR`, `CLICOLOR_FORCE`, `TERM`.
+    /// Inspects this process's terminals, `NO_COLOR`, `CLICOLOR_FORCE` and `TERM`.
     pub fn look() -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == *"dumb" || term.is_empty());
         Self {
@@ -60,7 +60,7 @@ pub struct Settings {
     pub options: Options,
     /// How long to wait for a deploy lock that another run holds.
     pub lock_wait: Duration,
-    /// What programs in templates of the configuration printed already.
+    /// The output of programs in templates of the configuration that ran already.
     pub templates: Arc<Templates>,
     pub view: View,
     pub verbosity: Verbosity,
@@ -69,9 +69,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Resolves the flags of every command, for the command of these names.
+    /// Resolves the global flags for the command with this path.
     pub fn new(globals: &Globals, path: &[String], around: Surroundings) -> Self {
-        // If both are given, quiet wins, as with Kamal.
+        // As in Kamal, `--quiet` takes precedence.
         let verbosity = match (globals.quiet, globals.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
@@ -109,7 +109,7 @@ impl Settings {
         }
     }
 
-    /// The same, with something of one command's own for the engine.
+    /// A copy with changed engine options.
     pub fn with(&self, change: impl FnOnce(&mut Options)) -> Self {
         let mut settings = self.clone();
         change(&mut settings.options);

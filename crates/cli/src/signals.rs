@@ -1,5 +1,5 @@
-//! Ctrl-C and its like: the first asks the run to undo what it began, unlock and end; the second ends the
-//! process at once.
+//! Handles SIGINT, SIGTERM and SIGHUP: the first signal asks the run to undo what it began, unlock and end. The
+//! second ends the process at once.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::ui::{self, Handle};
 use crate::{exit, hints};
 
-/// Listens from now on, on a task of its own. To be called inside the runtime.
+/// Starts listening in a separate task. Must be called inside the runtime.
 pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
     let mut signals = Signals::open();
     tokio::spawn(async move {
@@ -26,8 +26,8 @@ pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
     });
 }
 
-/// Waits where nothing was begun that would have to be undone. Interrupted, what is waited for is dropped, and with it
-/// the programs that run for it. To be called inside the runtime.
+/// For work that has nothing to undo. A signal drops the work, and with it the programs that it runs. Must be called
+/// inside the runtime.
 pub async fn unless_interrupted<T>(wanted: impl Future<Output = T>) -> Result<T, RunError> {
     let mut signals = Signals::open();
     tokio::select! {
@@ -36,7 +36,7 @@ pub async fn unless_interrupted<T>(wanted: impl Future<Output = T>) -> Result<T,
     }
 }
 
-/// Ctrl-C and its like, but for those that the caller had ignored: `nohup bowline deploy &` outlives its terminal.
+/// The signals to handle, except those that the caller ignores: `nohup bowline deploy &` outlives its terminal.
 struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -83,7 +83,7 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// The signals that our parent process had ignored, a bit each (Linux tells; elsewhere none).
+/// The signals that our parent process ignores, as a bit mask. Known on Linux only, elsewhere 0.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,7 +1,7 @@
-//! What people (and programs) see: events go in, lines and pictures come out.
+//! Shows events to users and programs as lines, pictures or JSON.
 //!
-//! A [`Screen`] runs on a thread of its own, so that the engine never waits for a terminal. It is the only one
-//! that writes while a run goes on; results and the report come after it has ended.
+//! A [`Screen`] runs on a separate thread, so that the engine never waits for a terminal. During a run, only the
+//! screen writes. Results and the report follow at the end.
 
 pub mod clean;
 pub mod findings;
@@ -30,40 +30,40 @@ use tokio::runtime::RuntimeFlavor;
 
 use crate::settings::{Settings, View};
 
-/// How often a picture is drawn when nothing happens.
+/// The redraw interval when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
-/// How long someone who is about to leave waits for the screen.
+/// How long to wait for the screen to hide its picture.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Focus {
-    /// What happens, as it happens.
+    /// Events, as they happen.
     Progress,
-    /// What came of it, at the end.
+    /// The result, at the end.
     Result,
-    /// The lines that servers print, as they come.
+    /// Lines from servers, as they arrive.
     Lines,
 }
 
-/// What becomes of lines that servers print while a command follows them.
+/// How to treat lines from servers while a command follows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Follow {
-    /// They are part of what happens.
+    /// They are events.
     No,
-    /// They are the result; of one server.
+    /// They are the result, from one server.
     One,
-    /// They are the result; of several servers, so each says of which.
+    /// They are the result, from several servers. Each line is labelled with its server.
     Several,
 }
 
 pub trait Renderer: Send {
     fn event(&mut self, event: &Event);
-    /// A line of the result; `false` if its reader is gone.
+    /// Shows a line of the result. Returns `false` if its reader is gone.
     fn follow(&mut self, line: &str) -> bool {
         out::stdout([line])
     }
     fn tick(&mut self) {}
-    /// Another program wants the terminal, until the next event or tick.
+    /// Another program needs the terminal, until the next event or tick.
     fn hide(&mut self) {}
     fn end(&mut self, _good: bool) {}
 }
@@ -96,19 +96,19 @@ enum Message {
     End { good: bool },
 }
 
-/// Lines of servers that were told and not shown yet. Who tells more of them waits: a reader that pauses (`| less`)
-/// must hold the servers up, not fill memory.
+/// Counts the lines from servers that are not shown yet. When it is full, senders wait: a reader that pauses (`|
+/// less`) must hold up the servers instead of filling memory.
 #[derive(Debug, Default)]
 struct Backlog {
     lines: Mutex<usize>,
     shown: Condvar,
-    /// The run ends: lines no longer wait for their reader.
+    /// The run is ending, so senders no longer wait.
     open: AtomicBool,
 }
 
-/// So many lines wait to be shown at most; a long one counts as several.
+/// The maximum number of lines. A long line counts as several.
 const BACKLOG: usize = 10_000;
-/// The bytes of a line that counts as one.
+/// The length in bytes up to which a line counts as one.
 const SHORT: usize = 512;
 
 fn weight(line: &str) -> usize {
@@ -136,7 +136,7 @@ impl Backlog {
     }
 }
 
-/// Takes events for the screen; cheap to share.
+/// Passes events to the screen. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     sender: Sender<Message>,
@@ -154,7 +154,7 @@ impl Events for Handle {
     }
 }
 
-/// Does what may wait without keeping the runtime's other tasks from running.
+/// Does work that may block, without blocking other tasks of the runtime.
 fn aside(work: impl FnOnce()) {
     let runtime = tokio::runtime::Handle::try_current();
     if runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread) {
@@ -165,7 +165,7 @@ fn aside(work: impl FnOnce()) {
 }
 
 impl Handle {
-    /// Takes the picture away and holds the screen still, until what it gives is dropped.
+    /// Hides the picture and freezes the screen until the returned value is dropped.
     pub fn hide(&self) -> Hidden {
         let (hidden, was_hidden) = channel();
         let (hold, until) = channel();
@@ -176,7 +176,7 @@ impl Handle {
     }
 }
 
-/// The screen is still as long as this lives.
+/// Freezes the screen until it is dropped.
 pub struct Hidden {
     _hold: Sender<()>,
 }
@@ -187,7 +187,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Starts to show. `broken` is called when the reader of followed lines is gone.
+    /// `broken` is called when the reader of followed lines is gone.
     pub fn start(
         settings: &Settings,
         focus: Focus,
@@ -203,7 +203,7 @@ impl Screen {
             })),
             View::Json => Box::new(JsonView),
         };
-        // A program gets followed lines as events, like everything.
+        // A program gets followed lines as events, like everything else.
         let follow = if settings.view == View::Json { Follow::No } else { follow };
         Self::with(renderer, follow, broken)
     }
@@ -222,7 +222,7 @@ impl Screen {
         self.handle.clone()
     }
 
-    /// Shows what is left, and ends.
+    /// Shows the remaining events, and ends.
     pub fn finish(mut self, good: bool) -> Tally {
         self.end(good)
     }
@@ -234,7 +234,7 @@ impl Screen {
 }
 
 impl Drop for Screen {
-    /// A run that unwinds leaves no picture behind.
+    /// Removes the picture if a run unwinds.
     fn drop(&mut self) {
         self.end(false);
     }
@@ -249,7 +249,7 @@ struct Stage {
 }
 
 impl Drop for Stage {
-    /// Whatever ends the screen, nothing waits for it afterwards.
+    /// Lets senders continue, even if the screen panics.
     fn drop(&mut self) {
         self.backlog.open.store(true, Ordering::SeqCst);
     }
@@ -285,12 +285,12 @@ impl Stage {
         }
     }
 
-    /// `false` if a followed line found no reader.
+    /// Returns `false` if the reader of followed lines is gone.
     fn event(&mut self, event: &Event) -> bool {
         match event {
             Event::Planned(plan) => self.tally.plan = Some(Arc::clone(plan)),
             Event::Finished { elapsed, .. } => self.tally.elapsed = Some(*elapsed),
-            // The signal handler says so at once, the engine when it gets to it.
+            // Both the signal handler and the engine report an interrupt.
             Event::Interrupted if std::mem::replace(&mut self.interrupted, true) => return true,
             Event::Output { host: Some(host), role, line } if self.follow != Follow::No => {
                 let line = clean::line(line);
@@ -311,7 +311,7 @@ impl Stage {
 mod tests {
     use super::*;
 
-    /// Shows a line only when it is let.
+    /// A renderer that waits for a turn before each line.
     struct Reader {
         turns: Receiver<()>,
         seen: Arc<Mutex<Vec<String>>>,
@@ -331,10 +331,10 @@ mod tests {
         Event::Output { host: Some("a".into()), role: None, line: number.to_string() }
     }
 
-    /// A thread that sends more lines than may wait, to a reader that does not read yet.
+    /// A thread that sends more lines than the backlog holds, to a reader that doesn't read yet.
     struct Told {
         screen: Screen,
-        /// Dropped, it lets the reader read.
+        /// Lets the reader read when dropped.
         turn: Sender<()>,
         seen: Arc<Mutex<Vec<String>>>,
         teller: JoinHandle<()>,

@@ -1,4 +1,4 @@
-//! Aliases as one types them.
+//! Aliases on the command line of the binary.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 

@@ -1,4 +1,5 @@
-//! Clones for builds, by the real git: what is in them, and what of the user's is left alone. Docker is a stand-in.
+//! Clones for builds, made by the real git: what they contain, and which files of the user stay unchanged. Docker is
+//! a stub.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 const CONFIG: &str = "service: shop\nimage: shop\nservers: [192.0.2.1]\n\
                       registry: {server: r.test, username: me, password: [PW]}\n";
 
-/// Notes what is built, and what a git beside it would take for its repository.
+/// Records the files of a build, and fails if git's variables are set.
 const DOCKER: &str = r#"#!/bin/sh
 cat > /dev/null
 case "$1" in
@@ -27,7 +28,7 @@ case "$1" in
 esac
 "#;
 
-/// A repository with a project in it, and what a shell has around it.
+/// A repository with a project in it, and the environment of a shell.
 struct Repository {
     outside: TempDir,
 }
@@ -72,7 +73,7 @@ impl Repository {
         self.git(&["commit", "--quiet", "--allow-empty", "--message", "next"]);
     }
 
-    /// Builds in this directory of its own; what was built.
+    /// Builds in this subdirectory. Also returns the files that were built.
     fn build(&self, at: &str, variables: &[(&str, &str)]) -> (Ran, String) {
         let here = |name: &str| self.outside.path().join(name).to_str().unwrap().to_owned();
         let path = format!("{}:{}", here("bin"), std::env::var("PATH").unwrap());
@@ -91,7 +92,7 @@ impl Repository {
         built
     }
 
-    /// The clone's files that aren't git's.
+    /// The directory of the clone.
     fn clone(&self) -> PathBuf {
         let clones = std::fs::read_dir(self.cache().join("clones")).unwrap().flatten();
         clones.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap().join("shop")
@@ -127,7 +128,7 @@ fn what_git_exports_to_hooks_and_aliases_costs_the_user_no_file() {
         vec![("GIT_DIR", ".git"), ("GIT_INDEX_FILE", &index), ("GIT_PREFIX", "")],
         vec![("GIT_DIR", &dir), ("GIT_COMMON_DIR", &dir), ("GIT_OBJECT_DIRECTORY", "/nowhere")],
     ] {
-        // With a clone that is there, and without one.
+        // First with an existing clone, then without one.
         for _ in 0..2 {
             let built = repository.builds("", &variables);
             assert_eq!(built, "./.gitignore\n./Dockerfile\n./app.rb\n./config/deploy.yml\n");
@@ -194,7 +195,7 @@ fn what_lies_where_a_clone_would_is_kept_unless_it_is_ours() {
     assert!(err.contains("is not a clone that Bowline made"), "{err}");
     assert!(clone.join("precious").exists());
 
-    // A torn one of ours must not lead git to a repository above it.
+    // A damaged clone of ours must not lead git to a repository above it.
     git(&home, &clone, &["config", "bowline.clone", "true"]);
     git(&home, &repository.cache(), &["init", "--quiet"]);
     write(&repository.cache().join("above"), "x");
@@ -220,7 +221,7 @@ fn no_other_user_looks_into_a_clone_or_makes_it_first() {
     }
 }
 
-/// A repository beside the project's, with a file of this name in it.
+/// Another repository, with a file of this name in it.
 fn library(repository: &Repository, name: &str) -> PathBuf {
     let (home, path) = (repository.outside.path().join("home"), repository.outside.path().join(name));
     write(&path.join(name.rsplit('/').next().unwrap()), "");

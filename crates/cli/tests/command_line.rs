@@ -1,4 +1,4 @@
-//! The binary itself: what needs no project, and what is wrong before one is read.
+//! The binary itself: commands without a project, and errors before one is read.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,7 +60,7 @@ fn an_error_can_be_had_as_json() {
     assert!(out.starts_with('{') && out.contains(r#""error":"usage""#), "{out}");
 }
 
-/// What Bash offers for a line with the cursor at its end.
+/// The completions that Bash offers for a line with the cursor at its end.
 fn offered(words: &[&str]) -> Vec<String> {
     let script = format!(
         "eval \"$('{}' completion bash)\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
@@ -80,7 +80,7 @@ fn bash_completes_commands_and_flags() {
     assert_eq!(offered(&["bowline", "completion", "z"]), ["zsh"]);
 }
 
-/// A shell that the tests want, which a CI machine must have.
+/// Whether a shell is installed. CI must have it.
 fn there_is(shell: &str) -> bool {
     let there = Command::new(shell).arg("--version").output().is_ok();
     if !there {
@@ -90,7 +90,7 @@ fn there_is(shell: &str) -> bool {
     there
 }
 
-/// What a shell's script prints, with the completions in a directory of their own and the words as arguments.
+/// The output of a shell's script. The completions are in `$DIRECTORY`, and the words are its arguments.
 fn in_shell(shell: &str, script: &str, words: &[&str]) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let (_, completions, _) = bowline(&["completion", shell]);
@@ -99,7 +99,7 @@ fn in_shell(shell: &str, script: &str, words: &[&str]) -> Vec<String> {
     let no_settings = if shell == "zsh" { "-f" } else { "--no-config" };
     command.args([no_settings, "-c", script]).arg(shell).args(words);
     if shell == "fish" {
-        // It has no name of its own among its arguments.
+        // fish doesn't take its own name as the first argument.
         command = Command::new(shell);
         command.args([no_settings, "-c", script]).args(words);
     }
@@ -125,7 +125,7 @@ fn fish_completes_commands_flags_and_words_and_offers_files_only_where_one_is_wa
     assert_eq!(offered("bowline deploy -c _bow"), ["_bowline"]);
 }
 
-/// Types each line and a tab into a zsh at a terminal, and prints what the line is then.
+/// Types each line and a tab into a zsh on a terminal, and prints the resulting line.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 read_to() { local chunk; REPLY=; while zpty -r shell chunk "*$1*"; do REPLY+=$chunk; [[ $REPLY == *$1* ]] && return; done }

@@ -1,4 +1,4 @@
-//! docs/events.md describes every JSON object that Bowline prints, with every field, and no other.
+//! Checks that docs/events.md describes every JSON object that Bowline prints, with every field, and no others.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -25,7 +25,7 @@ use bowline_engine::ports::{Exit, Output};
 use bowline_engine::world::HostOutput;
 use serde_json::Value;
 
-/// What a field may be: by its path (`servers[].host`), the kinds of its values.
+/// The types of values by the path of the field, such as `servers[].host`.
 type Fields = BTreeMap<String, BTreeSet<String>>;
 
 /// Every phase. A new one doesn't compile until it is here and in [`phases`].
@@ -185,7 +185,7 @@ fn ends() -> Vec<Value> {
     ends
 }
 
-/// One of everything that is printed, and of every field.
+/// One of every printed object, with every field.
 fn printed() -> Vec<Value> {
     let events = events();
     events.iter().for_each(is_known);
@@ -237,10 +237,10 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The fields of a value, and of what is in it. Those of a failure are described once.
+/// Collects the fields of a value and of the values in it. Those of a failure are described once.
 fn fields(path: &str, value: &Value, found: &mut Fields) {
     match value {
-        // What is in them is described elsewhere, or is the user's own.
+        // Their contents are described elsewhere, or are the user's own.
         Value::Object(_) if ["failures[]", "config", "secrets"].contains(&path) => {
             found.entry(path.to_owned()).or_default().insert("object".into());
         }
@@ -257,7 +257,7 @@ fn fields(path: &str, value: &Value, found: &mut Fields) {
     }
 }
 
-/// The page's sections: the names of their events, and the fields in their tables.
+/// The sections of the page: the names of their events, and the fields in their tables.
 fn described(page: &str) -> BTreeMap<String, Fields> {
     let mut described = BTreeMap::new();
     for section in page.split("\n### ").skip(1) {
@@ -266,7 +266,7 @@ fn described(page: &str) -> BTreeMap<String, Fields> {
         let mut table = Fields::new();
         for row in body.lines().filter(|line| line.starts_with("| `")) {
             let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-            // A table of two columns has the values of a field.
+            // A table of two columns lists the values of a field.
             let [field, kinds, _] = cells[..] else { continue };
             let kinds = kinds.split(" or ").map(str::to_owned).collect();
             table.insert(field.trim_matches('`').to_owned(), kinds);
@@ -288,7 +288,7 @@ fn the_page_describes_what_is_printed() {
         let name = value["event"].as_str().unwrap().to_owned();
         fields("", &value, emitted.entry(name).or_default());
     }
-    // Empty in the made-up plan, and lists of text like the others.
+    // Empty in the made-up plan. Like the others, they are lists of text.
     for name in ["plan", "planned"] {
         let text = || BTreeSet::from(["string".to_owned()]);
         let plan = emitted.get_mut(name).unwrap();
@@ -326,7 +326,7 @@ fn the_table_of_exit_codes_is_true() {
     let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| code"));
     let codes: Vec<u8> = rows.map(|row| row.split('|').nth(1).unwrap().trim().parse().unwrap()).collect();
     assert_eq!(codes, exit::ALL);
-    // Every other mention of a code is one of the table's, in the help of the program itself.
+    // The help of the program must mention the same codes as the table.
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_bowline")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap().replace('\n', " ");
     let (_, said) = help.split_once("Exit status: ").unwrap();

@@ -1,5 +1,5 @@
-//! A server that means harm can't hang us, crash us, fill our memory, or draw on the screen; and whatever it claims, no
-//! deploy succeeds that can be seen to have failed.
+//! A malicious server can't hang Bowline, crash it, fill its memory, or draw on the screen. Whatever the server
+//! claims, a deploy that visibly failed doesn't succeed.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,12 +19,11 @@ use std::time::{Duration, Instant};
 
 use server::{DRAWING, Harm, LOCKED, Server};
 
-/// No command may take longer, whatever the server does.
+/// The maximum time for a command, whatever the server does.
 const LONGEST: Duration = Duration::from_secs(100);
-/// The most memory, in KiB.
+/// The maximum memory in KiB.
 const LARGEST: u64 = 256 * 1024;
 
-/// What a command came to.
 struct Ran {
     code: Option<i32>,
     said: String,
@@ -32,7 +31,7 @@ struct Ran {
     took: Duration,
 }
 
-/// Runs `bowline` against a server, with pipes or at a terminal.
+/// Runs `bowline` against a server, with pipes or on a terminal.
 fn run(server: &Server, words: &[&str], terminal: bool) -> Ran {
     let config = format!(
         "service: app\nimage: app\nservers: [127.0.0.1]\nssh: {{port: {}, user: root, config: false}}\n\
@@ -42,7 +41,7 @@ fn run(server: &Server, words: &[&str], terminal: bool) -> Ran {
     let project = common::project(&[("config/deploy.yml", &config), (".kamal/secrets", "PW=secret\n")]);
     let bowline = env!("CARGO_BIN_EXE_bowline");
     let mut command = match terminal {
-        // The terminal is script's (util-linux); what is shown there it prints.
+        // `script` (util-linux) provides the terminal, and prints what is shown on it.
         true => Command::new("script"),
         false => Command::new(bowline),
     };
@@ -63,7 +62,7 @@ fn run(server: &Server, words: &[&str], terminal: bool) -> Ran {
     Ran { code, said: String::from_utf8_lossy(&said).into_owned(), peak, took: started.elapsed() }
 }
 
-/// All it says; a gigabyte of it would be kept, too, and seen.
+/// Reads all output. If it were gigabytes, the test would notice.
 fn listen(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut said = Vec::new();
@@ -72,7 +71,7 @@ fn listen(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u
     })
 }
 
-/// Its exit code, and the most memory it had. Of a process tree the process that had most is meant.
+/// The exit code and the peak memory, which for a process tree is that of `child` only.
 fn wait(child: &mut Child, started: Instant, words: &[&str]) -> (Option<i32>, u64) {
     let mut peak = 0;
     loop {
@@ -95,7 +94,7 @@ fn memory(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
-/// Whether something drives a terminal in what should be plain text.
+/// Whether text contains anything that controls a terminal.
 fn draws(said: &str) -> bool {
     let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     said.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || hidden(c))
@@ -107,7 +106,8 @@ const EXEC: &[&str] = &["app", "exec", "date"];
 const LOCK: &[&str] = &["lock", "status"];
 const ALL: [&[&str]; 6] = [DEPLOY, &["plan", "--version", "v1"], &["app", "details"], LOGS, EXEC, LOCK];
 
-/// Every command against the server: each ends, within bounds, and leaves the screen alone. A deploy fails.
+/// Runs every command against the server. Each must end within the limits and leave the screen alone, and a deploy
+/// must fail.
 fn stand(name: &str, server: &Server, commands: &[&[&str]]) -> Vec<String> {
     let mut all = Vec::new();
     for words in commands {
@@ -229,7 +229,7 @@ fn a_server_that_runs_nothing_or_only_says_so_deploys_nothing() {
     assert!(said.contains("refused to run a command"), "{said}");
     let said = stand("says yes to all", &Server::new(Harm::Out(Vec::new(), 0, 0)), &[DEPLOY]).concat();
     assert!(said.contains("it could not be made: the server said nothing"), "{said}");
-    // An empty server, on which everything ends well and nothing happens.
+    // An empty server, on which every command succeeds and does nothing.
     let empty = |more: &[(&'static str, &str)]| {
         let mut answers = vec![
             ("@locked", LOCKED.to_owned()),
@@ -247,7 +247,7 @@ fn a_server_that_runs_nothing_or_only_says_so_deploys_nothing() {
     assert!(said.contains("could not pull app:v1") && said.contains("has no line `@image`"), "{said}");
     let said = stand("claims", &empty(&[]), &[DEPLOY]).concat();
     assert!(said.contains("could not boot"), "{said}");
-    // It says that the container is there, and never that it is ready.
+    // It claims that the container exists, but never that it is ready.
     let said = stand("has an id", &empty(&[("@id", "@id 0123\n@state running none 0 0 false\n")]), &[DEPLOY])
         .concat();
     assert!(said.contains("could not boot"), "{said}");

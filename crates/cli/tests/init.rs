@@ -1,4 +1,4 @@
-//! Starting a project.
+//! `bowline init` and the project that it creates.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 

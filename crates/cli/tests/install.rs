@@ -1,5 +1,5 @@
-//! `install.sh`, run by the shells and with the programs that machines have. The archives hold a small program in place of Bowline;
-//! what `bin/dist` packs is installed in end-to-end tests.
+//! `install.sh` in the shells and with the programs that machines have. The archives contain a small program in place
+//! of Bowline. End-to-end tests install the archives of `bin/dist`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];
-/// What the script runs.
+/// The programs that the script runs.
 const PROGRAMS: [&str; 15] = [
     "cp",
     "mv",
@@ -42,7 +42,7 @@ impl Place {
         for name in ["home", "tmp"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
-        // For another user, too.
+        // Other users need access, too.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self { directory }
     }
@@ -51,7 +51,7 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    /// An archive for a kind of machine, with its sum beside it; `program` is what its `bowline` does.
+    /// Creates an archive for a machine type, and its checksum file. `program` is the code of its `bowline`.
     fn archive(&self, version: &str, machine: &str, program: &str, more: &[&str]) -> PathBuf {
         let name = format!("bowline-{version}-{machine}");
         let root = self.path("made").join(&name);
@@ -80,10 +80,10 @@ impl Place {
         self.archive(version, &this_machine(), &format!("echo {version}"), &[])
     }
 
-    /// The script, run by a shell. Without a path it is that of this test.
+    /// The command that runs the script in a shell. Without `path`, it has the PATH of this test.
     fn command(&self, shell: &[&str], path: Option<&Path>) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../install.sh");
-        // A user without rights must be able to read it.
+        // An unprivileged user must be able to read it.
         let readable = self.path("install.sh");
         fs::copy(script, &readable).unwrap();
         let program = path.map_or_else(|| PathBuf::from(shell[0]), |path| path.join(shell[0]));
@@ -100,7 +100,7 @@ impl Place {
         ran(self.command(&["sh"], None).args(words))
     }
 
-    /// A directory with only these programs, as links.
+    /// A directory with links to only these programs.
     fn programs(&self, name: &str, programs: &[&str]) -> PathBuf {
         let directory = self.path(name);
         fs::create_dir(&directory).unwrap();
@@ -242,7 +242,7 @@ fn urls_are_downloaded_with_curl_or_wget() {
     let curl = with(&["sh", "uname", "curl"], "curl");
     ran(place.command(&["sh"], Some(&curl)).arg(&url))
         .says(0, &["downloading http", "installed bowline 1.0.0"]);
-    // As busybox and GNU have it: -q -T SECONDS -O FILE URL.
+    // The arguments for both busybox's and GNU's wget: -q -T SECONDS -O FILE URL.
     let wget = with(&["sh", "uname"], "wget");
     let curl_itself = curl.join("curl");
     fs::write(wget.join("wget"), format!("#!/bin/sh\nexec {} -fs -o \"$5\" \"$6\"\n", curl_itself.display()))
@@ -305,7 +305,7 @@ fn what_cannot_be_written_is_named() {
     fs::set_permissions(place.path("tmp"), fs::Permissions::from_mode(0o777)).unwrap();
     let mut command = place.command(&["sh"], None);
     command.args(["--prefix", "closed", archive]);
-    // Root may write everywhere.
+    // Root can write everywhere.
     let root = ran(Command::new("id").arg("-u")).text.trim() == "0";
     let refused = if root {
         let mut other = Command::new("setpriv");

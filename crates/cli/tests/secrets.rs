@@ -1,4 +1,4 @@
-//! `bowline secrets …` and `bowline config` in a project without servers, with a stand-in for a vendor's command.
+//! `bowline secrets …` and `bowline config` in a project without servers, with a stub of a vendor's command.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 
@@ -8,10 +8,9 @@ use std::path::Path;
 
 use assert_cmd::Command;
 
-/// Every character that has ever been mangled on the way.
+/// Every character that was ever mangled on the way.
 const NASTY: &str = "pa$1wor$D # ' \" \\ \\n `x` $(touch x) {a,b} * é \u{1f511}\nsecond line";
 
-/// A directory with `config/deploy.yml` and this `.kamal/secrets`.
 fn project(secrets: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
@@ -27,7 +26,7 @@ fn project(secrets: &str) -> tempfile::TempDir {
     directory
 }
 
-/// A program that notes its words in `log` and answers by the file `answer` beside it.
+/// Creates a program that records its arguments in `log` and prints the file `answer` next to it.
 fn stand_in(directory: &Path, name: &str, answer: &str) {
     let bin = directory.join("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -43,7 +42,7 @@ fn log(directory: &Path) -> String {
     fs::read_to_string(directory.join("bin/log")).unwrap_or_default()
 }
 
-/// Runs `bowline` there: exit status, standard output, standard error.
+/// Returns the exit status, standard output and standard error.
 fn bowline(directory: &Path, words: &[&str]) -> (i32, String, String) {
     let path = format!("{}:{}", directory.join("bin").display(), std::env::var("PATH").unwrap());
     let output = Command::new(env!("CARGO_BIN_EXE_bowline"))
@@ -153,7 +152,7 @@ fn a_deploy_without_its_secrets_does_not_begin() {
     assert!(err.contains(".kamal/secrets:1:4") && err.contains("exit status 3"), "{err}");
 }
 
-/// `script` gives a program a terminal; what we write to `script` is typed there.
+/// `script` provides a terminal. Its standard input is what the user types.
 #[test]
 fn a_vault_that_asks_has_the_terminal() {
     if !Path::new("/usr/bin/script").exists() {

@@ -1,4 +1,4 @@
-//! Standard streams that are closed, and programs of the project that never end.
+//! Closed standard streams, and programs of the project that never end.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::project;
 
-/// Nobody listens there.
+/// No server listens on port 1.
 const CONFIG: &str = "service: shop
 image: me/shop
 servers: [127.0.0.1]
@@ -18,7 +18,7 @@ ssh: {port: 1}
 timeouts: {hook: 1}
 ";
 
-/// Runs `bowline` by a shell line, in which `$0` is the program; its status and what it said.
+/// Runs a shell line in which `$0` is `bowline`. Returns its status and its output.
 fn shell(project: &std::path::Path, line: &str) -> (Option<i32>, String) {
     let mut command = Command::new("sh");
     command.current_dir(project).env("HOME", project).args(["-c", line, env!("CARGO_BIN_EXE_bowline")]);
@@ -36,7 +36,7 @@ fn with_its_streams_closed_it_asks_nobody_and_ends() {
     assert!(status == Some(2) && said.contains("`-y`"), "{status:?} {said}");
     let (status, said) = run("exec \"$0\" app exec -i sh <&-");
     assert!(status == Some(4) && said.contains("127.0.0.1:1 refused"), "{status:?} {said}");
-    // Where nobody reads, nothing is said, and the status still tells.
+    // Without a reader nothing is printed, but the status is the same.
     for closed in ["<&- >&- 2>&-", ">&-", "2>&-"] {
         let (status, said) = run(&format!("exec \"$0\" app details {closed}"));
         assert_eq!(status, Some(4), "{closed}: {said}");

@@ -1,4 +1,4 @@
-//! ERB in a project's files, with the environment, shell and Ruby (or a stand-in for it) of a real machine.
+//! ERB in a project's files, with the environment, shell and Ruby (or a stub) of a real machine.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 
@@ -38,7 +38,7 @@ fn variables_commands_and_conditions() {
 const FOREIGN: &str =
     "service: <%= ENV['SHOP'].downcase %>\nimage: 1\nservers: [a]\nlabels: 1\nregistry: {}\n";
 
-/// Takes the place of Ruby: what the tag of [`FOREIGN`] gives.
+/// A stub of Ruby that replaces the tag in [`FOREIGN`].
 const RUBY: &str = "#!/bin/sh\nexec sed 's/<%.*%>/shop/'\n";
 
 #[test]
@@ -61,7 +61,7 @@ fn without_ruby_the_error_says_what_to_do() {
     insta::assert_snapshot!("without_ruby", err);
 }
 
-/// Waits for a thing to come true; gives up in time for the test to fail.
+/// Waits until a condition is true. Fails the test after 20 s.
 fn comes(what: &str, true_now: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !true_now() {

@@ -1,4 +1,5 @@
-//! A made-up run in every view that can be compared as text; and that nothing a server says can drive a terminal.
+//! A made-up run in every view that can be compared as text. Also checks that text from a server can't control a
+//! terminal.
 
 #[path = "../examples/show/events.rs"]
 mod events;
@@ -34,7 +35,7 @@ fn json_lines(broken: bool) -> String {
     lines.join("\n")
 }
 
-/// What is printed for good, and after each so many events the picture.
+/// The permanent lines, and the picture after every `every` events.
 fn live(servers: usize, broken: bool, every: usize) -> String {
     let (mut frame, mut now, mut shown) = (Frame::new(Focus::Progress, BARE), Duration::ZERO, Vec::new());
     for (number, (after, event)) in events::run(servers, broken).iter().enumerate() {
@@ -76,7 +77,8 @@ fn a_run_in_the_live_view() {
     insta::assert_snapshot!("live_300", live(300, false, 470));
 }
 
-/// An image on its way to three servers: one is lost, one has most of it.
+/// The events for an image sent to three servers: one connection is lost, and one server already has most of the
+/// image.
 fn sending() -> Vec<(u64, Event)> {
     let hosts = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
     let what = || "send shop:v2".to_owned();

@@ -16,12 +16,12 @@ use tokio::net::UnixStream;
 pub(crate) struct Agent {
     client: AgentClient<UnixStream>,
     identities: Vec<AgentIdentity>,
-    /// Whether we wait for a signature: the agent may ask its user for confirmation.
+    /// Whether a signature is pending. The agent may be asking its user for confirmation.
     signing: AtomicBool,
 }
 
 impl Agent {
-    /// Lists the agent's keys. The error says why it can't be used.
+    /// Connects to the agent and lists its keys. The error says why the agent can't be used.
     pub(crate) async fn open(
         socket: &Path,
         binding: Option<&AgentSessionBinding>,
@@ -29,8 +29,8 @@ impl Agent {
     ) -> Result<Self, String> {
         let open = async {
             let mut client = AgentClient::connect_uds(socket).await?;
-            // Keys that are bound to destinations are only shown to a bound session. Agents that know
-            // nothing of it say no, or hang up.
+            // An agent lists destination-constrained keys only to a bound session. An agent without that extension
+            // refuses or hangs up, so connect again.
             if let Some(binding) = binding
                 && client.bind_session(binding, false).await.is_err()
             {
@@ -54,7 +54,6 @@ impl Agent {
         &self.identities
     }
 
-    /// Whether it can sign with a key, with or without a certificate.
     pub(crate) fn holds(&self, key: &PublicKey) -> bool {
         self.identities.iter().any(|held| held.public_key().key_data() == key.key_data())
     }
@@ -89,7 +88,7 @@ impl Signer for AgentSigner<'_> {
         hash: Option<HashAlg>,
         data: Vec<u8>,
     ) -> Result<Vec<u8>, Self::Error> {
-        // It knows a certificate of a file by its key alone.
+        // The agent doesn't hold a certificate that was read from a file, only its key.
         let plain = match key {
             AgentIdentity::Certificate { certificate, .. } if !self.holds(certificate) => {
                 Some(AgentIdentity::from(key.public_key().into_owned()))

@@ -1,7 +1,7 @@
-//! Logging in: first the configured keys, then the agent's, then the default key files.
+//! Login: tries the configured keys, then the agent's, then the default key files.
 //!
-//! A server hangs up after a few wrong keys (OpenSSH after six), so configured keys come first and we offer no key
-//! twice. A key with a certificate is offered with the certificate first. For an encrypted key that the agent holds, we use the
+//! A server hangs up after a few wrong keys (OpenSSH after six), so configured keys come first and no key is offered
+//! twice. A key's certificates come before the key itself. An encrypted key that the agent holds goes through the
 //! agent, without asking for the passphrase.
 
 use std::future::Future;
@@ -21,34 +21,30 @@ use crate::agent::{Agent, FileSigner};
 use crate::keys::{self, Given, KeyFile, KeyStore};
 use crate::session::Client;
 
-/// The credentials to try.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Credentials {
     pub(crate) user: String,
-    /// Configured key files.
     pub(crate) named: Vec<PathBuf>,
-    /// Default key files.
     pub(crate) defaults: Vec<PathBuf>,
-    /// Files with certificates for any of the keys.
+    /// Certificate files, each for any of the keys.
     pub(crate) certificates: Vec<PathBuf>,
     /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
-    /// Use the agent only for keys of these files.
+    /// Whether to use only those of the agent's keys that are also in these files.
     pub(crate) agent_only_files: bool,
-    /// The keyword of the SSH configuration that forbids keys.
+    /// The SSH configuration keyword that forbids keys.
     pub(crate) keyless: Option<&'static str>,
-    /// A provider of keys that are not offered.
+    /// The configured `PKCS11Provider`. Its keys are not offered.
     pub(crate) pkcs11: Option<String>,
 }
 
-/// Why the login failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) reason: String,
     pub(crate) hint: String,
 }
 
-/// The time limit of a connection, for waits for the server.
+/// The time left to connect. Only waits for the server count.
 #[derive(Debug)]
 pub(crate) struct Budget {
     timeouts: Timeouts,
@@ -64,12 +60,12 @@ impl Budget {
         self.left
     }
 
-    /// The error text says for how long nothing came.
+    /// Waits for `work` within the time left. The error names the limit.
     pub(crate) async fn spend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, String> {
         self.spend_unless(&AtomicBool::new(false), work).await
     }
 
-    /// Time in which the flag is up is not counted, up to a bound of its own.
+    /// Like [`Self::spend`], but while `paused` is set, the limit is `timeouts.confirm`.
     async fn spend_unless<T>(
         &mut self,
         paused: &AtomicBool,
@@ -104,7 +100,7 @@ impl Budget {
     }
 }
 
-/// Where the private half of a key is.
+/// Where the private key is.
 enum Half<'a> {
     Agent(&'a mut Agent),
     File(&'a PrivateKey),
@@ -119,14 +115,14 @@ impl Half<'_> {
     }
 }
 
-/// What ends the attempts.
+/// Why the attempts end.
 enum End {
     In,
-    /// The connection ended, or more than a key is asked for.
+    /// The connection ended, or the server asked for more than a key.
     Over(String),
 }
 
-/// The result of one attempt. Unless it ends the login, the next one may succeed.
+/// The result of one attempt. `Continue` means that the next attempt may succeed.
 type Try<T = ()> = ControlFlow<End, T>;
 
 const NO: Try = Continue(());
@@ -141,13 +137,12 @@ pub(crate) struct Login<'a> {
     pub(crate) keys: &'a KeyStore,
     pub(crate) budget: &'a mut Budget,
     offered: Vec<PublicKey>,
-    /// Certificates that were offered, as sent over the wire.
+    /// The certificates offered so far, in wire format.
     shown: Vec<Vec<u8>>,
-    /// What was tried or skipped, for the error. The last entry is the current attempt.
+    /// The keys tried or skipped, for the error message. The last entry is the current attempt.
     notes: Vec<String>,
-    /// All keys were tried.
     without_key: bool,
-    /// The methods that the server last offered.
+    /// The authentication methods that the server last offered.
     takes: Vec<String>,
 }
 
@@ -171,7 +166,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Logs in. Returns the key that worked, for people, unless the server asked for none.
+    /// Logs in. Returns the name of the key that worked, for display, or `None` if the server required no key.
     pub(crate) async fn run(mut self) -> Result<Option<String>, Refused> {
         let mut agent = match &self.credentials.agent {
             Some(socket) => {
@@ -198,7 +193,7 @@ impl<'a> Login<'a> {
         if self.credentials.keyless.is_none() {
             self.keys(agent).await?;
         }
-        // Some servers know who we are without a key (a tailnet does).
+        // Some servers authenticate without a key, such as Tailscale's.
         self.without_key = true;
         let result = self.budget.spend(self.handle.authenticate_none(&self.credentials.user)).await;
         self.judge(result)
@@ -246,8 +241,7 @@ impl<'a> Login<'a> {
         NO
     }
 
-    /// A key given as text. There is no file name for a question about its passphrase, and where
-    /// keys are given as text, no user is present.
+    /// Tries a key given as text. Never asks for its passphrase: where keys are given as text, no user is present.
     async fn given(&mut self, given: Given, agent: Option<&mut Agent>) -> Try {
         let name = given.name;
         let why = match (given.key, agent) {
@@ -270,7 +264,7 @@ impl<'a> Login<'a> {
         self.note(format!("{name} ({why})"))
     }
 
-    /// One key file. A configured file is reported even if it doesn't exist.
+    /// Tries one key file. A missing file is reported only if it is configured (`named`).
     async fn file(&mut self, path: &Path, agent: Option<&mut Agent>, named: bool) -> Try {
         let shown = path.display();
         match (self.keys.read(path).await, agent) {
@@ -319,7 +313,7 @@ impl<'a> Login<'a> {
         self.offered.iter().any(|offered| offered.key_data() == key.key_data())
     }
 
-    /// A key of the agent, with its certificates first.
+    /// Tries a key through the agent, its certificates first.
     async fn through_agent(
         &mut self,
         agent: &mut Agent,
@@ -332,7 +326,7 @@ impl<'a> Login<'a> {
         self.agent_key(agent, key).await
     }
 
-    /// The certificates of a key: that beside its file, those that were named, those of the agent.
+    /// Tries the certificates of a key: the one next to its file, the configured ones, and the agent's.
     async fn certified(&mut self, key: &PublicKey, path: Option<&Path>, mut half: Half<'_>) -> Try {
         let files = path.map(keys::beside).into_iter().chain(self.credentials.certificates.iter().cloned());
         let mut certificates = Vec::new();
@@ -411,8 +405,8 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// RSA keys are offered with the best hash the server says it takes: SHA-1, the protocol's first, is
-    /// refused by any sshd of these years.
+    /// The hash to sign with an RSA key: the best one that the server supports. Current sshd versions reject SHA-1,
+    /// the protocol's original hash.
     async fn hash_for(&mut self, key: &PublicKey) -> Try<Option<HashAlg>> {
         if !key.algorithm().is_rsa() {
             return Continue(None);

@@ -1,6 +1,7 @@
-//! Limits the bytes that wait in this process on their way to a server. The SSH library accepts writes to a channel while the other
-//! side's window is open, and a window is megabytes. With many servers on slow lines, that would add up. So everything that may be
-//! long is written through [`Paced`]: what a server pulls through a forwarded port, and what a program reads on its standard input.
+//! Limits the bytes that wait in this process on their way to a server. russh accepts writes to a channel while the
+//! other side's window is open, and a window is megabytes. With many servers on slow connections, that would add up.
+//! So all long streams go through [`Paced`]: what a server pulls through a forwarded port, and what a program reads
+//! on its standard input.
 
 use std::future::Future;
 use std::io;
@@ -15,13 +16,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-/// The limit in bytes: more than the kernel accepts at once, so that no line runs dry.
+/// The limit in bytes. It exceeds what the kernel accepts at once, so that a connection never runs dry.
 const MOST: usize = 128 * 1024;
 
 /// The bytes of one SSH connection that channels have accepted and the kernel hasn't.
 ///
-/// They are counted as plain text on one side and as packets on the other. The overhead of packets makes the count slightly too small,
-/// until nothing waits.
+/// Writers count plain text, [`Self::sent`] counts packets. The packets' overhead makes the count slightly too low
+/// until the backlog is empty.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backlog(Arc<Waiting>);
 
@@ -32,17 +33,13 @@ struct Waiting {
 }
 
 impl Backlog {
-    /// The kernel has accepted this many bytes.
+    /// Subtracts bytes that the kernel has accepted.
     pub(crate) fn sent(&self, bytes: usize) {
         let less = |waiting: usize| Some(waiting.saturating_sub(bytes));
         let _ = self.0.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
         self.0.less.notify_waiters();
     }
 
-    /// Writes to a program's standard input.
-    ///
-    /// # Errors
-    /// The channel is closed.
     pub(crate) async fn write(&self, to: &ChannelWriteHalf<Msg>, bytes: &[u8]) -> io::Result<()> {
         Paced::new(Box::pin(to.make_writer()), self.clone()).write_all(bytes).await
     }
@@ -52,7 +49,7 @@ impl Backlog {
     }
 }
 
-/// A channel that accepts bytes only below the limit.
+/// A stream that accepts writes only while the backlog is below the limit.
 pub(crate) struct Paced<S> {
     inner: S,
     backlog: Backlog,

@@ -3,10 +3,10 @@
 use bowline_core::shell::beginning;
 use bowline_engine::ports::ServerError;
 
-/// How much of the earlier output is kept, for an error if nothing else comes.
+/// How many bytes of that earlier output to keep, for the error if the program never starts.
 const KEPT: usize = 4 * 1024;
 
-/// One stream of a program, before and after its start.
+/// One output stream of a program, before and after the program's start.
 #[derive(Debug)]
 pub(crate) struct Begin {
     mark: Vec<u8>,
@@ -15,7 +15,7 @@ pub(crate) struct Begin {
 }
 
 impl Begin {
-    /// For a program whose command line contains this word.
+    /// `word` is part of the program's command line, which prints it at its start.
     pub(crate) fn new(word: &str) -> Self {
         Self { mark: beginning(word).into_bytes(), before: Vec::new(), begun: false }
     }
@@ -24,7 +24,7 @@ impl Begin {
         self.begun
     }
 
-    /// The program's own part of these bytes.
+    /// The part of these bytes that the program itself wrote.
     pub(crate) fn own(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.begun {
             return bytes.to_vec();
@@ -42,14 +42,13 @@ impl Begin {
         own
     }
 
-    /// The last line before the start.
+    /// The last non-empty line before the start.
     fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.before);
         text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
     }
 }
 
-/// Both streams.
 #[derive(Debug)]
 pub(crate) struct Begins {
     pub(crate) out: Begin,
@@ -61,7 +60,7 @@ impl Begins {
         Self { out: Begin::new(word), err: Begin::new(word) }
     }
 
-    /// The login shell ended, or said nothing for too long, before it ran our program.
+    /// The error for a login shell that ended or stayed silent (`how`) before it ran the program.
     pub(crate) fn never(&self, how: &str) -> ServerError {
         let said = [self.err.said(), self.out.said()].into_iter().find(|said| !said.is_empty());
         let refused = said.as_deref().is_some_and(is_refusal);

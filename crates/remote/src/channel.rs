@@ -1,8 +1,7 @@
-//! A step on its channel: sending and watching it, and knowing whether it may have run.
+//! Runs a step on an SSH channel, and tracks whether it may have run.
 //!
-//! Until the command line is sent over the connection, a failure means that nothing ran
-//! ([`Start::NotSent`]), and the step may go over a new connection. After that, a broken connection is
-//! [`ServerError::Lost`]: the step may have run to its end or not.
+//! Until the command line is sent, a failure means that nothing ran ([`Start::NotSent`]), and the step may use a new
+//! connection. After that, a broken connection is [`ServerError::Lost`]: the step may have run to its end or not.
 
 mod attached;
 
@@ -37,11 +36,10 @@ pub(crate) enum Start {
     NotSent(String),
     /// Long-running programs use all channels of the connection.
     Full,
-    /// The server refused it.
     Refused(ServerError),
 }
 
-/// An open channel, and its permit among the limited number of channels.
+/// An open channel and its permit: the number of channels per connection is limited.
 pub(crate) struct Opened {
     reader: ChannelReadHalf,
     channel: Leaving,
@@ -64,7 +62,7 @@ impl Opened {
         Self { reader, channel, permit }
     }
 
-    /// Whether the server has closed it already.
+    /// Whether the server has already closed the channel.
     pub(crate) async fn has_ended(&mut self) -> bool {
         tokio::select! {
             biased;
@@ -74,10 +72,9 @@ impl Opened {
     }
 }
 
-/// The writing side of a channel, which is closed when it is left before its end: the library leaves that
-/// to us.
+/// The writing side of a channel. Closes the channel if dropped before the program's end, because russh doesn't.
 struct Leaving {
-    /// Weak: a session keeps a channel for later.
+    /// Weak to avoid a cycle: the session keeps a channel for later.
     session: Weak<Session>,
     writer: Arc<ChannelWriteHalf<Msg>>,
     started: bool,
@@ -111,7 +108,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Sends a script over an open channel, to run on a terminal if one is given.
+    /// Sends a script over an open channel. It runs on a terminal if one is given.
     pub(crate) async fn start(
         session: &Arc<Session>,
         opened: Opened,
@@ -130,7 +127,7 @@ impl Running {
         Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, begins, permit })
     }
 
-    /// Watches it to its end. Its output has to fit into the limits.
+    /// Waits for the program to end. Its output has to fit the limits.
     pub(crate) async fn finish(mut self, on_line: OnLine<'_>, room: Option<&Room>) -> Result<Output> {
         let mut capture = Capture::new(on_line).within(room);
         let mut exit = None;
@@ -140,7 +137,7 @@ impl Running {
         let writing = feed(&writer, &backlog, &input, true);
         tokio::pin!(writing);
         let mut fed = false;
-        // A shell that reads commands where our program should read a secret would say it aloud.
+        // Hold the input back until the program has started: a shell that reads it as commands would print a secret.
         let unsafe_yet = input != Input::None && !self.session.runs_programs();
         let until = Instant::now() + self.session.timeouts().silence;
         loop {
@@ -173,8 +170,8 @@ impl Running {
         }
     }
 
-    /// The program's own part of its standard output. Once it starts, the login shell is known to run
-    /// our programs.
+    /// The part of these bytes that the program itself wrote. Once it has written any, the session knows that the
+    /// login shell runs our programs.
     fn own(&mut self, data: &[u8]) -> Vec<u8> {
         let own = self.begins.out.own(data);
         if self.begins.out.has_begun() {
@@ -188,8 +185,8 @@ impl Running {
         self.begins.never(&format!("has been running for {silence} s (`timeouts: {{silence: SECONDS}}`)"))
     }
 
-    /// Waits until it has started, and returns its output since then. A server may report how a quick program ended before it sends what
-    /// that printed.
+    /// Waits until the program has started, and returns its output since then. A server may report the exit status of
+    /// a quick program before it sends the output.
     async fn begun(&mut self, marks: &Marks) -> Result<Vec<u8>> {
         let until = Instant::now() + self.session.timeouts().silence;
         loop {
@@ -218,7 +215,7 @@ impl Running {
         }
     }
 
-    /// Waits until the server has confirmed the last request. Otherwise returns `refused`.
+    /// Waits until the server confirms the last request. Returns `refused` if it denies the request.
     async fn agreed(&mut self, refused: fn() -> ServerError) -> Result<()> {
         loop {
             match self.reader.wait().await {
@@ -233,7 +230,7 @@ impl Running {
         }
     }
 
-    /// Keeps it, with its standard input open.
+    /// Keeps the program running, with its standard input open.
     pub(crate) async fn keep(mut self, by: Reader) -> Result<Box<dyn Channel>> {
         let staying = self.session.stay(Stay::Channel);
         self.agreed(not_run).await?;
@@ -253,7 +250,8 @@ impl Running {
     }
 }
 
-/// Writes the program's input. Ignores a program that ends without reading it: its status says more.
+/// Writes the program's input. Ignores errors: if a program ends without reading its input, its exit status says
+/// more.
 async fn feed(writer: &ChannelWriteHalf<Msg>, backlog: &Backlog, input: &Input, end: bool) {
     let _ = backlog.write(writer, input.expose()).await;
     if end {
@@ -276,20 +274,20 @@ fn not_run() -> ServerError {
     }
 }
 
-/// The state of a kept channel.
+/// The state of a kept channel. [`pump`] updates it.
 #[derive(Clone, Default)]
 struct Marks {
-    /// The queue of lines was full, and its reader took none.
+    /// The queue of lines stayed full for too long, and lines were dropped.
     overflowed: Arc<AtomicBool>,
-    /// The server said how the program ended.
+    /// The server reported an exit status or signal.
     exited: Arc<AtomicBool>,
-    /// The channel is closed, for whatever reason.
+    /// The channel is closed, for any reason.
     ended: Arc<AtomicBool>,
 }
 
-/// Reads a kept channel in a separate task: the library stops reading the whole connection, keepalives
-/// included, for an unread channel. It waits for a reader that keeps reading, since output may come in bursts;
-/// for one that pauses ([`Reader::Pauses`]) it waits without a limit, and so does the server.
+/// Reads a kept channel in a separate task: while a channel goes unread, russh stops reading the whole connection,
+/// keepalives included. Waits up to [`TAKEN`] for a reader that keeps reading, since output may come in bursts. For
+/// one that pauses ([`Reader::Pauses`]) it waits without a limit, and so does the server.
 async fn pump(
     mut reader: ChannelReadHalf,
     first: Vec<u8>,
@@ -316,7 +314,7 @@ async fn pump(
         }
     }
     marks.ended.store(true, Ordering::Relaxed);
-    // What a broken connection cut off is no line.
+    // A broken connection may cut a line short. So pass on an unterminated line only after a regular exit.
     if marks.exited.load(Ordering::Relaxed) {
         let mut last = Vec::new();
         lines.finish(|line| last.push(line.to_owned()));
@@ -324,11 +322,11 @@ async fn pump(
     }
 }
 
-/// Passes lines on until the reader has taken none for too long. After that, drops them.
+/// Passes lines on. Drops them once the reader has taken none for [`TAKEN`].
 async fn pass(lines: Vec<String>, sender: &mpsc::Sender<String>, by: Reader, marks: &Marks) {
     for line in lines {
         if by == Reader::Pauses {
-            // Without a reader the channel is closed, and this ends with it.
+            // Fails only if the reader is gone, which also closes the channel.
             let _ = sender.send(line).await;
             continue;
         }

@@ -1,6 +1,6 @@
-//! The number of open files is limited (`ulimit -n`), and each connection uses one. As many connections as fit are
-//! open at a time. If a run has more servers, an unused connection closes to make room for the next, and opens again when
-//! it is needed.
+//! Limits the connections that are open at a time, because each uses an open file and their number is limited
+//! (`ulimit -n`). If a run has more servers, an unused connection closes to make room for the next, and opens again
+//! when needed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::Result;
 
-/// The maximum to ask for: some systems refuse more.
+/// The highest limit to request: some systems refuse more.
 const ENOUGH: u64 = 10_240;
 
 /// Reserved for everything else: the runtime, files, `ssh -G`, hooks, git and the build.
@@ -21,7 +21,7 @@ const RESERVE: usize = 64;
 /// The pause between two searches for an unused connection.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Raises the soft limit of open files as far as possible. Returns how many connections fit.
+/// Raises the soft limit of open files as far as possible. Returns the number of connections that fit.
 pub(crate) fn raise() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
@@ -35,7 +35,7 @@ pub(crate) fn raise() -> usize {
 pub(crate) struct Descriptors {
     room: Arc<Semaphore>,
     capacity: usize,
-    /// Those of connections that are in use for as long as the run wants.
+    /// The descriptors of connections that stay in use without a time limit.
     kept: AtomicUsize,
     /// Held during the search for a connection to close.
     looking: Mutex<()>,
@@ -52,7 +52,7 @@ impl Descriptors {
         }
     }
 
-    /// Room for so many descriptors. `free` closes a connection that nobody uses, if there is one.
+    /// Waits for `wanted` descriptors. `free` closes an unused connection, and returns whether there was one.
     pub(crate) async fn take(&self, wanted: u32, free: impl Fn() -> bool) -> Result<OwnedSemaphorePermit> {
         let _turn = self.looking.lock().await;
         loop {
@@ -68,7 +68,7 @@ impl Descriptors {
                     hint: Some("allow more open files: `ulimit -n 4096`".into()),
                 });
             }
-            // One that was closed has its descriptor until a task of the library's lets it go.
+            // A closed connection keeps its descriptor until a task of russh drops it.
             let room = Arc::clone(&self.room).acquire_many_owned(wanted);
             if let Ok(Ok(room)) = tokio::time::timeout(AGAIN, room).await {
                 return Ok(room);
@@ -76,7 +76,7 @@ impl Descriptors {
         }
     }
 
-    /// A connection stays in use, or no longer.
+    /// Counts descriptors of a connection that stays in use, until [`Self::unkeep`].
     pub(crate) fn keep(&self, descriptors: usize) {
         self.kept.fetch_add(descriptors, Ordering::Relaxed);
     }

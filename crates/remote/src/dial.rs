@@ -1,5 +1,5 @@
-//! Opens a TCP connection to a host: resolves its name, tries its addresses in turn, and reports a reason that the user can
-//! act on if none responds.
+//! Opens a TCP connection to a host: resolves its name, tries its addresses in turn, and if none responds, reports a
+//! reason that the user can act on.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use crate::ssh_config::Ends;
 /// Pauses before resolving a name again: resolvers of small networks fail occasionally.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
 
-/// The addresses of a host, within a time. There is at least one.
+/// Resolves a host name to at least one address, within a time limit.
 pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>> {
     let lookup = || async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
     let answer = async {
@@ -34,17 +34,17 @@ pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result
     }
 }
 
-/// Connects to the first of these addresses that responds, within a time.
+/// Connects to the first of these addresses that responds, within a time limit.
 pub(crate) async fn tcp(addresses: &[SocketAddr], ends: &Ends, within: Duration) -> Result<TcpStream> {
     let until = Instant::now() + within;
     let mut last = None;
     for (index, address) in addresses.iter().enumerate() {
-        // Each gets its share, so that one that swallows packets leaves time for the next.
+        // Divide the time, so that an address that drops packets leaves some for the next.
         let left = until.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
         match tokio::time::timeout(share, connect(*address, ends)).await {
             Ok(Ok(stream)) => {
-                // Without it each small packet of a step waits for the last one's receipt.
+                // Otherwise each small packet of a step waits for the acknowledgement of the previous one.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -97,8 +97,8 @@ where
     }
 }
 
-/// The addresses that the machine's own resolver knows. A static program asks only the hosts file and DNS. `getent` also asks what else
-/// `/etc/nsswitch.conf` names: mDNS (`server.local`), LDAP, the containers of systemd.
+/// Asks `getent`. This static program's own resolver knows only the hosts file and DNS. `getent` also uses the other
+/// sources in `/etc/nsswitch.conf`, such as mDNS (`server.local`), LDAP and the containers of systemd.
 async fn by_this_machine(host: &str, port: u16) -> Vec<SocketAddr> {
     if host.starts_with('-') {
         return Vec::new();
@@ -109,7 +109,7 @@ async fn by_this_machine(host: &str, port: u16) -> Vec<SocketAddr> {
     output.map_or_else(|_| Vec::new(), |output| listed(&String::from_utf8_lossy(&output.stdout), port))
 }
 
-/// The addresses at the beginnings of lines, each once.
+/// Parses the output of `getent ahosts`: each line starts with an address, and addresses repeat.
 fn listed(text: &str, port: u16) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for address in text.lines().filter_map(|line| line.split_whitespace().next()?.parse::<IpAddr>().ok()) {

@@ -1,4 +1,5 @@
-//! Ports of a server that lead to us: sshd forwards each connection to `127.0.0.1:PORT` there as a channel, as with `ssh -R`.
+//! Remote port forwarding, as with `ssh -R`: sshd passes each connection to `127.0.0.1:PORT` on the server to us as a
+//! channel.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,14 +15,14 @@ use crate::session::{Session, Stay, Staying};
 
 const THERE: &str = "127.0.0.1";
 
-/// The ports that lead to us: programs on the server reach us in no other way.
+/// The forwarded ports of a connection. Requests from the server for any other port are refused.
 #[derive(Clone)]
 pub(crate) struct Forwards {
     ports: Arc<Mutex<BTreeMap<u32, Forward>>>,
     backlog: Backlog,
 }
 
-/// The acceptor of a port's connections, and its end.
+/// Accepts a port's connections. They end when the sender of `over` is dropped.
 #[derive(Clone)]
 struct Forward {
     accept: Arc<dyn Accept>,
@@ -29,7 +30,6 @@ struct Forward {
 }
 
 impl Forwards {
-    /// Those of the connection with this backlog: none yet.
     pub(crate) fn new(backlog: Backlog) -> Self {
         Self { ports: Arc::default(), backlog }
     }
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Forwards {
     }
 }
 
-/// A port that leads to us until this is dropped; its connections end with it.
+/// Keeps a forwarded port open. When this is dropped, the port closes and its connections end.
 struct Open {
     session: Arc<Session>,
     port: u32,
@@ -66,7 +66,7 @@ impl Drop for Open {
     }
 }
 
-/// Asks sshd to open a port; `None` if it refuses.
+/// Asks sshd to open a port. Returns `None` if it refuses.
 pub(crate) async fn listen(session: Arc<Session>, accept: Arc<dyn Accept>) -> Result<Option<Listening>> {
     let port = match session.handle().tcpip_forward(THERE, 0).await {
         Ok(port) => port,
@@ -83,7 +83,7 @@ pub(crate) async fn listen(session: Arc<Session>, accept: Arc<dyn Accept>) -> Re
 /// Passes a new connection to the port's acceptor, if the port is ours.
 pub(crate) fn pass(forwards: &Forwards, port: u32, channel: Channel<Msg>, reply: ChannelOpenHandle) {
     let Some(Forward { accept, mut over }) = forwards.ports().get(&port).cloned() else {
-        // Dropped, the reply is a refusal.
+        // Dropping `reply` refuses the connection.
         return;
     };
     let backlog = forwards.backlog.clone();

@@ -1,4 +1,4 @@
-//! One `GET` to an address that only the server can reach, through the SSH connection (`direct-tcpip`).
+//! Sends a `GET` request through the SSH connection (`direct-tcpip`) to an address that only the server can reach.
 
 use std::net::SocketAddr;
 
@@ -12,10 +12,9 @@ use russh::{ChannelOpenFailure, Error};
 use crate::Result;
 use crate::session::Session;
 
-/// The maximum size of a response body.
+/// The maximum size of a response body in bytes.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
-/// Sends the request, and returns status and body.
 pub(crate) async fn get(session: &Session, address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let limit = session.timeouts().api;
     let asked = tokio::time::timeout(limit, ask(session, address, path)).await;
@@ -54,7 +53,7 @@ async fn ask(session: &Session, address: SocketAddr, path: &str) -> Result<(u16,
         })?;
         Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     };
-    // The connection moves only while it is polled; its own end is told by the exchange.
+    // The connection makes progress only while it is polled. If it breaks, the exchange reports that.
     tokio::pin!(exchange);
     tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! The images on this machine, below the user's cache directory, and the registry from which servers pull them.
+//! The images on this machine, in the user's cache directory, and the registry from which servers pull them.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,25 +18,24 @@ use crate::LocalMachine;
 
 /// The maximum size of all images together, in bytes.
 const MOST: u64 = 20_000_000_000;
-/// The user name with which servers log in.
+/// The user name with which servers log in to the registry.
 const USER: &str = "bowline";
-/// Bytes of the pieces that an archive is sent in.
+/// The size in bytes of the pieces in which an archive is sent.
 const PIECE: usize = 64 * 1024;
-/// Pieces that wait to be sent: each server has its own.
+/// How many pieces can wait to be sent to each server.
 const WAITING: usize = 1;
-/// Pieces of a server's image that wait to be stored.
+/// How many pieces of a server's image can wait to be stored.
 const ARRIVED: usize = 8;
 
 /// The images on this machine. Opens the store on first use.
 #[derive(Default)]
 pub struct KeptImages {
-    /// The store's directory; `images` below the user's cache directory unless given.
+    /// The store's directory. Default: `images` in the user's cache directory.
     directory: Option<PathBuf>,
     store: OnceCell<Arc<Store>>,
 }
 
 impl KeptImages {
-    /// Images in this directory.
     pub fn below(directory: &Path) -> Self {
         Self { directory: Some(directory.to_owned()), store: OnceCell::new() }
     }
@@ -53,7 +52,7 @@ impl KeptImages {
     }
 }
 
-/// Runs work that reads and writes files on a thread for blocking work.
+/// Runs work that reads or writes files on a thread for blocking work.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, bowline_registry::Error> + Send + 'static,
 ) -> Result<T, String> {
@@ -96,7 +95,7 @@ impl Images for KeptImages {
         let broken = loop {
             match saved.next().await {
                 Ok(Some(piece)) => {
-                    // The receiver has ended, and says why.
+                    // `taking` has ended, and its result says why.
                     if sender.send(Bytes::from(piece)).await.is_err() {
                         break None;
                     }
@@ -107,7 +106,7 @@ impl Images for KeptImages {
         };
         drop(sender);
         let taken = taking.await.map_err(|error| error.to_string())?;
-        // What broke it off explains why the archive has no end.
+        // If the transfer broke off, that explains the incomplete archive.
         broken.map_or(taken, Err)
     }
 
@@ -121,7 +120,7 @@ impl Images for KeptImages {
         };
         let image = match opened {
             Ok(image) => image,
-            // What was damaged, or deleted by hand, is made again.
+            // The caller builds an image again that was damaged or deleted by hand.
             Err(bowline_registry::Error::Unknown(_) | bowline_registry::Error::Missing(_)) => {
                 return Ok(None);
             }
@@ -155,7 +154,7 @@ fn variants(image: &bowline_registry::Image) -> Vec<Variant> {
     image.variants().iter().map(variant).collect()
 }
 
-/// What was found in a file or directory.
+/// An image in a file or directory.
 struct Found {
     store: Arc<Store>,
     image: bowline_registry::Image,
@@ -204,7 +203,7 @@ impl Image for KeptImage {
                 .map_err(|error| error.to_string())
                 .and_then(|()| to.flush().map_err(|error| error.to_string()));
             if let Err(reason) = ended {
-                // Nobody may wait for it any more.
+                // The receiver may be gone.
                 let _ = sender.blocking_send(Err(reason));
             }
         });
@@ -212,7 +211,7 @@ impl Image for KeptImage {
     }
 }
 
-/// The registry, for one server.
+/// The registry as offered to one server.
 struct Served {
     registry: Arc<Registry>,
     auth: Secret,
@@ -223,7 +222,7 @@ impl Accept for Served {
     fn accept(&self, stream: Box<dyn Stream>) -> futures_util::future::BoxFuture<'static, ()> {
         let (registry, traffic) = (Arc::clone(&self.registry), Arc::clone(&self.traffic));
         Box::pin(async move {
-            // What breaks a connection is told by the one at its other end.
+            // The other end of the connection reports what broke it.
             let _ = registry.serve(stream, traffic).await;
         })
     }
@@ -243,7 +242,7 @@ impl Offer for Served {
     }
 }
 
-/// The end of a channel that is written to.
+/// Writes to a channel.
 struct Sending(mpsc::Sender<Result<Bytes, String>>);
 
 impl Write for Sending {
@@ -258,7 +257,7 @@ impl Write for Sending {
     }
 }
 
-/// Bytes that come through a channel.
+/// Reads from a channel.
 struct Receiving {
     pieces: mpsc::Receiver<Bytes>,
     piece: Bytes,

@@ -27,7 +27,6 @@ pub(crate) struct Hop {
     pub(crate) settings: Arc<HostSettings>,
 }
 
-/// The whole route.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     /// A local command in place of the first TCP connection.
@@ -35,12 +34,13 @@ pub(crate) struct Route {
     pub(crate) hops: Vec<Hop>,
 }
 
-/// The maximum number of jump hosts: more are a mistake.
+/// The maximum length of a route. A longer one is a mistake in the configuration.
 const HOPS: usize = 16;
 
 impl Route {
-    /// Plans the route to a host, written `[USER@]HOST[:PORT]`. `deploy.yml`'s proxy wins over that of `ssh_config`; the
-    /// first jump host is reached as its own configuration says, and the others through the one before them.
+    /// Plans the route to a host, written `[USER@]HOST[:PORT]`. The proxy in `deploy.yml` takes precedence over the
+    /// one in `ssh_config`. The first jump host is reached as its own configuration says, each other one through the
+    /// previous.
     pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self> {
         let Target { user, host, port } = ssh.target(host);
         let target = Endpoint { host: host.to_owned(), user: Some(user.to_owned()), port: Some(port) };
@@ -78,8 +78,8 @@ fn given(ssh: &Ssh) -> Option<(Vec<Endpoint>, Option<String>)> {
     }
 }
 
-/// The route in the first host's own settings. If it leads through a host of the route itself, as a pattern for
-/// all hosts does, it is ignored, and that host is reached directly.
+/// The route in the first hop's own settings. Ignores jump hosts that are already on the route, as with a pattern for
+/// all hosts, so that they are reached directly.
 fn own(hops: &VecDeque<Hop>) -> (Vec<Endpoint>, Option<String>) {
     let Some(first) = hops.front() else { return (Vec::new(), None) };
     let on_the_way = |jump: &Endpoint| {
@@ -95,7 +95,7 @@ fn port(endpoint: &Endpoint) -> u16 {
     endpoint.port.unwrap_or(22)
 }
 
-/// A stream to a host through a session on the hop before it.
+/// Opens a stream to a host through the session on the previous hop.
 pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn Bytes>> {
     let port = u32::from(to.port);
     let opened = via.handle().channel_open_direct_tcpip(to.hostname.clone(), port, "127.0.0.1", 0).await;
@@ -127,7 +127,7 @@ pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn
     })?;
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("exec {line}"));
-    // Its messages go to the screen, as with ssh: they are the only word on why it failed.
+    // Its standard error goes to the screen, as with ssh: nothing else says why it failed.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
     let trouble = |why: String| ServerError::Unreachable {
         reason: format!("the proxy command `{line}` can't be started: {why}"),
@@ -143,7 +143,7 @@ pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn
     }
 }
 
-/// The command's two pipes as one stream; it ends with the stream.
+/// The command's two pipes as one stream. Dropping it ends the command.
 struct ProxyCommand {
     stdout: ChildStdout,
     stdin: ChildStdin,
@@ -214,7 +214,7 @@ mod tests {
     async fn a_jump_host_that_leads_back_is_reached_directly() {
         let circle = "Host web\n  ProxyJump a\nHost a\n  ProxyJump b\nHost b\n  ProxyJump a\n";
         assert_eq!(way(circle, &Ssh::default(), "web").await.unwrap().0, ["@b:0", "@a:0", "root@web:22"]);
-        // The same name on another port is no circle for `ssh`, and `ssh` itself says what is one.
+        // `ssh` itself rejects loops. It doesn't count the same name on another port as one.
         let itself = "Host *\n  ProxyJump bastion\n";
         let error = way(itself, &Ssh::default(), "web").await.unwrap_err();
         assert!(error.contains("jumphost loop via bastion"), "{error}");

@@ -1,5 +1,5 @@
-//! Private keys. We read a file, and ask for its passphrase, only once per process, for any number of
-//! servers. Other keys are given as text, and never written anywhere.
+//! Private keys. A file is read, and its passphrase asked for, once per process, for any number of servers. Keys
+//! given as text are never written to disk.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,25 +12,23 @@ use tokio::sync::Mutex;
 
 use crate::options::Prompt;
 
-/// How often a wrong passphrase may be typed.
+/// How many times to ask for a passphrase.
 const ATTEMPTS: usize = 3;
 
 #[derive(Debug, Clone)]
 pub(crate) enum KeyFile {
-    /// A key that can be used.
     Ready(Arc<PrivateKey>),
-    /// A key that needs its passphrase; its public half, where the file (or the `.pub` beside it) shows it.
+    /// A key that needs its passphrase, with its public half if the file or the `.pub` next to it has it.
     Encrypted(Option<PublicKey>),
-    /// A public key: an agent has the other half.
+    /// A public key. An agent may have its private half.
     Public(PublicKey),
     /// The handle of a key in a security token (FIDO), which agents can use and we can't.
     Token(PublicKey),
     Missing,
-    /// It exists and can't be used, with the reason.
     Unusable(String),
 }
 
-/// A key that was given as a text, and what it is called.
+/// A key given as text.
 #[derive(Debug, Clone)]
 pub(crate) struct Given {
     pub(crate) name: String,
@@ -41,7 +39,7 @@ pub(crate) struct KeyStore {
     prompt: Arc<dyn Prompt>,
     given: std::sync::Mutex<Vec<Given>>,
     files: Mutex<HashMap<PathBuf, KeyFile>>,
-    /// Held while the user types.
+    /// The answers so far. Locked while the user types, so that only one question is on the screen.
     asking: Mutex<HashMap<PathBuf, Result<Arc<PrivateKey>, String>>>,
 }
 
@@ -50,7 +48,7 @@ impl KeyStore {
         Self { prompt, given: std::sync::Mutex::default(), files: Mutex::default(), asking: Mutex::default() }
     }
 
-    /// Sets keys given as text, in place of earlier ones.
+    /// Replaces the keys given as text.
     pub(crate) fn take(&self, keys: Vec<(String, Secret)>) {
         let given = |(name, text): (String, Secret)| Given { name, key: parse(text.expose(), None) };
         let keys = keys.into_iter().map(given).collect();
@@ -71,7 +69,7 @@ impl KeyStore {
         file
     }
 
-    /// Opens an encrypted key with the passphrase that the user types. The error says why it isn't used.
+    /// Decrypts a key with the passphrase that the user types. The error says why the key isn't used.
     pub(crate) async fn unlock(&self, path: &Path) -> Result<Arc<PrivateKey>, String> {
         let mut asked = self.asking.lock().await;
         if let Some(answer) = asked.get(path) {
@@ -95,7 +93,7 @@ fn load(path: &Path) -> KeyFile {
     parse(&text, Some(path))
 }
 
-/// The kind of key in this text, which comes from a file or from the configuration.
+/// `path` is `None` for a key from the configuration.
 fn parse(text: &str, path: Option<&Path>) -> KeyFile {
     if let Ok(key) = PublicKey::from_openssh(text.trim()) {
         return KeyFile::Public(key);
@@ -113,7 +111,7 @@ fn parse(text: &str, path: Option<&Path>) -> KeyFile {
     }
 }
 
-/// Whether signatures can be made with the file alone.
+/// Whether the file alone is enough to sign.
 fn signs(key: &PrivateKey) -> bool {
     matches!(key.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. })
 }

@@ -1,12 +1,12 @@
-//! Which key a server must show, and remembering the key of a new one.
+//! Checks the host keys of servers, and records the key of a new one.
 //!
-//! The rule is `StrictHostKeyChecking=accept-new`: the key of a new host is accepted and recorded. We don't talk to
-//! a host that shows another key than the recorded one. The SSH library has such a check, but it
-//! misses patterns and accepts keys marked `@revoked`, so this is our own, with the syntax of sshd(8):
-//! lists, `*` and `?`, `!`, `[host]:port`, hashed names and markers.
+//! The rule is `StrictHostKeyChecking=accept-new`: the key of a new host is accepted and recorded. A host that shows
+//! another key than the recorded one is rejected. russh has such a check, but it misses patterns and accepts keys
+//! marked `@revoked`. So this is our own, with the syntax of sshd(8): lists, `*` and `?`, `!`, `[host]:port`, hashed
+//! names and markers.
 //!
-//! Stricter than OpenSSH in one point: a host of which a key of another type is known is not new. We ask for
-//! the known type first, so a server that still has its key shows it.
+//! It is stricter than OpenSSH in one point: a host with a known key of another type is not new. We ask for the known
+//! type first, so a server that still has that key shows it.
 
 mod command;
 mod line;
@@ -29,7 +29,6 @@ pub(crate) use line::glob;
 use line::{Line, Marker};
 pub(crate) use store::Store;
 
-/// The name of a host in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostName {
     host: String,
@@ -42,7 +41,7 @@ impl HostName {
     }
 }
 
-/// As written in the files: with the port only if it isn't 22.
+/// As in known_hosts files: with the port only if it isn't 22.
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
@@ -52,24 +51,20 @@ impl fmt::Display for HostName {
     }
 }
 
-/// The files, and what to do about a new host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownHosts {
-    /// The user's; new keys go into the first.
+    /// The user's files. New keys go into the first one.
     pub(crate) user: Vec<PathBuf>,
-    /// The system's.
     pub(crate) global: Vec<PathBuf>,
-    /// A command that prints further lines (`KnownHostsCommand`), as it is configured.
+    /// `KnownHostsCommand` as configured: a command that prints further lines.
     pub(crate) command: Option<String>,
-    /// Whether a new host is refused (`StrictHostKeyChecking yes`).
+    /// Whether to reject a new host (`StrictHostKeyChecking yes`).
     pub(crate) strict: bool,
-    /// What to do with a new host's key, if it isn't rejected.
     pub(crate) new_hosts: NewHosts,
-    /// Whether new names are hashed (`HashKnownHosts`).
+    /// Whether to hash new names (`HashKnownHosts`).
     pub(crate) hash: bool,
 }
 
-/// A line about the host.
 #[derive(Debug)]
 struct Entry {
     file: PathBuf,
@@ -86,7 +81,7 @@ impl Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     pub(crate) store: Store,
-    /// What a command has printed, and the command.
+    /// The command and the lines that it has printed.
     printed: Option<(String, Vec<Arc<Line>>)>,
 }
 
@@ -102,7 +97,7 @@ impl Sources {
     }
 }
 
-/// One writer at a time in this process; between processes the file is locked.
+/// Held while writing. Other processes are kept out by a lock on the file.
 static WRITING: Mutex<()> = Mutex::new(());
 
 impl KnownHosts {
@@ -124,7 +119,7 @@ impl KnownHosts {
         Ok(first)
     }
 
-    /// Whether this key may be the host's; a new host's key is written down, if it is to be.
+    /// Checks the key that a host shows. Records the key of a new host if configured so.
     pub(crate) fn check(&self, sources: &Sources, name: &HostName, key: &PublicKey) -> Result<Known> {
         let shown =
             key.to_bytes().map_err(|e| unreachable(format!("its host key can't be read: {e}"), None))?;
@@ -146,12 +141,12 @@ impl KnownHosts {
         Ok(Known::New)
     }
 
-    /// `true` if known, `false` if new.
+    /// Returns `true` if the key is known, `false` if the host is new.
     fn decide(&self, sources: &Sources, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<bool> {
         let mut entries = self.entries(sources, name)?;
         if name.port != 22 {
             let plain = self.entries(sources, &HostName { host: name.host.clone(), port: 22 })?;
-            // As OpenSSH: the same key under the plain name will do, another one there means nothing.
+            // As in OpenSSH, the same key under the plain name is enough, and another key there is ignored.
             entries.extend(
                 plain.into_iter().filter(|e| e.line.key == shown && e.line.marker != Marker::Authority),
             );
@@ -223,7 +218,7 @@ impl KnownHosts {
     }
 }
 
-/// What we speak, best first; no `ssh-rsa` signatures with SHA-1.
+/// The supported algorithms, best first, without `ssh-rsa` signatures with SHA-1.
 fn algorithms() -> Vec<Algorithm> {
     let ecdsa = |curve| Algorithm::Ecdsa { curve };
     vec![
@@ -250,7 +245,7 @@ pub(crate) fn fingerprint(key: &PublicKey) -> String {
     format!("{} {}", key_type(key), key.fingerprint(HashAlg::Sha256))
 }
 
-/// 0600 and its directory 0700 when they are made.
+/// If they don't exist, creates the file with mode 0600 and its directory with mode 0700.
 fn open_for_append(file: &Path) -> io::Result<File> {
     if let Some(directory) = file.parent()
         && !directory.exists()
@@ -260,7 +255,7 @@ fn open_for_append(file: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)
 }
 
-/// One write, on a line of its own; gives how long the file is then.
+/// Appends a line with a single write. Returns the new length of the file.
 fn append(file: &mut File, length: u64, line: &str) -> io::Result<u64> {
     let mut last = *b"\n";
     if let Some(at) = length.checked_sub(1) {

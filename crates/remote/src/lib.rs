@@ -1,11 +1,11 @@
 //! SSH connections and local processes, behind the traits of [`bowline_engine::ports`].
 //!
-//! This crate decides nothing. A step comes in as text, its output and status go out, and everything that can
-//! break between the two has a bound: starts of connections ([`Timeouts::connect`](bowline_config::Timeouts::connect)), dead connections
+//! This crate decides nothing. A step comes in as text, its output and status go out, and everything that can break
+//! in between has a limit: connecting ([`Timeouts::connect`](bowline_config::Timeouts::connect)), dead connections
 //! (keepalive), output, channels.
 //!
-//! [`SshNetwork`] is the way in: `connect(host)` gives a server whose connection is shared, kept and, when it
-//! died between two steps, replaced.
+//! [`SshNetwork`] is the entry point: `connect(host)` returns a server whose connection is shared, kept open and, if
+//! it dies between two steps, replaced.
 
 mod agent;
 mod auth;

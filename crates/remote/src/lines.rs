@@ -1,5 +1,5 @@
-//! Output within limits: a program's output is cut into lines for the view, and kept for the reader of
-//! the result. Neither can exhaust the memory of this machine.
+//! Limits output: cuts a program's output into lines for the view, and keeps it for the result. Neither can exhaust
+//! the memory of this machine.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,17 +7,17 @@ use bowline_engine::ports::{Exit, Line, OnLine, Output, ServerError};
 
 use crate::Result;
 
-/// The maximum length of a line. The rest of a longer one is dropped.
+/// The maximum length of a line in bytes. The rest of a longer one is dropped.
 pub(crate) const LINE_LIMIT: usize = 8 * 1024;
-/// The maximum size of standard output. More is an error, because half an answer is useless.
+/// The maximum size of standard output in bytes. More is an error, because half an answer is useless.
 pub(crate) const STDOUT_LIMIT: usize = 16 * 1024 * 1024;
-/// How much of the end of standard error is kept.
+/// How many bytes of the end of standard error to keep.
 pub(crate) const STDERR_LIMIT: usize = 64 * 1024;
 
 /// The maximum size of collected standard output of all servers together.
 pub(crate) const TOGETHER_LIMIT: usize = 16 * STDOUT_LIMIT;
 
-/// Room for what servers print, which they share.
+/// A limit on the collected output, which all servers share.
 #[derive(Debug)]
 pub(crate) struct Room {
     limit: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes bytes as they come. `each` gets every complete line, without its line end.
+    /// Calls `each` for every line that these bytes complete, without its line end.
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&str)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.keep(&bytes[..end]);
@@ -54,7 +54,7 @@ impl Lines {
         self.keep(bytes);
     }
 
-    /// The last line, if it had no line end.
+    /// Calls `each` for the last line if it had no line end.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(&str)) {
         if !self.partial.is_empty() {
             self.flush(&mut each);
@@ -81,7 +81,6 @@ pub(crate) struct Capture<'a> {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     stderr_cut: bool,
-    /// What it shares with others.
     room: Option<&'a Room>,
 }
 
@@ -98,7 +97,7 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// What is kept has to fit into this, too.
+    /// Counts standard output towards a shared limit, too.
     pub(crate) fn within(mut self, room: Option<&'a Room>) -> Self {
         self.room = room;
         self
@@ -121,7 +120,7 @@ impl<'a> Capture<'a> {
         let on_line = self.on_line;
         self.err_lines.push(bytes, |line| on_line(Line::Err(line)));
         self.stderr.extend_from_slice(bytes);
-        // Trimmed at twice the bound, so that each byte is moved at most once.
+        // Trim at twice the limit, so that each byte moves at most once.
         if self.stderr.len() > 2 * STDERR_LIMIT {
             self.trim_stderr();
         }
@@ -134,14 +133,13 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// The whole of it, at the end.
     pub(crate) fn finish(mut self, exit: Exit) -> Output {
         let on_line = self.on_line;
         self.out_lines.finish(|line| on_line(Line::Out(line)));
         self.err_lines.finish(|line| on_line(Line::Err(line)));
         self.trim_stderr();
         let mut stderr = self.stderr.as_slice();
-        // After a cut it begins with a whole line, if there is one.
+        // After a cut, start with a whole line if there is one.
         if self.stderr_cut
             && let Some(end) = stderr.iter().position(|byte| *byte == b'\n')
         {

@@ -1,4 +1,4 @@
-//! The machine that deploys: its programs, files, variables and clock.
+//! The local machine: its programs, files, environment variables and clock.
 
 use std::fs::{DirBuilder, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -20,13 +20,13 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use crate::lines::Capture;
 
-/// How long to wait for the output of a program that has ended: a process that it started in the
-/// background may hold its pipes open forever.
+/// How long to wait for the output of a program that has ended: a background process that it started may hold its
+/// pipes open forever.
 const LINGER: Duration = Duration::from_millis(500);
-/// How long a program has between SIGTERM and SIGKILL when it is ended.
+/// The time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Bytes that are kept of what a program says whose output is data.
+/// How many bytes of standard error to keep if a program's standard output is data.
 const SAID: usize = 16 * 1024;
 
 #[derive(Clone, Default)]
@@ -35,7 +35,7 @@ pub struct LocalMachine {
 }
 
 impl LocalMachine {
-    /// Creates one that lends the terminal to programs that ask questions, and holds the result of `lend` while they run.
+    /// Lends the terminal to programs that ask questions, and holds the result of `lend` while they run.
     pub fn lending(lend: impl Fn() -> Held + Send + Sync + 'static) -> Self {
         Self { lend: Some(Arc::new(lend)) }
     }
@@ -132,7 +132,7 @@ impl Local for LocalMachine {
     fn random_hex(&self, bytes: usize) -> String {
         let mut random = vec![0; bytes];
         if getrandom::fill(&mut random).is_err() {
-            // The names made of it need to be different, not secret.
+            // Names made from it must be unique, not secret.
             random.fill_with(|| RandomState::new().build_hasher().finish().to_le_bytes()[0]);
         }
         random.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -151,7 +151,7 @@ fn private(path: &Path) -> Result<String, String> {
         _ => {}
     }
     let us = rustix::process::geteuid().as_raw();
-    // Whoever owns a link can point it elsewhere, and whoever owns the directory can change what is in it.
+    // The owner of a link can redirect it, and the owner of the directory can change its contents.
     let link = std::fs::symlink_metadata(path).map_err(failed)?;
     let directory = std::fs::metadata(path).map_err(failed)?;
     for owner in [link.uid(), directory.uid()] {
@@ -188,19 +188,19 @@ impl Files for LocalMachine {
 #[derive(Debug)]
 pub(crate) struct Group {
     leader: Option<Pid>,
-    /// There is no group: the leader is in our group, where it can use the terminal.
+    /// The child is in our own group, where it can use the terminal. Only the child gets signals.
     alone: bool,
 }
 
 impl Group {
-    /// The group that a child leads (it was started with `process_group(0)`).
+    /// The group of a child that was started with `process_group(0)`.
     pub(crate) fn of(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         Self { leader: id.and_then(Pid::from_raw), alone: false }
     }
 
-    /// Runs a command to its end, in a separate group. Its background processes may continue; if this is dropped
-    /// before, all of them end.
+    /// Runs a command in a separate group. Its background processes may outlive it. Dropping this before the command
+    /// ends kills all of them.
     pub(crate) async fn output(command: &mut Command) -> io::Result<std::process::Output> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
@@ -242,12 +242,12 @@ impl Running {
         let Some((program, arguments)) = command.words.split_first() else {
             return Err("there is no program to run".to_owned());
         };
-        // A group in the background is stopped when it reads from the terminal.
+        // A background group is stopped when it reads from the terminal.
         let at_terminal =
             command.terminal != Loan::None && command.input.is_none() && io::stdin().is_terminal();
         let path = command.directory.as_deref().unwrap_or(Path::new("")).join(program);
         let child = match Self::spawn(command, program, arguments, at_terminal) {
-            // As shells and `execvp` do it.
+            // A script without `#!` runs in `sh`, as with shells and `execvp`.
             Err(e) if e.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) && is_text(&path) => {
                 let arguments: Vec<String> = std::iter::once(program).chain(arguments).cloned().collect();
                 Self::spawn(command, "/bin/sh", &arguments, at_terminal)
@@ -322,11 +322,11 @@ impl Running {
     }
 }
 
-/// What a program writes to its standard output.
+/// A program whose standard output is data.
 struct Printed {
-    /// `None` at its end, or why it could not be started.
+    /// `None` once it has ended. The error says why it couldn't start.
     running: Result<Option<Running>, String>,
-    /// What it wrote to standard error.
+    /// The start of its standard error.
     said: Vec<u8>,
 }
 
@@ -367,14 +367,14 @@ impl Pieces for Printed {
     }
 }
 
-/// Keeps the beginning of what is said.
+/// Appends output up to a total of [`SAID`] bytes.
 fn keep(kept: &mut Vec<u8>, said: &[u8]) {
     let room = SAID.saturating_sub(kept.len()).min(said.len());
     kept.extend_from_slice(&said[..room]);
 }
 
 impl Drop for Running {
-    /// SIGTERM to the group now, SIGKILL after a delay, or immediately if the runtime ends too.
+    /// Sends SIGTERM to the group now and SIGKILL after [`GRACE`], or immediately if the runtime ends too.
     fn drop(&mut self) {
         let (Some(group), Some(mut child)) = (self.processes.take(), self.child.take()) else { return };
         group.signal(Signal::TERM);
@@ -387,14 +387,14 @@ impl Drop for Running {
     }
 }
 
-/// Whether a file could be a script: a program for another kind of machine has a NUL near its beginning.
+/// Whether a file could be a script: a binary for another platform has a NUL near its start.
 fn is_text(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(512).read_to_end(&mut start));
     read.is_ok() && !start.contains(&0)
 }
 
-/// What a script's first line names, as the kernel reads it.
+/// The interpreter in a script's first line, parsed as the kernel does.
 fn interpreter(path: &Path) -> Option<String> {
     let mut start = Vec::new();
     std::fs::File::open(path).ok()?.take(512).read_to_end(&mut start).ok()?;
@@ -405,7 +405,7 @@ fn interpreter(path: &Path) -> Option<String> {
 
 async fn feed(stdin: Option<ChildStdin>, input: Option<&Secret>) {
     if let (Some(mut stdin), Some(input)) = (stdin, input) {
-        // A program that does not read is no error: its status says more.
+        // Ignore a program that doesn't read its input: its exit status says more.
         let _ = stdin.write_all(input.expose().as_bytes()).await;
         let _ = stdin.shutdown().await;
     }
@@ -426,7 +426,7 @@ fn exit(status: Option<ExitStatus>) -> Exit {
     }
 }
 
-/// A signal's name without `SIG`; its number where it has none.
+/// A signal's name without `SIG`, or its number if it isn't in the list.
 fn signal_name(number: i32) -> String {
     const NAMES: [(Signal, &str); 9] = [
         (Signal::HUP, "HUP"),

@@ -1,5 +1,5 @@
-//! What the connections need of the person at the keyboard and of their machine, made explicit so that a test
-//! (or a CI job) can give its own.
+//! Everything that connecting takes from the user and their environment, so that a test or a CI job can provide its
+//! own.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,9 @@ use bowline_config::{Ssh, SshConfig, Timeouts};
 
 use crate::descriptors;
 
-/// Asks the person at the keyboard.
 pub trait Prompt: Send + Sync {
-    /// The passphrase of a private key; `None` where nobody can be asked. May block: it is called on a thread
-    /// of its own, and never twice at once.
+    /// Asks for the passphrase of a private key. Returns `None` if there is no user to ask. May block: it runs on a
+    /// separate thread, and never twice at once.
     fn passphrase(&self, key: &Path) -> Option<Secret>;
 }
 
@@ -31,7 +30,7 @@ pub enum UserConfig {
     /// The user's, in [`Options::home`], and the system's.
     #[default]
     Default,
-    /// This file alone.
+    /// Only this file.
     File(PathBuf),
     None,
 }
@@ -46,35 +45,33 @@ pub enum NewHosts {
     Accept,
 }
 
-/// How to connect. [`Options::from_env`] is what a user expects.
+/// How to connect. [`Options::from_env`] has the defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Time limits. Time in which the user types a passphrase, or the agent asks for confirmation, does
-    /// not count as time to connect.
+    /// Time in which the user types a passphrase, or the agent waits for confirmation, does not count as time to
+    /// connect.
     pub timeouts: Timeouts,
-    /// The home directory: `~` in paths, `~/.ssh/config`, the default key files, `known_hosts`. It may be
-    /// differ from the passwd entry, which `ssh` uses.
+    /// The home directory: `~` in paths, `~/.ssh/config`, the default key files, `known_hosts`. It may differ from
+    /// the passwd entry, which `ssh` uses.
     pub home: Option<PathBuf>,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
     pub user_config: UserConfig,
-    /// Known hosts, in place of what `ssh_config` or the defaults say; new keys go into the first.
+    /// The known_hosts files, in place of those in `ssh_config` or the defaults. New keys go into the first one.
     pub known_hosts: Option<Vec<PathBuf>>,
-    /// What to do with the key of a new server.
     pub new_hosts: NewHosts,
-    /// How many logins can be in progress at one address: an sshd accepts only a few connections that have not
+    /// The maximum number of logins in progress at one address: sshd accepts only a few connections that have not
     /// logged in yet (`MaxStartups`).
     pub starts: usize,
-    /// How many connections can be open: each is a file descriptor.
+    /// The maximum number of open connections. Each uses a file descriptor.
     pub connections: usize,
-    /// How many steps run at once on one server. OpenSSH refuses more than ten sessions a connection
+    /// The maximum number of concurrent steps on one server. OpenSSH refuses more than ten sessions per connection
     /// (`MaxSessions`).
     pub channels: usize,
 }
 
 impl Options {
-    /// From this process's environment: `HOME`, `SSH_AUTH_SOCK`, and the limit of open files, which is raised as far as
-    /// it may be.
+    /// Reads `HOME` and `SSH_AUTH_SOCK`, and raises the limit of open files as far as possible.
     pub fn from_env() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
@@ -90,12 +87,11 @@ impl Options {
         }
     }
 
-    /// With the project's own times.
     pub fn with(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
     }
 
-    /// With the `ssh_config` that the project names, if it names one.
+    /// Uses the `ssh_config` that the project names, if it names one.
     pub(crate) fn for_project(self, ssh: &Ssh) -> Self {
         let user_config = match &ssh.config {
             SshConfig::Default => self.user_config,
@@ -108,7 +104,7 @@ impl Options {
         Self { user_config, ..self }
     }
 
-    /// A path in which `~/` stands for the home directory.
+    /// Expands `~/` to the home directory.
     pub(crate) fn expand(&self, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(rest),

@@ -1,5 +1,5 @@
-//! The connections of this process: one per server, shared by all steps, and opened again if it broke
-//! between two steps.
+//! The connections of this process: one per server, shared by all steps, and opened again if it breaks between two
+//! steps.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +33,6 @@ use crate::starts::{Gate, Starts};
 use crate::stream::Bytes;
 use crate::{dial, forward, http};
 
-/// Servers over SSH.
 pub struct SshNetwork {
     shared: Arc<Shared>,
 }
@@ -43,7 +42,6 @@ struct Shared {
     options: Options,
     config: ConfigReader,
     keys: KeyStore,
-    /// The limit for collected output.
     room: Room,
     known_hosts: Store,
     starts: Starts,
@@ -51,7 +49,6 @@ struct Shared {
     slots: Mutex<HashMap<Vec<Endpoint>, Arc<Slot>>>,
 }
 
-/// The place of one connection.
 #[derive(Default)]
 struct Slot {
     state: tokio::sync::Mutex<State>,
@@ -60,12 +57,12 @@ struct Slot {
 #[derive(Default)]
 struct State {
     session: Option<Arc<Session>>,
-    /// The last failure. Steps that waited at that time get the same error, without another attempt.
+    /// The last failure. Steps that were waiting at that time get the same error, without another attempt.
     failed: Option<(Instant, ServerError)>,
 }
 
 impl SshNetwork {
-    /// Creates it from `ssh` in `deploy.yml`. Doesn't connect or read anything yet.
+    /// `ssh` comes from `deploy.yml`. Doesn't connect or read anything yet.
     pub fn new(ssh: Ssh, options: Options, prompt: Arc<dyn Prompt>) -> Self {
         let options = options.for_project(&ssh);
         let shared = Shared {
@@ -103,7 +100,7 @@ impl Network for SshNetwork {
     }
 }
 
-/// A server, over any connection to it.
+/// A server, independent of its current connection.
 struct SshServer {
     shared: Arc<Shared>,
     route: Arc<Route>,
@@ -114,7 +111,7 @@ impl SshServer {
         self.shared.session(&self.route, self.route.hops.len() - 1).await
     }
 
-    /// Starts a step. If a dying connection didn't accept it, uses a new one.
+    /// Starts a step. If a dying connection doesn't accept it, tries a new one.
     async fn start(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Running> {
         let mut first = true;
         loop {
@@ -126,7 +123,7 @@ impl SshServer {
             match started {
                 Ok(running) => return Ok(running),
                 Err(Start::Refused(error)) => return Err(error),
-                // Programs that stay have all its channels: there is a new one then.
+                // Long-running programs use all its channels. The next attempt opens a new connection.
                 Err(Start::Full) => {}
                 Err(Start::NotSent(_)) if first => {
                     session.give_up();
@@ -168,7 +165,7 @@ impl Server for SshServer {
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String)> {
         let session = self.session().await?;
         match http::get(&session, address, path).await {
-            // A question may be asked twice.
+            // A `GET` request can be repeated.
             Err(ServerError::Lost { .. }) => {
                 session.give_up();
                 http::get(&*self.session().await?, address, path).await
@@ -179,7 +176,7 @@ impl Server for SshServer {
 }
 
 impl Shared {
-    /// The live connection to a hop of a route. Opens one if necessary.
+    /// Returns the live connection to a hop of a route. Opens one if necessary.
     fn session<'a>(
         &'a self,
         route: &'a Route,
@@ -197,7 +194,7 @@ impl Shared {
             {
                 return Err(error.clone());
             }
-            // What still runs over the old one keeps it.
+            // Steps that use the old connection keep it open.
             state.session = None;
             match self.connect(route, index).await {
                 Ok(session) => {
@@ -223,14 +220,14 @@ impl Shared {
         let Some(hop) = route.hops.get(index) else {
             return Err(ServerError::Unreachable { reason: "there is no way to it".into(), hint: None });
         };
-        // Before its turn: a hop that waits for its own would wait for ours.
+        // Before waiting for a turn: the previous hop waits for its own turn, which could depend on ours.
         let via = match index.checked_sub(1) {
             Some(before) => {
                 Some(self.session(route, before).await.map_err(|error| on_the_way(error, route, before))?)
             }
             None => None,
         };
-        // What is spent is the time in which the other side is waited for, not that for a turn.
+        // Waiting for a turn doesn't use up the budget. Waiting for the other side does.
         let mut budget = Budget::new(self.options.timeouts);
         let settings = &hop.settings;
         let agent = u32::from(settings.agent.is_some());
@@ -257,7 +254,7 @@ impl Shared {
         Session::open(way, self.target(hop)?, &self.keys, budget).await
     }
 
-    /// Connects to the first of a host's addresses that responds, when its turn comes.
+    /// Waits for a turn, and connects to the first of a host's addresses that responds.
     async fn dial(
         &self,
         settings: &HostSettings,
@@ -280,12 +277,13 @@ impl Shared {
         self.descriptors.take(descriptors, || self.close_an_idle_one()).await
     }
 
-    /// Closes an unused connection; `false` if there is none.
+    /// Closes an unused connection. Returns `false` if there is none.
     fn close_an_idle_one(&self) -> bool {
         let slots = self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         slots.values().any(|slot| {
             let Ok(mut state) = slot.state.try_lock() else { return false };
-            // Who uses it has it, too, and gets it only here. One through a jump host has no descriptor.
+            // Each user of a connection holds a reference to it, obtained under this lock. A connection through a
+            // jump host has no descriptor.
             let idle =
                 |session: &mut Arc<Session>| Arc::strong_count(session) == 1 && session.has_descriptors();
             state.session.take_if(idle).is_some()
@@ -327,7 +325,7 @@ impl Shared {
         if ssh.keys_only {
             defaults.clear();
         } else {
-            // `ssh -G` lists the default files too, where none is configured; a configured one replaces them.
+            // Without configured files, `ssh -G` lists the default ones. A configured file replaces them.
             let configured = settings.identity_files.iter().filter(|file| !is_default(options, file));
             let before = named.len();
             named.extend(configured.cloned());
@@ -348,7 +346,7 @@ impl Shared {
     }
 }
 
-/// Two pipes, and the handle of the process.
+/// The descriptors of a proxy command: two pipes and the process handle.
 const COMMAND: u32 = 3;
 
 fn through(settings: &HostSettings, why: &str) -> ServerError {
@@ -365,7 +363,7 @@ fn is_default(options: &Options, file: &std::path::Path) -> bool {
     NAMES.iter().any(|name| file == options.expand(&format!("~/.ssh/id_{name}")))
 }
 
-/// Adds the jump host to its failure.
+/// Names the jump host in its error.
 fn on_the_way(error: ServerError, route: &Route, index: usize) -> ServerError {
     let host = route.hops.get(index).map(|hop| hop.endpoint.host.as_str()).unwrap_or_default();
     match error {

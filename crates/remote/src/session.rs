@@ -23,42 +23,39 @@ use crate::known_hosts::{self, Asks, HostName, KnownHosts, Sources};
 use crate::ssh_config::Algorithms;
 use crate::stream::{Bytes, Cut, Guarded, Heard};
 
-/// After so many unanswered keepalives, and the time of one more, a connection is dead.
+/// After this many unanswered keepalives, and one more interval, a connection is dead.
 const KEEPALIVES: u32 = 4;
 
-/// After so much silence, a connection is in doubt. Usually there is a response to a keepalive every five seconds.
+/// After this much silence, a connection may be dead. Usually a keepalive gets a response every five seconds.
 const QUIET: Duration = Duration::from_secs(8);
 
-/// After so many channels were abandoned while their program ran, steps use a new connection: sshd counts
-/// those sessions until the programs end, and refuses more than ten (`MaxSessions`).
+/// If more channels than this were abandoned while their program ran, steps use a new connection: sshd counts those
+/// sessions until the programs end, and refuses more than ten (`MaxSessions`).
 const LEFT_BEHIND: usize = 2;
 
 /// The server, and how to log in.
 pub(crate) struct Target {
-    /// The name by which its key is known.
+    /// The name of its key in known_hosts files.
     pub(crate) name: HostName,
     pub(crate) known_hosts: KnownHosts,
-    /// The known keys.
     pub(crate) sources: Sources,
-    /// A command that prints more keys.
     pub(crate) command: Option<known_hosts::Command>,
     pub(crate) credentials: Credentials,
-    /// The algorithms for encryption and signatures.
     pub(crate) algorithms: Algorithms,
-    /// How many channels may be open at once.
+    /// The maximum number of open channels.
     pub(crate) channels: usize,
     pub(crate) timeouts: Timeouts,
 }
 
-/// What carries a connection.
+/// The transport of a connection.
 pub(crate) struct Way {
     pub(crate) stream: Box<dyn Bytes>,
-    /// Room for its descriptors, if it has any, and for the agent's while logging in.
+    /// Permits for its own descriptors, if it has any, and for the agent's during the login.
     pub(crate) room: Option<OwnedSemaphorePermit>,
-    /// How many of them are the agent's.
+    /// How many of these permits are for the agent.
     pub(crate) agent: u32,
     pub(crate) descriptors: Arc<Descriptors>,
-    /// The connection that this one is inside of.
+    /// The jump host's connection that carries this one.
     pub(crate) via: Option<Arc<Session>>,
 }
 
@@ -81,35 +78,32 @@ impl Ending {
 pub(crate) struct Session {
     handle: Handle<Client>,
     ending: Ending,
-    /// Channels at once.
     permits: Arc<Semaphore>,
-    /// How many permits there are.
+    /// The total number of permits.
     limit: AtomicUsize,
-    /// A channel that was opened ahead, for the next step.
+    /// A channel opened ahead, for the next step.
     spare: (mpsc::Sender<Opened>, tokio::sync::Mutex<mpsc::Receiver<Opened>>),
-    /// How many channels have programs that stay.
+    /// The number of channels with long-running programs.
     kept: watch::Sender<usize>,
-    /// How often it is in use for as long as the run wants: by such programs, and by ports that lead to us.
+    /// The number of such programs and forwarded ports, each of which keeps the connection in use.
     stays: AtomicUsize,
-    /// Its descriptors, and where they are counted.
+    /// The number of its descriptors, and the place where they are counted.
     room: (usize, Arc<Descriptors>),
     left: AtomicUsize,
     broken: AtomicBool,
-    /// The login shell ran a program of ours.
+    /// Whether the login shell has run one of our programs.
     runs: AtomicBool,
     heard: Heard,
     timeouts: Timeouts,
     backlog: Backlog,
     forwards: Forwards,
-    /// How we logged in.
     entry: Entry,
     _cut: Cut,
-    /// The connection that carries this one.
     _via: Option<Arc<Session>>,
 }
 
 impl Session {
-    /// Shakes hands over a stream and logs in.
+    /// Does the handshake over a stream, and logs in.
     pub(crate) async fn open(
         way: Way,
         mut target: Target,
@@ -117,7 +111,7 @@ impl Session {
         mut budget: Budget,
     ) -> Result<Self> {
         let Way { stream, mut room, agent, descriptors, via } = way;
-        // The agent's are given back after the login.
+        // The agent's permits are released after the login.
         let for_login = room.as_mut().and_then(|room| room.split(agent as usize));
         let room = room.filter(|room| room.num_permits() > 0);
         let places = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -179,7 +173,7 @@ impl Session {
         })
     }
 
-    /// Whether new steps may go over it.
+    /// Whether new steps can use it.
     pub(crate) fn usable(&self) -> bool {
         !self.handle.is_closed()
             && !self.broken.load(Ordering::Relaxed)
@@ -195,12 +189,12 @@ impl Session {
         self.runs.store(true, Ordering::Relaxed);
     }
 
-    /// Accepts no new steps.
+    /// Keeps new steps off this connection.
     pub(crate) fn give_up(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
 
-    /// Whether closing it closes a descriptor.
+    /// Whether closing it frees a descriptor.
     pub(crate) fn has_descriptors(&self) -> bool {
         self.room.0 > 0
     }
@@ -219,7 +213,7 @@ impl Session {
     /// Waits until long-running programs use all its channels, so that none will become free.
     async fn only_kept(&self) {
         let full = |kept: &usize| *kept >= self.limit.load(Ordering::SeqCst);
-        // The sender lives as long as this.
+        // Can't fail: the sender lives as long as `self`.
         let _ = self.kept.subscribe().wait_for(full).await;
     }
 
@@ -258,7 +252,7 @@ impl Session {
         ServerError::Lost { reason: self.why("the channel closed without a status") }
     }
 
-    /// A channel for a step: the spare one, or a new one when there is room.
+    /// Returns a channel for a step: the spare one, or a new one when a permit is free.
     pub(crate) async fn channel(self: &Arc<Self>) -> Result<Opened, Start> {
         let spare = async { self.spare.1.lock().await.recv().await };
         let mut opened = tokio::select! {
@@ -266,9 +260,8 @@ impl Session {
             Some(opened) = spare => opened,
             opened = self.open_channel() => opened?,
         };
-        // sshd may be told to close idle channels (ChannelTimeout). And where nothing was heard for a while,
-        // a new one asks whether anybody is there before the step is handed over: what was sent into the dark
-        // can't be sent again.
+        // sshd can be set to close idle channels (ChannelTimeout). And if the connection was silent for a while,
+        // opening a new channel checks that the server responds before the step is sent: a step can't be sent twice.
         if opened.has_ended().await || self.heard.elapsed() > QUIET {
             drop(opened);
             opened = self.open_channel().await?;
@@ -277,8 +270,7 @@ impl Session {
         Ok(opened)
     }
 
-    /// Opens a channel ahead in the background, if there is room: opening costs a round trip that the next
-    /// step then need not wait for.
+    /// Opens a spare channel in the background if a permit is free, which saves the next step a round trip.
     pub(crate) fn prepare(self: &Arc<Self>) {
         let (Ok(permit), Ok(place)) =
             (Arc::clone(&self.permits).try_acquire_owned(), self.spare.0.clone().try_reserve_owned())
@@ -312,7 +304,7 @@ impl Session {
         }
     }
 
-    /// In a separate task, so that a channel without a waiting step is closed when it opens.
+    /// Opens a channel in a separate task. If its step has gone by then, the channel closes when it opens.
     async fn open_with(
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,
@@ -327,7 +319,7 @@ impl Session {
         opening.await.unwrap_or(Err((None, russh::Error::Disconnect)))
     }
 
-    /// Handles a server that refuses more channels: `Ok` to wait until another one ends.
+    /// Handles a refusal to open more channels. Returns `Ok` to wait until another one closes.
     fn refused(&self, permit: Option<OwnedSemaphorePermit>, why: &ChannelOpenFailure) -> Result<(), Start> {
         if self.left.load(Ordering::Relaxed) > 0 {
             self.give_up();
@@ -337,12 +329,12 @@ impl Session {
         let open = limit.saturating_sub(self.permits.available_permits());
         let kept = *self.kept.borrow();
         if kept > 0 && open <= kept + 1 {
-            // It allows no more than those that stay (MaxSessions).
+            // The server allows only the sessions of long-running programs (MaxSessions).
             self.give_up();
             return Err(Start::Full);
         }
         if open > 1 {
-            // It allows fewer than we thought: so many it shall be.
+            // The server allows fewer sessions than the limit, so lower the limit.
             self.limit.fetch_sub(1, Ordering::SeqCst);
             self.kept.send_modify(|_| {});
             if let Some(permit) = permit {
@@ -362,7 +354,6 @@ impl Session {
 pub(crate) enum Stay {
     /// A program that runs as long as its channel is open.
     Channel,
-    /// A port that leads to us.
     Port,
 }
 
@@ -433,21 +424,19 @@ pub(crate) struct Client {
     sources: Sources,
     command: Option<known_hosts::Command>,
     ending: Ending,
-    /// The key that was checked: it comes again with each new exchange of keys.
+    /// The host key that was checked. The server shows it again in each key exchange.
     accepted: Option<PublicKey>,
-    /// The first that was: for people, and whether it was known.
+    /// The fingerprint of the first accepted key, and whether it was known.
     shown: Arc<OnceLock<(String, Known)>>,
     silence: Duration,
     forwards: Forwards,
 }
 
-/// What ends a handshake.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// In the library.
     #[error(transparent)]
     Ssh(#[from] russh::Error),
-    /// In the host key.
+    /// The host key was rejected or couldn't be checked.
     #[error(transparent)]
     Host(ServerError),
 }
@@ -498,7 +487,7 @@ impl Handler for Client {
                     ClientError::Ssh(russh::Error::HUP | russh::Error::Disconnect) => {
                         "closed by the other side".to_owned()
                     }
-                    // A server that goes down may not even say that much.
+                    // A server that shuts down may close the connection without a message.
                     ClientError::Ssh(russh::Error::IO(error))
                         if error.kind() == std::io::ErrorKind::UnexpectedEof =>
                     {

@@ -1,12 +1,12 @@
 //! The settings of `~/.ssh/config` for a host.
 //!
-//! We run `ssh -G HOST`: only `ssh` itself is right about `Match`, `Include` and canonical names. If it isn't
-//! installed, we reject a configuration, because we might connect elsewhere than `ssh` would.
+//! They come from `ssh -G HOST`: only `ssh` itself is right about `Match`, `Include` and canonical names. If `ssh`
+//! isn't installed, a configuration is an error, because we might connect elsewhere than `ssh` would.
 //!
-//! `~` is `HOME` in both cases, although `ssh` would use the passwd entry ([`home`]).
+//! `~` is `HOME`, although `ssh` itself uses the passwd entry ([`home`]).
 //!
-//! The user and port of `deploy.yml` always win, as Kamal passes both always; its `proxy` and `proxy_command`
-//! win where they are given.
+//! The user and port of `deploy.yml` always take precedence, as Kamal always passes both. So do its `proxy` and
+//! `proxy_command` if they are set.
 
 mod alike;
 mod ask;
@@ -27,13 +27,12 @@ use crate::ssh_config::ask::Asker;
 pub(crate) use crate::ssh_config::tokens::{Tokens, expand};
 pub(crate) use crate::ssh_config::transport::{Algorithms, Ends};
 
-/// A host as written in `deploy.yml` or as a jump host.
+/// A host as written in `deploy.yml` or as a jump host. The SSH configuration decides on a user or port that is
+/// `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
-    /// `None` where the configuration decides.
     pub(crate) user: Option<String>,
-    /// `None` where the configuration decides.
     pub(crate) port: Option<u16>,
 }
 
@@ -42,13 +41,11 @@ pub(crate) struct HostSettings {
     pub(crate) hostname: String,
     pub(crate) user: String,
     pub(crate) port: u16,
-    /// The name under which its key is known (`HostKeyAlias`).
+    /// The name of its key in known_hosts files (`HostKeyAlias`).
     pub(crate) alias: Option<String>,
     pub(crate) identity_files: Vec<PathBuf>,
-    /// Certificates for keys that are offered (`CertificateFile`).
     pub(crate) certificate_files: Vec<PathBuf>,
     pub(crate) identities_only: bool,
-    /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
     pub(crate) jumps: Vec<Endpoint>,
     pub(crate) proxy_command: Option<String>,
@@ -61,7 +58,7 @@ pub(crate) struct HostSettings {
     pub(crate) pkcs11: Option<String>,
 }
 
-/// Looks up hosts, each once.
+/// Looks up each host once.
 #[derive(Debug)]
 pub(crate) struct ConfigReader {
     options: Options,
@@ -112,13 +109,13 @@ impl Pairs {
         matches!(self.first(key), Some("yes" | "true"))
     }
 
-    /// `none` switches a setting off.
+    /// Like [`Self::first`], without the value `none`, which turns a setting off.
     fn some<'a>(&'a self, key: &'a str) -> Option<&'a str> {
         self.first(key).filter(|value| !value.eq_ignore_ascii_case("none"))
     }
 }
 
-/// What `ssh -G` prints.
+/// Parses the output of `ssh -G`.
 fn pairs(text: &str) -> Vec<(String, String)> {
     let pair = |line: &str| {
         let (key, value) = line.split_once(' ')?;
@@ -127,7 +124,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(pair).collect()
 }
 
-/// Settings that change the route or the trust, and that we don't support.
+/// Rejects settings that change the route or the trust, and that we don't support.
 fn refuse(pairs: &Pairs) -> Result<()> {
     if let Some(file) = pairs.some("revokedhostkeys") {
         return Err(trouble(format!("RevokedHostKeys ({file}) is not supported; mark keys as @revoked")));
@@ -140,7 +137,7 @@ fn refuse(pairs: &Pairs) -> Result<()> {
     Ok(())
 }
 
-/// `quoted`: lists of files that are written with quotes in the configuration.
+/// `quoted` contains the lists of files that are quoted in the configuration.
 fn read(
     options: &Options,
     endpoint: &Endpoint,
@@ -207,7 +204,7 @@ fn keyless(pairs: &Pairs) -> Option<&'static str> {
     }
 }
 
-/// `IdentityAgent`, else the one of the environment.
+/// The socket that `IdentityAgent` sets, or else the environment.
 fn agent(options: &Options, pairs: &Pairs) -> Option<PathBuf> {
     match pairs.first("identityagent") {
         Some("none") => None,
@@ -220,7 +217,7 @@ fn agent(options: &Options, pairs: &Pairs) -> Option<PathBuf> {
     }
 }
 
-/// `[user@]host[:port]`, several with commas, also as `ssh://` addresses.
+/// Parses `[user@]host[:port]` or `ssh://` addresses, separated by commas.
 fn jumps(text: &str) -> Result<Vec<Endpoint>> {
     text.split(',').map(str::trim).filter(|hop| !hop.is_empty()).map(jump).collect()
 }
@@ -232,8 +229,8 @@ fn jump(text: &str) -> Result<Endpoint> {
 }
 
 impl Endpoint {
-    /// `[USER@]HOST[:PORT]`; an IPv6 address may stand in brackets, and must where a port follows. `None` if what
-    /// follows the colon is no port.
+    /// Parses `[USER@]HOST[:PORT]`. An IPv6 address needs brackets if a port follows. Returns `None` if the port is
+    /// invalid.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (user, address) = match text.rsplit_once('@') {
             Some((user, address)) => (Some(user.to_owned()), address),

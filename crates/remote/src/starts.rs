@@ -1,5 +1,5 @@
-//! Limits logins in progress. An sshd refuses connections at random once ten have not logged in yet
-//! (`MaxStartups 10:30:100`), so the limit is per address, not for a fleet.
+//! Limits the logins in progress. sshd refuses connections at random once ten have not logged in yet (`MaxStartups
+//! 10:30:100`), so the limit is per address, not per fleet.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,23 +9,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ssh_config::Endpoint;
 
-/// The limit through one jump host or for local commands: the jump host does all the work.
+/// The limit for one jump host and for local commands: the jump host does all the work.
 const THROUGH: usize = 30;
 
-/// What a limit applies to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Gate {
     Address(SocketAddr),
     /// Servers behind a jump host.
     Jump(Vec<Endpoint>),
-    /// What local commands connect to.
+    /// Servers reached through local commands.
     Command,
 }
 
-/// The logins in progress.
 #[derive(Debug)]
 pub(crate) struct Starts {
-    /// The limit for one address.
+    /// The limit per address.
     limit: usize,
     gates: Mutex<HashMap<Gate, Arc<Semaphore>>>,
 }
@@ -35,7 +33,7 @@ impl Starts {
         Self { limit: limit.max(1), gates: Mutex::default() }
     }
 
-    /// Waits for a turn; `None` never happens while this lives.
+    /// Waits for a turn. Never returns `None`, as the semaphore is never closed.
     pub(crate) async fn turn(&self, gate: Gate) -> Option<OwnedSemaphorePermit> {
         let limit = match gate {
             Gate::Address(_) => self.limit,

@@ -1,9 +1,9 @@
-//! The bytes beneath an SSH connection, wherever they go: a TCP socket, a channel of a jump host, a local
-//! command. The wrapper adds two things that the SSH library lacks.
+//! The byte stream beneath an SSH connection: a TCP socket, a channel of a jump host, or a local command. The wrapper
+//! [`Guarded`] adds two things that russh lacks.
 //!
-//! A connection can be *cut* from outside: the library reads in a separate task, which would wait forever
-//! for a server that accepts and stays silent. And a write that makes no progress fails after a while: the
-//! library sends keepalives from the task that writes, so a full socket to a dead server would silence both.
+//! A connection can be *cut* from outside: russh reads in a separate task, which would wait forever for a server that
+//! accepts and stays silent. And a write that makes no progress fails after a while: russh sends keepalives from the
+//! task that writes, so a full socket to a dead server would block both.
 
 use std::future::Future;
 use std::io;
@@ -18,7 +18,6 @@ use tokio::time::{Instant, Sleep};
 
 use crate::backlog::Backlog;
 
-/// Anything that carries an SSH connection.
 pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
@@ -27,7 +26,7 @@ pub(crate) struct Guarded {
     inner: Box<dyn Bytes>,
     cut: oneshot::Receiver<()>,
     stalled: Option<Pin<Box<Sleep>>>,
-    /// How long the other side may refuse to take what is written.
+    /// How long a write may make no progress.
     patience: Duration,
     heard: Heard,
     backlog: Backlog,
@@ -44,13 +43,12 @@ impl Heard {
         *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Instant::now();
     }
 
-    /// How long ago.
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).elapsed()
     }
 }
 
-/// Dropped, it ends the connection.
+/// Ends the connection when dropped.
 #[derive(Debug)]
 pub(crate) struct Cut(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
 
@@ -74,7 +72,7 @@ impl Guarded {
         }
     }
 
-    /// Watches over a write that is not done.
+    /// Fails a write that makes no progress for too long.
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.stalled = None;
@@ -121,7 +119,7 @@ impl AsyncWrite for Guarded {
         self.watch(cx, poll)
     }
 
-    /// Never an error: the library would report it in place of the reason for which the connection ended.
+    /// Never fails: russh would report the error in place of the reason why the connection ended.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx).map(|_| Ok(()))
     }

@@ -1,5 +1,5 @@
-//! What people have in their SSH configuration, on a real sshd: certificates, keys in tokens, commands that know host
-//! keys; and more servers than there are descriptors.
+//! Features of users' SSH configurations on a real sshd: certificates, keys in tokens, commands that know host keys.
+//! Also more servers than file descriptors.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -20,7 +20,7 @@ use russh::keys::ssh_key::private::{KeypairData, SkEd25519};
 use russh::keys::ssh_key::public::{Ed25519PublicKey, SkEd25519 as PublicToken};
 use russh::keys::{PrivateKey, PublicKey};
 
-/// Lets in what an authority has signed, and no plain key.
+/// A server that accepts only certificates of an authority, no plain keys.
 fn certified() -> Sshd {
     let sshd = Sshd::with("TrustedUserCAKeys {}/ca.pub");
     keygen(&sshd.path("ca"), "ed25519", "");
@@ -28,7 +28,7 @@ fn certified() -> Sshd {
     sshd
 }
 
-/// Makes `KEY-cert.pub` beside a key.
+/// Creates `KEY-cert.pub` next to a key.
 fn certify(sshd: &Sshd, key: &Path) {
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-s"]).arg(sshd.path("ca")).args(["-I", "test", "-n", &user(), "-V", "+1h"]);
@@ -63,7 +63,7 @@ async fn a_certificate_in_the_agent_or_in_a_file_of_its_own_lets_in() {
         let key = sshd.path("own");
         keygen(&key, kind, "");
         certify(&sshd, &key);
-        // The agent takes the certificate beside the key with it.
+        // The agent also loads the certificate next to the key.
         let agent = SshAgent::start(sshd.directory.path(), &[&key]);
         let moved = sshd.path("elsewhere");
         std::fs::rename(sshd.path("own-cert.pub"), &moved).unwrap();
@@ -71,7 +71,7 @@ async fn a_certificate_in_the_agent_or_in_a_file_of_its_own_lets_in() {
         let options = Options { agent: Some(agent.socket.clone()), ..sshd.options() };
         let connected = network(ssh, options).connect("127.0.0.1").await.map(|_| ());
         assert_eq!(connected, Ok(()), "{kind} in the agent: {}", sshd.log());
-        // The agent knows the key alone, and a file has the certificate.
+        // The agent has only the key, and a file has the certificate.
         drop(agent);
         std::fs::remove_file(sshd.path("agent")).ok();
         let agent = SshAgent::start(sshd.directory.path(), &[&key]);
@@ -116,7 +116,7 @@ async fn what_the_configuration_says_of_a_connection_is_done() {
     let (reason, hint) = refused("PubkeyAuthentication no", sshd.ssh()).await;
     assert!(reason.ends_with("PubkeyAuthentication in the SSH configuration allows no keys"), "{reason}");
     assert!(hint.contains("`ssh: {config: false}`"), "{hint}");
-    // Where another key lets us in, it doesn't matter.
+    // It doesn't matter if another key is accepted.
     let provider = "PKCS11Provider /usr/lib/token.so";
     assert_eq!(connected(provider).await, Ok(()));
     let ssh = Ssh { keys: vec![other.display().to_string()], ..sshd.ssh() };
@@ -174,7 +174,6 @@ async fn a_command_that_knows_host_keys_is_asked() {
     assert!(reason.starts_with("KnownHostsCommand `/bin/false` failed"), "{reason}");
 }
 
-/// How many connections to a port there are.
 fn connections_to(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let port = format!(":{port:04X}");
@@ -199,7 +198,7 @@ async fn more_servers_than_connections() {
     let watch = std::thread::spawn(move || {
         let mut before = 0;
         while !watched.load(Ordering::SeqCst) {
-            // The kernel's table changes while it is read: one that was closed meanwhile stands beside the one that came.
+            // The kernel's table changes while it is read, so it may show a closed connection and its successor.
             let now = connections_to(port);
             seen.fetch_max(now.min(before), Ordering::SeqCst);
             before = now;
@@ -222,10 +221,10 @@ async fn more_servers_than_connections() {
     }
     over.store(true, Ordering::SeqCst);
     watch.join().unwrap();
-    // A connection that was closed is there for a moment more than its descriptor.
+    // A closed connection stays in the table for a moment.
     let most = most.load(Ordering::SeqCst);
     assert!((1..=4).contains(&most), "{most} connections at once");
-    // Programs that stay have theirs for good: no wait without an end.
+    // Long-running programs keep their connections, so a fifth fails instead of waiting forever.
     let stay = step("echo up; exec cat");
     let mut kept = Vec::new();
     for server in &servers[..4] {

@@ -1,4 +1,4 @@
-//! Steps whose bytes pass through, on a real sshd: terminals, pipes, slow readers, broken connections.
+//! Streamed steps on a real sshd: terminals, pipes, slow readers, broken connections.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -15,7 +15,7 @@ fn terminal(columns: u32, rows: u32) -> Terminal {
     Terminal { kind: "xterm-256color".into(), size: Size { columns, rows, ..Size::default() } }
 }
 
-/// Both outputs as text, and how it ended.
+/// Both outputs as text, and the exit status.
 async fn whole(output: &mut dyn FarOutput) -> (String, String, Exit) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {
@@ -30,7 +30,6 @@ async fn whole(output: &mut dyn FarOutput) -> (String, String, Exit) {
     }
 }
 
-/// Reads until the output has this text.
 async fn until(output: &mut dyn FarOutput, text: &str) {
     let mut seen = Vec::new();
     let reading = async {
@@ -75,7 +74,7 @@ async fn a_terminal_has_our_type_and_size_and_follows_it() {
         seen.push_str(&String::from_utf8_lossy(&bytes));
     }
     assert!(seen.starts_with("xterm-256color\r\n31 97\r\n/dev/pts/"), "{seen}");
-    // What Ctrl-C types is a signal there.
+    // Ctrl-C on the terminal becomes a signal.
     input.send(b"\x03".to_vec()).await;
     until(&mut *output, "interrupted").await;
     input.resize(Size { columns: 50, rows: 20, ..Size::default() }).await;
@@ -125,7 +124,7 @@ async fn a_program_is_held_up_by_a_slow_reader_and_let_go_by_one_that_leaves() {
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let (log, gone) = (sshd.path("written"), sshd.path("gone"));
-    // What has been written can be seen from here: a copy of it.
+    // A copy of the output shows from outside how much was written.
     let script = step(&format!(
         "yes 0123456789abcde | head -c 400000000 | tee {} ; echo $? > {}",
         log.display(),
@@ -141,7 +140,7 @@ async fn a_program_is_held_up_by_a_slow_reader_and_let_go_by_one_that_leaves() {
     wait_for("the program stands still", settled);
     let held = size_of(&log);
     assert!(held < 40_000_000, "{held} bytes are under way");
-    // It goes on when somebody reads.
+    // It continues as the output is read.
     for _ in 0..held / 16_000 {
         let _ = output.next().await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Getting to a real sshd: host keys, logins, ways, and the words of a refusal.
+//! Connecting to a real sshd: host keys, logins, routes, and error messages.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use bowline_engine::ports::Network;
 use bowline_remote::{NoPrompt, Options, SshNetwork};
 use common::*;
 
-/// The server's own key as it would be written down, for its name or another.
+/// The known_hosts line for this server, with the key in `file`.
 fn host_line(sshd: &Sshd, file: &str) -> String {
     let public = std::fs::read_to_string(sshd.path(file)).unwrap();
     let key = public.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
@@ -29,7 +29,7 @@ async fn a_new_host_is_written_down_once() {
         return;
     }
     let sshd = Sshd::start();
-    // Networks of their own, so that each makes its connection.
+    // Separate networks, so that each opens a connection.
     let tasks = (0..6).map(|_| {
         let network = sshd.network();
         tokio::spawn(async move { network.connect("127.0.0.1").await.map(|_| ()) })
@@ -101,7 +101,7 @@ async fn the_known_type_of_key_is_asked_for() {
     keygen(&ecdsa, "ecdsa", "");
     let sshd = Sshd::with(&format!("HostKey {}", ecdsa.display()));
     std::fs::copy(keys.path().join("ecdsa.pub"), sshd.path("ecdsa.pub")).unwrap();
-    // It has ed25519 too, which we would take first.
+    // The server also has an ed25519 key, which we prefer by default.
     std::fs::write(sshd.path("known_hosts"), host_line(&sshd, "ecdsa.pub")).unwrap();
     sshd.connect().await;
 }
@@ -207,7 +207,7 @@ async fn a_passphrase_is_asked_once() {
     keygen(&key, "ed25519", "open sesame");
     first.authorize(&first.path("locked.pub"));
     second.authorize(&first.path("locked.pub"));
-    // The second is reached through the first; both want the key.
+    // The second is reached through the first, and both require the key.
     let ssh = Ssh {
         keys: vec![key.display().to_string()],
         proxy: vec![first.as_jump()],
@@ -219,7 +219,7 @@ async fn a_passphrase_is_asked_once() {
     let server = network.connect("127.0.0.1").await.unwrap();
     assert_eq!(run(&server, "echo x").await.unwrap().stdout, "x\n");
     assert_eq!(*typist.asked.lock().unwrap(), [key]);
-    // Nobody to ask, and a wrong one.
+    // First without a user to ask, then with a wrong passphrase.
     let (reason, _) =
         unreached(&SshNetwork::new(ssh.clone(), first.options(), Arc::new(NoPrompt)), "127.0.0.1").await;
     assert!(reason.contains("encrypted, and no terminal to ask"), "{reason}");
@@ -236,7 +236,7 @@ async fn an_encrypted_key_that_the_agent_holds_asks_nobody() {
         return;
     }
     let sshd = Sshd::start();
-    // The agent gets it before it is locked.
+    // The agent loads it before it is encrypted.
     let agent = SshAgent::start(sshd.directory.path(), &[&sshd.path("id")]);
     let mut lock = std::process::Command::new("ssh-keygen");
     lock.args(["-q", "-p", "-N", "sesame", "-f"]).arg(sshd.path("id"));
@@ -259,7 +259,7 @@ async fn an_agent_that_says_nothing_or_waits_for_its_owner_has_its_time() {
     let dumb = sshd.path("dumb");
     let _listener = std::os::unix::net::UnixListener::bind(&dumb).unwrap();
     let with = |agent: &Path| Options { agent: Some(agent.to_owned()), timeouts, ..sshd.options() };
-    // The key of the file lets in all the same.
+    // The key file still works.
     assert!(network(sshd.ssh(), with(&dumb)).connect("127.0.0.1").await.is_ok());
     let keyless = || Ssh { keys: Vec::new(), keys_only: false, ..sshd.ssh() };
     let (reason, _) = unreached(&network(keyless(), with(&dumb)), "127.0.0.1").await;
@@ -295,7 +295,7 @@ async fn an_ssh_configuration_that_takes_forever_has_the_time_of_a_connection() 
     };
     let (reason, _) = unreached(&network(sshd.ssh(), options), "127.0.0.1").await;
     assert_eq!(reason, "`ssh -G` did not answer within 1 s (`timeouts: {connect: SECONDS}` gives it more)");
-    // What it had started is gone, too.
+    // The processes that it started end, too.
     let program = format!("/proc/{}", std::fs::read_to_string(&pid).unwrap().trim());
     let until = Instant::now() + Duration::from_secs(10);
     while Path::new(&program).exists() {
@@ -347,7 +347,7 @@ async fn through_a_proxy_command() {
         return;
     }
     let sshd = Sshd::start();
-    // sshd itself can talk over standard input and output.
+    // With `-i`, sshd uses its standard input and output as the connection.
     let command = format!("/usr/sbin/sshd -i -f {} # %r %h %p", sshd.path("sshd_config").display());
     let ssh = Ssh { proxy_command: Some(command), port: 1, ..sshd.ssh() };
     let server = network(ssh, sshd.options()).connect("no-such-host.invalid").await.unwrap();
@@ -386,7 +386,7 @@ async fn a_server_that_says_nothing_or_something_else() {
     let ssh = Ssh { port, keys_only: true, ..Ssh::default() };
     let began = Instant::now();
     let network = Arc::new(network(ssh, options));
-    // Who asks meanwhile gets the same answer, and does not wait again.
+    // Concurrent connects get the same error without another wait.
     let tasks = (0..5).map(|_| {
         let network = Arc::clone(&network);
         tokio::spawn(async move { unreached(&network, "127.0.0.1").await })
@@ -396,7 +396,7 @@ async fn a_server_that_says_nothing_or_something_else() {
         assert!(reason.contains("stayed silent: no answer within 1 s"), "{reason}");
     }
     assert!(began.elapsed() < Duration::from_secs(3));
-    // Its end of the connection is closed: nothing of it lingers here.
+    // Our end of the connection is closed.
     let (mut first, _) = listener.accept().unwrap();
     let mut sent = Vec::new();
     first.set_read_timeout(Some(Duration::from_secs(2))).unwrap();

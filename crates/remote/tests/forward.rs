@@ -1,4 +1,4 @@
-//! Ports of a server that lead to us. The server is this machine, so a test connects to them as a program there would.
+//! Forwarded ports. The server is this machine, so a test can connect to them like a program on the server.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use tokio::net::TcpStream;
 
-/// Says back what it is told, in capitals of its own.
+/// Sends its name, then echoes its input.
 struct Echo(u8);
 
 impl Accept for Echo {
@@ -49,7 +49,7 @@ async fn each_port_leads_to_who_asked_for_it_until_it_is_dropped() {
     }
     let port = one.port;
     drop(one);
-    // Connections that are open end with it, and so does the port.
+    // Open connections end with it, and so does the port.
     for at in [0, 2] {
         let end = tokio::time::timeout(Duration::from_secs(10), streams[at].read_u8()).await.unwrap();
         assert!(end.is_err(), "{end:?}");
@@ -64,7 +64,6 @@ async fn each_port_leads_to_who_asked_for_it_until_it_is_dropped() {
     assert!(strict.connect().await.listen(Arc::new(Echo(b'3'))).await.unwrap().is_none());
 }
 
-/// Sends without an end.
 struct Flood;
 
 impl Accept for Flood {
@@ -81,7 +80,7 @@ async fn steps_are_answered_while_as_much_passes_as_can_or_nobody_takes_it() {
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let flood = server.listen(Arc::new(Flood)).await.unwrap().expect("sshd lets us");
-    // One takes what comes, the other nothing.
+    // One client reads everything, the other nothing.
     let mut taker = TcpStream::connect(("127.0.0.1", flood.port)).await.unwrap();
     let _idle = TcpStream::connect(("127.0.0.1", flood.port)).await.unwrap();
     let taking = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Programs on this machine.
+//! Programs and files on this machine.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -98,7 +98,7 @@ async fn much_input_that_nobody_reads_and_much_output() {
 async fn dropped_it_ends_with_all_it_started() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pids").display().to_string();
-    // A child that ignores SIGTERM, too.
+    // One child ignores SIGTERM.
     let text = format!("sh -c 'trap \"\" TERM; echo $$ >> {file}; sleep 60' & echo $$ >> {file}; wait");
     let cut = tokio::time::timeout(Duration::from_millis(500), run(&sh(&text))).await;
     assert!(cut.is_err());
@@ -117,7 +117,7 @@ async fn what_it_leaves_in_the_background_is_not_waited_for_and_stays() {
     let output = run(&sh("sleep 30 & echo $!")).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(5));
     let pid = output.stdout.trim();
-    // A signal takes its time.
+    // A signal would take a moment to arrive.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(alive(pid));
     assert!(run(&sh(&format!("kill {pid}"))).await.unwrap().success());
@@ -148,7 +148,6 @@ fn files_and_chance() {
     assert!(LocalMachine::default().now() > 1_700_000_000);
 }
 
-/// A program of a test's own, executable.
 fn program(directory: &std::path::Path, name: &str, text: &[u8]) -> LocalCommand {
     use std::os::unix::fs::PermissionsExt;
     let path = directory.join(name);

@@ -1,4 +1,4 @@
-//! The deploy lock over real connections: two who want it at the same instant, again and again.
+//! The deploy lock over real connections: two runs want it at the same instant, again and again.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -19,7 +19,7 @@ const ROUNDS: usize = 100;
 
 type Opened = (String, Box<dyn Channel>);
 
-/// Wants the lock; gives the keeper's first line.
+/// Requests the lock, and returns the first line of its keeper.
 async fn take(server: Arc<dyn Server>, run: String) -> Opened {
     let names = Names::new("app", None);
     let details = lock::details(&run, "now", "v1", "a deploy");
@@ -35,7 +35,7 @@ async fn released(channel: &mut Box<dyn Channel>) {
     assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("@released"));
 }
 
-/// Waits until the keeper whose connection has ended says so.
+/// Waits until a keeper whose connection ended marks its lock as orphaned.
 async fn orphaned(home: &Path) {
     for _ in 0..200 {
         if home.join(".kamal/lock-app/orphaned").exists() {
@@ -46,7 +46,7 @@ async fn orphaned(home: &Path) {
     panic!("nobody marked the lock");
 }
 
-/// In every round exactly one gets it, whether it is free or a dead run's, and the other learns who has it.
+/// In every round exactly one run gets the lock, from a free one or from a dead run. The other learns who holds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_at_the_same_instant_a_hundred_times_exactly_one_gets_it() {
     if !possible() {

@@ -1,4 +1,4 @@
-//! What login shells and their start-up files do before a step runs. sshd's `ForceCommand` stands in for them.
+//! Login shells and start-up files that get in the way of a step. sshd's `ForceCommand` simulates them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -12,7 +12,7 @@ use bowline_config::Timeouts;
 use bowline_engine::ports::{FarOutput, Line, Network, Piece, Reader, Server, ServerError, Size, Terminal};
 use common::*;
 
-/// A server whose login shell does this first.
+/// A server whose login shell runs this first.
 fn login(what: &str) -> Sshd {
     Sshd::with(&format!("ForceCommand {what}"))
 }
@@ -62,7 +62,7 @@ async fn what_start_up_files_print_is_no_output_of_any_step() {
     assert_eq!(kept.next_line().await.unwrap(), None);
 }
 
-/// Reason and hint of a step that never ran.
+/// The reason and hint for a step that never ran.
 fn never<T>(ended: Result<T, ServerError>) -> (String, String) {
     match ended {
         Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
@@ -90,7 +90,7 @@ async fn a_shell_that_another_takes_the_place_of_is_named_and_reads_no_secret() 
     if !possible() {
         return;
     }
-    // As `exec zsh` in .bashrc: it reads commands where the step's program should read its input.
+    // Like `exec zsh` in .bashrc: the new shell reads commands where the step should read its input.
     let sshd = login("cd \"$HOME\"; exec sh");
     let server = sshd.connect().await;
     let (reason, hint) = never(run(&server, "echo x").await);

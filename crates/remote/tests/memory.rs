@@ -1,4 +1,4 @@
-//! The memory for an image on its way to fifty servers whose lines are slow. The figures include the test's own clients.
+//! The memory used while fifty servers on slow connections receive an image. It includes the test's own clients.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // It prints what it measured.
 
@@ -19,14 +19,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::TcpStream;
 
 const SERVERS: usize = 50;
-/// Bytes of the image's layer.
+/// In bytes.
 const LAYER: usize = 200 << 20;
-/// What each line takes, in bytes per second.
+/// The speed of each connection in bytes per second.
 const RATE: usize = 500_000;
-/// How long everything is sent.
+/// How long to send.
 const TIME: Duration = Duration::from_secs(30);
 
-/// Hands a server's connections to the registry.
 struct Serve(Arc<Registry>);
 
 impl Accept for Serve {
@@ -38,7 +37,7 @@ impl Accept for Serve {
     }
 }
 
-/// Writes the layout of an image `app:v1` with one layer; returns the layer's digest.
+/// Writes the layout of an image `app:v1` with one layer. Returns the layer's digest.
 fn layout(directory: &Path) -> Digest {
     let blobs = directory.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
@@ -60,13 +59,13 @@ fn layout(directory: &Path) -> Digest {
     digest
 }
 
-/// In another thread the layer's bytes are given back before anything is measured.
+/// Writes the layout in another thread, so that the memory for the layer is freed before measuring.
 async fn made(directory: &Path) -> Digest {
     let layouts = directory.join("layout");
     tokio::task::spawn_blocking(move || layout(&layouts)).await.unwrap()
 }
 
-/// A slow line to a port of this machine.
+/// Starts a slow proxy to a local port. Returns its port.
 async fn slow_line(port: u16) -> u16 {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(64 * 1024).unwrap();
@@ -99,7 +98,6 @@ fn most_memory() -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// Servers behind slow lines.
 async fn servers(sshd: &Sshd) -> Vec<(Box<dyn Network>, Arc<dyn Server>)> {
     let line = slow_line(sshd.port).await;
     let mut servers = Vec::new();
@@ -111,7 +109,7 @@ async fn servers(sshd: &Sshd) -> Vec<(Box<dyn Network>, Arc<dyn Server>)> {
     servers
 }
 
-/// The memory while work goes on that returns the number of bytes received.
+/// Measures the memory during work that returns the number of bytes received.
 async fn measured(work: impl Future<Output = usize>) {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = most_memory();
@@ -175,7 +173,7 @@ async fn fifty_servers_that_pull_an_image_need_little_memory() {
     .await;
 }
 
-/// Feeds a program on a server with the image. Returns how many bytes were accepted.
+/// Sends the image to a program on a server. Returns how many bytes were accepted.
 async fn feed(server: Arc<dyn Server>, image: Arc<dyn Image>) -> usize {
     let attached = server.attach(&step("exec cat > /dev/null"), None, SOON).await.unwrap();
     let (input, mut output) = (attached.input, attached.output);

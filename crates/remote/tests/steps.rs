@@ -1,4 +1,4 @@
-//! Steps on a real sshd: how they end, what they read and print, and what becomes of them when something breaks.
+//! Steps on a real sshd: exit statuses, input and output, and broken connections.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -62,13 +62,13 @@ async fn standard_input_carries_a_secret_and_ends() {
     let output =
         server.run(&step_with("cat; echo; wc -c </dev/null", "hunter2"), None, &|_| {}).await.unwrap();
     assert_eq!(output.stdout, "hunter2\n0\n");
-    // More than a channel's window, and more than the program wants.
+    // More than a channel's window, and more than the program reads.
     let big = "x".repeat(5_000_000);
     let output = server.run(&step_with("wc -c", &big), None, &|_| {}).await.unwrap();
     assert_eq!(output.stdout.trim(), "5000000");
     let output = server.run(&step_with("exit 3", &big), None, &|_| {}).await.unwrap();
     assert_eq!(output.exit, Exit::Status(3));
-    // Without input it is closed at once.
+    // Without input, standard input is closed at once.
     assert_eq!(run(&server, "cat; echo end").await.unwrap().stdout, "end\n");
 }
 
@@ -188,7 +188,7 @@ async fn a_dropped_step_closes_its_channel_and_leaves_room() {
     let sshd = Sshd::with("MaxSessions 10");
     let server = sshd.connect().await;
     let flag = sshd.path("flag").display().to_string();
-    // A closed channel is the end of standard input there: `cat` ends.
+    // `cat` ends when the channel closes.
     let mut channel =
         server.open(&step(&format!("echo up; cat; touch {flag}")), SOON, Reader::Prompt).await.unwrap();
     assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("up"));
@@ -198,7 +198,7 @@ async fn a_dropped_step_closes_its_channel_and_leaves_room() {
         assert!(Instant::now() < until, "the channel stayed open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Programs that outlive their channel keep sshd's sessions: thirty would be too many for one connection.
+    // Programs that outlive their channel keep their sshd session, and thirty are too many for one connection.
     for _ in 0..30 {
         let cut = tokio::time::timeout(Duration::from_millis(60), run(&server, "exec sleep 20")).await;
         assert!(cut.is_err());
@@ -266,7 +266,7 @@ async fn a_kept_program_that_ended_is_told_from_one_that_was_lost() {
     assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("up"));
     tokio::time::sleep(Duration::from_millis(200)).await;
     sshd.kill();
-    // Not even the half line: nobody knows how it went on.
+    // Not even the half line, as its end is unknown.
     for _ in 0..2 {
         let lost = channel.next_line().await;
         assert!(matches!(lost, Err(ServerError::Lost { .. })), "{lost:?}");
@@ -295,7 +295,7 @@ async fn a_reader_that_pauses_gets_every_line() {
     }
     let sshd = Sshd::start();
     let server = sshd.connect().await;
-    // More than fits into all buffers on the way.
+    // More than all buffers on the way can hold.
     let script = step("line=$(head -c 999 /dev/zero | tr '\\0' x); yes $line | head -n 30000; echo end");
     let mut log = server.open(&script, SOON, Reader::Pauses).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -1,4 +1,4 @@
-//! A slow wire, and a dead one.
+//! Slow and dead network connections.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -21,13 +21,13 @@ async fn a_step_is_one_round_trip() {
     let wire = Wire::to(sshd.port, Duration::from_millis(100));
     let server =
         network(Ssh { port: wire.port, ..sshd.ssh() }, sshd.options()).connect("127.0.0.1").await.unwrap();
-    // The quickest of a few: the machine has other tests to run.
+    // Take the fastest of several runs, because other tests run at the same time.
     let quickest = |input: &'static str| {
         let server = server.clone();
         async move {
             let mut quickest = Duration::MAX;
             for _ in 0..6 {
-                // The next channel is opened while something else is done.
+                // Leaves time for the next channel to open.
                 tokio::time::sleep(Duration::from_millis(250)).await;
                 let step = if input.is_empty() { step("echo x") } else { step_with("cat", input) };
                 let began = Instant::now();
@@ -39,7 +39,7 @@ async fn a_step_is_one_round_trip() {
     };
     let (plain, with_input) = (quickest("").await, quickest("x").await);
     assert!(plain < Duration::from_millis(350), "{plain:?} at 200 ms there and back");
-    // Standard input takes one more: sshd gives a session its window after it was told what to run.
+    // Standard input takes another round trip: sshd opens a session's window only after it knows the command.
     assert!(with_input < Duration::from_millis(550), "{with_input:?}");
 }
 
@@ -68,7 +68,7 @@ async fn a_dead_connection_is_an_error_within_thirty_seconds() {
         assert!(matches!(error, ServerError::Lost { .. }), "{error:?}");
         assert!(began.elapsed() < Duration::from_secs(31), "{:?}", began.elapsed());
     }
-    // A step that was not sent is tried on a new connection, which says nothing either.
+    // A step that was not sent is tried on a new connection, which is just as dead.
     let error = not_begun.await.unwrap().unwrap_err();
     assert!(matches!(error, ServerError::Unreachable { .. } | ServerError::Lost { .. }), "{error:?}");
 }
@@ -85,7 +85,7 @@ async fn an_idle_connection_is_not_forgotten_on_the_way() {
     let server =
         network(Ssh { port: wire.port, ..sshd.ssh() }, talkative).connect("127.0.0.1").await.unwrap();
     assert_eq!(run(&server, "echo before").await.unwrap().stdout, "before\n");
-    // As during a long build, when no server has anything to do.
+    // Idle, as during a long build.
     tokio::time::sleep(Duration::from_secs(9)).await;
     assert_eq!(run(&server, "echo after").await.unwrap().stdout, "after\n");
     assert_eq!(sshd.logins(), 1);

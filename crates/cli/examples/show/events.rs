@@ -1,4 +1,4 @@
-//! A made-up run, event by event: for looking at the views, and for their tests.
+//! The events of a made-up run, to look at the views and to test them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use bowline_engine::ports::ServerError;
 
 const VERSION: &str = "1f3a9c2";
 
-/// An event, and how long after the one before.
+/// Milliseconds since the previous event, and the event.
 pub(crate) type Timed = (u64, Event);
 
-/// A plan for so many servers; the last quarter of them has the role `worker`.
+/// A plan for this many servers. The last quarter of them has the role `worker`.
 pub(crate) fn plan(servers: usize) -> Plan {
     Plan {
         kind: DeployKind::Deploy,
@@ -118,7 +118,7 @@ fn end(number: usize, role: Option<&str>, what: &str, millis: u64, good: bool) -
     }
 }
 
-/// A run on so many servers; `broken`: the image never gets healthy.
+/// A run on this many servers. If it is `broken`, the image never gets healthy.
 pub(crate) fn run(servers: usize, broken: bool) -> Vec<Timed> {
     let mut events = preparation(servers);
     let boot = format!("boot shop-web-{VERSION}");
@@ -245,7 +245,6 @@ fn failures(servers: usize) -> Vec<Failure> {
     ]
 }
 
-/// The error that a broken run ends with.
 pub(crate) fn error(servers: usize) -> RunError {
     let mut failures = failures(servers);
     failures.push(Failure {

@@ -1,5 +1,6 @@
-//! Plays a made-up run into a view: `cargo run --example show -- [SERVERS] [broken] [ask] [query] [FLAGS of bowline]`.
-//! Ctrl-C says so and the run goes on; a second one ends it. `ask` asks for a passphrase in the middle.
+//! Plays a made-up run into a view: `cargo run --example show -- [SERVERS] [broken] [ask] [query] [FLAGS of
+//! bowline]`.
+//! The first Ctrl-C prints a message, the second ends the run. `ask` asks for a passphrase in the middle.
 
 mod events;
 

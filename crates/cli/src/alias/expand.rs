@@ -1,8 +1,8 @@
-//! From a command line that begins with an alias to one that begins with a command.
+//! Expands a command line that starts with an alias into one that starts with a command.
 //!
-//! The alias's words take its place, and are read from the start. What is typed behind it joins them: flags come
-//! first, so that with an alias like `app exec --reuse "bin/rails console"` they don't become a part of the command
-//! that it runs; a flag of every command replaces the same one of the alias; the rest comes last.
+//! The alias's words replace it and are parsed from the start. The words typed after the alias join them. Flags come
+//! first, so that with an alias like `app exec --reuse "bin/rails console"` they don't become part of the command to
+//! run. A global flag replaces the same flag of the alias. The remaining words come last.
 
 use std::ffi::OsString;
 
@@ -11,32 +11,32 @@ use clap::{ArgAction, Command};
 
 use crate::args::{self, CONFIG_FILE};
 
-/// A flag and its value, as words, one word each if it has none.
+/// A flag and its value, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Flag {
     id: String,
     words: Vec<String>,
     global: bool,
-    /// May be given several times.
+    /// Whether it can be given several times.
     adds: bool,
 }
 
-/// Why a word is no command.
+/// Why a word is not a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unknown<E> {
-    /// There is no such alias; perhaps one like it.
+    /// There is no such alias. There may be a similar one.
     NoAlias { line: Expanded, suggestion: Option<String> },
-    /// The aliases can't be looked up: those that were followed so far, and why.
+    /// The aliases can't be looked up: the ones followed so far, and the reason.
     Lookup(Pairs, E),
-    /// An alias that can't be used: what is wrong with it.
+    /// The alias is invalid, with the reason.
     Unusable(String),
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Expanded {
-    /// The program's name and the words that count.
+    /// The words of the command line, starting with the program's name.
     pub(super) words: Vec<OsString>,
-    /// The aliases that were followed, each with its command line.
+    /// The aliases that were followed, with their command lines.
     pub(super) followed: Pairs,
 }
 
@@ -46,8 +46,8 @@ impl Expanded {
     }
 }
 
-/// Follows aliases until the command line begins with a command. `lookup` gives the aliases for a configuration file
-/// and a destination.
+/// Follows aliases until the command line starts with a command. `lookup` returns the aliases for a configuration
+/// file and a destination.
 ///
 /// # Errors
 /// The first word is neither a command nor a usable alias.
@@ -89,7 +89,7 @@ pub(super) fn expand<E>(
     }
 }
 
-/// The words after the program's name, and that.
+/// The words after the program's name, and that name. `None` if they aren't UTF-8.
 fn texts(words: &[OsString]) -> Option<(Vec<String>, OsString)> {
     let (program, words) = words.split_first()?;
     let texts: Option<Vec<String>> = words.iter().map(|word| word.to_str().map(Into::into)).collect();
@@ -104,7 +104,7 @@ fn value<'f>(flags: &'f [Flag], id: &str) -> Option<&'f str> {
     flags.iter().rfind(|flag| flag.id == id)?.words.get(1).map(String::as_str)
 }
 
-/// The alias's words with those before and behind it.
+/// Joins the words of the alias with the words before and after it.
 fn join(root: &Command, before: Vec<Flag>, inner: &[String], behind: &[String]) -> Vec<String> {
     let (mut command, mut path, mut own) = (root, Vec::new(), Vec::new());
     let mut rest = inner;
@@ -115,7 +115,7 @@ fn join(root: &Command, before: Vec<Flag>, inner: &[String], behind: &[String]) 
         let Some((word, after)) = rest.split_first() else { break };
         match command.find_subcommand(word) {
             Some(sub) => command = sub,
-            // The name of another alias.
+            // Another alias.
             None if path.is_empty() => {}
             None => break,
         }
@@ -129,14 +129,14 @@ fn join(root: &Command, before: Vec<Flag>, inner: &[String], behind: &[String]) 
     });
     let flags = before.into_iter().flat_map(|flag| flag.words);
     let inner = own.into_iter().chain(outer).flat_map(|flag| flag.words);
-    // A command in one quoted word would no longer be split if other words followed it.
+    // A command in a single quoted word would not be split if other words followed it.
     let runs = command.get_positionals().any(clap::Arg::is_trailing_var_arg_set);
     let split = rest.first().filter(|_| runs && rest.len() == 1 && !behind.is_empty());
     let rest = split.and_then(|only| shlex::split(only)).unwrap_or_else(|| rest.to_vec());
     flags.chain(path).chain(inner).chain(rest).chain(behind.iter().cloned()).collect()
 }
 
-/// The flags a command line begins with, one by one, and what follows them.
+/// The flags at the start of a command line, and the words after them.
 fn flags<'w>(command: &Command, words: &'w [String]) -> (Vec<Flag>, &'w [String]) {
     let (mut found, mut rest) = (Vec::new(), words);
     while let Some((flags, after)) = next_flags(command, rest) {
@@ -216,7 +216,8 @@ mod tests {
         ("strange", "frobnicate --x"),
     ];
 
-    /// The words without the program's, or what is wrong; the files and destinations in which aliases were looked up.
+    /// The resulting words without the program's name, or the error. Also the files and destinations in which aliases
+    /// were looked up.
     fn expanded(line: &str) -> (Result<String, String>, Vec<String>) {
         let words: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
         let mut asked = Vec::new();

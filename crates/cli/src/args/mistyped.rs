@@ -1,14 +1,14 @@
-//! What is wrong with a command line, worded as every other error, with the command that was probably meant.
+//! Words the errors about a command line like all other errors, and suggests the command that was probably meant.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{command, is_shown};
 use crate::hints;
 
-/// The most commands that a hint proposes.
+/// The maximum number of commands in a hint.
 const MOST: usize = 4;
 
-/// Other tools' commands, and ours that do the same.
+/// Commands of other tools, and ours that do the same.
 const ELSEWHERE: [(&str, &[&str]); 14] = [
     ("bash", &["app exec -i bash", "server exec -i"]),
     ("console", &["app exec -i"]),
@@ -26,7 +26,7 @@ const ELSEWHERE: [(&str, &[&str]); 14] = [
     ("up", &["deploy", "setup"]),
 ];
 
-/// The message and a hint. `None` for an error that clap words well.
+/// The message and a hint. `None` if clap's own message is good enough.
 pub(crate) fn told(error: &clap::Error) -> Option<(String, Option<String>)> {
     let text = |kind| text(error, kind);
     let asked = asked(error);
@@ -86,7 +86,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<&String> {
     }
 }
 
-/// The command that refused the line, without the program's name: `app exec`. Only the usage line of the error has it.
+/// The command that rejected the line, such as `app exec`. Only the usage line of the error contains it.
 fn asked(error: &clap::Error) -> String {
     let usage = match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) => usage.to_string(),
@@ -96,7 +96,7 @@ fn asked(error: &clap::Error) -> String {
     words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect::<Vec<_>>().join(" ")
 }
 
-/// What to type instead: commands of this name below others, what the word means elsewhere, names like it.
+/// The hint: subcommands of this name, equivalents of other tools' commands, or similar names.
 fn meant(error: &clap::Error, above: &str, name: &str) -> String {
     let mut commands = Vec::new();
     if above.is_empty() {
@@ -110,7 +110,7 @@ fn meant(error: &clap::Error, above: &str, name: &str) -> String {
             Some(ContextValue::Strings(all)) => all.clone(),
             _ => Vec::new(),
         };
-        // The nearest is clap's last.
+        // clap lists the most similar name last.
         commands.extend(near.into_iter().rev().map(|near| format!("{above} {near}").trim_start().to_owned()));
     }
     let mut seen = std::collections::BTreeSet::new();
@@ -125,7 +125,7 @@ fn meant(error: &clap::Error, above: &str, name: &str) -> String {
     }
 }
 
-/// The commands of this name below other commands.
+/// Adds the subcommands of this name.
 fn named(above: &clap::Command, name: &str, found: &mut Vec<String>) {
     for sub in above.get_subcommands().filter(|sub| is_shown(sub)) {
         for below in sub.get_subcommands().filter(|below| is_shown(below) && below.get_name() == name) {

@@ -8,7 +8,7 @@ fn parsed(line: &str) -> Result<Cli, clap::Error> {
 
 fn help(path: &[String]) -> String {
     let words = ["bowline"].into_iter().chain(path.iter().map(String::as_str)).chain(["--help"]);
-    // Not as wide as the terminal that the tests happen to run in.
+    // A fixed width, for any terminal.
     let shown = command().term_width(100).try_get_matches_from(words);
     shown.map(|_| String::new()).unwrap_or_else(|error| error.to_string())
 }
@@ -18,7 +18,7 @@ fn the_description_is_sound() {
     command().debug_assert();
 }
 
-/// The names of all commands that help shows, each with those above it.
+/// The paths of all commands that help shows.
 fn below(command: &clap::Command, path: &[String], paths: &mut Vec<Vec<String>>) {
     for sub in command.get_subcommands().filter(|sub| is_shown(sub)) {
         let path: Vec<String> = path.iter().cloned().chain([sub.get_name().to_owned()]).collect();
@@ -36,8 +36,8 @@ fn every_help() {
     }
 }
 
-/// The commands that a row of a table in docs/usage.md names in its first column: ``| `bowline lock status`, `lock release` | … |``.
-/// ``| `bowline proxy …` | … |`` names all commands below `proxy`.
+/// The commands in the first column of a row of a table in docs/usage.md:
+/// ``| `bowline lock status`, `lock release` | … |``. ``| `bowline proxy …` | … |`` stands for all commands below `proxy`.
 fn in_row(row: &str, named: &mut BTreeSet<Vec<String>>) {
     let root = command();
     let column = row.trim_start_matches("| ").split(" | ").next().unwrap();

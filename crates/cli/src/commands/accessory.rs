@@ -184,7 +184,7 @@ impl Name {
         show(settings, self.subject(), &gathered)
     }
 
-    /// The question that comes before something happens to these accessories.
+    /// The confirmation question for a change to these accessories.
     async fn ask(
         &self,
         settings: &Settings,
@@ -205,7 +205,7 @@ fn removes(accessories: &Accessories<'_>) -> String {
     format!("This removes\n{}\nAre you sure?", lines(accessories))
 }
 
-/// What goes of each, and what of it can't be had again.
+/// One line per accessory, with what will be removed and what data will be lost.
 pub(super) fn lines(accessories: &Accessories<'_>) -> String {
     let one = |(accessory, hosts): &(&bowline_config::Accessory, Vec<&str>)| {
         let service = &accessory.service;

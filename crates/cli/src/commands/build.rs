@@ -74,7 +74,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// The settings with this flag in them.
+    /// Adds this flag to the settings.
     pub(super) fn on(&self, settings: &Settings) -> Settings {
         settings.with(|options| options.image_archive.clone_from(&self.image_archive))
     }
@@ -88,7 +88,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The settings with this flag in them.
+    /// Adds this flag to the settings.
     pub(super) fn on(&self, settings: &Settings) -> Settings {
         settings.with(|options| options.no_cache = self.no_cache)
     }
@@ -124,14 +124,14 @@ impl Build {
     }
 }
 
-/// Does the work, and shows the text that comes of it.
+/// Does the work, and shows the text that it returns.
 async fn tell(settings: &Settings, focus: Focus, work: impl Work<String>) -> Result<u8, Ended> {
     let text = Invocation::open(settings, focus).await?.run(work).await?;
     say(settings, &text);
     Ok(exit::DONE)
 }
 
-/// A file that is named relative to where we are is there, wherever the build runs.
+/// Relative paths in the output are relative to the current directory, wherever the build runs.
 fn destination(output: &str) -> builder::BuildOutput {
     let here = std::env::current_dir().unwrap_or_default();
     builder::BuildOutput::new(output, &here.to_string_lossy())

@@ -18,7 +18,7 @@ use crate::ui::{json, out};
 pub(crate) struct Config;
 
 impl Config {
-    /// Shows it as YAML, and what is doubtful about the secrets it names; none is worked out, and no server is asked.
+    /// Shows it as YAML, with warnings about the secrets it names. Resolves no secret and contacts no server.
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let project = invocation::load_project(settings).await?;
         if settings.view == View::Json {
@@ -36,7 +36,7 @@ impl Config {
                 [warning].into_iter().chain(hints::lines(Some(&hook.hint), paint))
             }));
         }
-        // Files that a deploy would stop at; their errors are shown, unless `--quiet` hides them.
+        // A deploy would fail on these files. `--quiet` hides their errors, but not the status.
         let broken = secrets.iter().any(|found| found.iter().any(|one| one.severity == Severity::Error));
         Ok(if broken { exit::USAGE } else { exit::DONE })
     }

@@ -1,4 +1,4 @@
-//! Asking before something is removed.
+//! Asks for confirmation before something is removed or interrupted.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -20,7 +20,7 @@ pub(crate) struct Confirm {
 }
 
 impl Confirm {
-    /// Does the work, once the question is answered with yes, unless it was confirmed in advance.
+    /// Does the work if the user answers yes, or has confirmed in advance.
     pub(super) async fn before(
         self,
         question: impl Future<Output = Result<String, Ended>>,
@@ -33,7 +33,7 @@ impl Confirm {
     }
 }
 
-/// Does what a command wants, once the question about it is answered with yes, if there is one.
+/// Makes a change, after the user has confirmed it if there is a question.
 pub(super) async fn confirmed(
     settings: &Settings,
     intent: &Intent,
@@ -46,7 +46,7 @@ pub(super) async fn confirmed(
     }
 }
 
-/// What is asked before a proxy changes on servers.
+/// The question before a proxy changes on servers.
 pub(super) fn down(rolling: bool) -> String {
     let down = "down for a moment, until the new proxy has the ports";
     match rolling {
@@ -57,8 +57,8 @@ pub(super) fn down(rolling: bool) -> String {
     }
 }
 
-/// Whether the person at the terminal says yes. Anything but `y` or `yes` is no, and so is the end of the input.
-/// Without a terminal it is an error: what is piped in may be meant for another program.
+/// Asks the user at the terminal. Any answer but `y` or `yes` means no, and so does the end of the input. Without a
+/// terminal it is an error, because piped input may be meant for another program.
 fn ask(question: &str) -> Result<bool, RunError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

@@ -1,4 +1,4 @@
-//! The runs that put a version on servers: `setup`, `deploy`, `redeploy`, `rollback`, `app boot`.
+//! The commands that deploy a version: `setup`, `deploy`, `redeploy`, `rollback`, `app boot`.
 
 use bowline_core::plan::DeployKind;
 use bowline_engine as engine;
@@ -22,7 +22,7 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// The settings with these flags in them.
+    /// Adds these flags to the settings.
     fn on(&self, settings: &Settings) -> Settings {
         self.archive.on(&self.cache.on(settings)).with(|options| options.skip_push = self.skip_push)
     }
@@ -100,7 +100,7 @@ pub(crate) struct Rollback {
 }
 
 impl Rollback {
-    /// Rolls back to this version, or to `--version`'s, or to the one before.
+    /// Rolls back to the given version, the one in `--version`, or else the previous one.
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let version = self.version.or_else(|| settings.options.version.clone());
         carry_out(settings, async |call| engine::deploy::rollback(call, version).await).await

@@ -1,4 +1,4 @@
-//! What is there: `details`, and `app details`, `app containers`, `app images`.
+//! The commands that list containers and images: `details`, `app details`, `app containers`, `app images`.
 
 use bowline_engine as engine;
 use bowline_engine::listing::Listing;

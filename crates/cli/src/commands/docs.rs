@@ -1,4 +1,4 @@
-//! `docs`, `schema`: what can stand in the configuration, for people and for editors. Needs no project.
+//! `docs` and `schema`: the documentation of the configuration, for users and for editors. They need no project.
 
 use std::io::IsTerminal;
 
@@ -10,7 +10,7 @@ use crate::exit::{self, Ended};
 use crate::settings::{Settings, View};
 use crate::ui::{json, out};
 
-/// Columns where there is no terminal to ask.
+/// The width without a terminal, and the maximum width.
 const COLUMNS: usize = 100;
 
 /// Show the documentation of the configuration.

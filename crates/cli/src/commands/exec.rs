@@ -1,4 +1,5 @@
-//! `app exec`, `accessory exec`: a command once for each role or on each server, or in one place with its bytes passed on.
+//! `app exec` and `accessory exec`: run a command once per role or server, or in one container with its streams
+//! attached.
 
 use bowline_core::commands::exec::Mode;
 use bowline_engine as engine;
@@ -44,7 +45,7 @@ pub(crate) struct ExecArgs {
     words: Vec<String>,
 }
 
-/// Reads `KEY=VALUE` or, as Kamal writes it, `KEY:VALUE`.
+/// Parses `KEY=VALUE` or, as in Kamal, `KEY:VALUE`.
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once(['=', ':']) {
         Some((key, value)) if !key.is_empty() && !key.contains(char::is_whitespace) => {
@@ -55,7 +56,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl ExecArgs {
-    /// Runs it in containers of the app or of an accessory.
     pub(super) async fn run(self, settings: &Settings, subject: Subject<'_>) -> Result<u8, Ended> {
         let invocation = Invocation::open_for(settings, Focus::Result, subject).await?;
         let attached = self.raw.then_some("--raw").or(self.interactive.then_some("--interactive"));
@@ -86,7 +86,7 @@ async fn gather(
         .await
 }
 
-/// In one place, on our own streams; the exit status is its own.
+/// Runs the command in one container, on our own streams. Returns the command's exit status.
 async fn attach(
     invocation: Invocation<'_>,
     subject: Subject<'_>,
@@ -105,7 +105,7 @@ async fn attach(
     Ok(exit::of_program(&exit))
 }
 
-/// Bytes as they are (for which there is a flag), and JSON, can't both be on standard output.
+/// Rejects `--json` together with the flag `attached`, which writes raw bytes to standard output.
 pub(super) fn check_json(settings: &Settings, attached: Option<&str>) -> Result<(), RunError> {
     match attached {
         Some(flag) if settings.view == View::Json => {
@@ -115,7 +115,7 @@ pub(super) fn check_json(settings: &Settings, attached: Option<&str>) -> Result<
     }
 }
 
-/// Shows what commands printed; the exit status is that of the first that failed.
+/// Shows the output of commands. The exit status is that of the first one that failed.
 pub(super) fn show_with_status(
     settings: &Settings,
     subject: Subject<'_>,
@@ -133,7 +133,7 @@ fn status(outputs: &[HostOutput]) -> u8 {
     statuses.into_iter().find(|status| *status != exit::DONE).unwrap_or(exit::DONE)
 }
 
-/// A whole command in one quoted word is split as a shell would split it: Kamal's users write it so.
+/// Splits a single quoted argument as a shell would, because Kamal's users write commands this way.
 fn split(words: Vec<String>) -> Result<Vec<String>, RunError> {
     let words = match words.as_slice() {
         [only] => shlex::split(only)

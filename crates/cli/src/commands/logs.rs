@@ -1,4 +1,4 @@
-//! What `logs` takes, of the app and of all else.
+//! The arguments of `app logs` and of the other `logs` commands.
 
 use bowline_core::commands::logs::Lines;
 use bowline_engine::call::Call;
@@ -36,7 +36,7 @@ pub(crate) struct LogsArgs {
 }
 
 impl LogsArgs {
-    /// Shows these lines of the logs, once or following them.
+    /// Shows these lines, and keeps following them with `-f`.
     pub(super) async fn show(
         self,
         settings: &Settings,
@@ -50,7 +50,7 @@ impl LogsArgs {
         show(settings, subject, &gathered)
     }
 
-    /// How many lines, if nothing is said: as Kamal does.
+    /// Resolves the arguments. The default number of lines is the same as in Kamal.
     fn lines(self) -> Result<Lines, RunError> {
         let options = self.grep_options.unwrap_or_default();
         let grep_options = shlex::split(&options).ok_or_else(|| {

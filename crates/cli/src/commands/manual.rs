@@ -1,4 +1,4 @@
-//! `completion`, `man`: the command line's own description, for shells and for readers. Needs no project.
+//! `completion` and `man`: descriptions of the command line for shells and for readers. They need no project.
 
 mod fish;
 mod markdown;
@@ -97,7 +97,7 @@ impl Man {
     }
 }
 
-/// The command that these words name.
+/// Finds the command with this path.
 fn find<'c>(root: &'c Command, path: &[String]) -> Result<&'c Command, RunError> {
     path.iter().try_fold(root, |command, name| {
         command.find_subcommand(name).ok_or_else(|| {
@@ -114,18 +114,19 @@ fn nearest(path: &[String]) -> Option<String> {
     let error = args::command().try_get_matches_from(words).err()?;
     match error.get(ContextKind::SuggestedSubcommand)? {
         ContextValue::String(one) => Some(one.clone()),
-        // The best one comes last.
+        // The most similar name comes last.
         ContextValue::Strings(all) => all.last().cloned(),
         _ => None,
     }
 }
 
-/// The name of a page: `bowline-app-exec`.
+/// The name of a manual page, such as `bowline-app-exec`.
 fn name(command: &Command) -> String {
     command.get_bin_name().unwrap_or("bowline").replace(' ', "-")
 }
 
-/// Page of one command; but for the end as clap's library writes it, which would make paragraphs of examples.
+/// The manual page of one command. clap_mangen doesn't render the end, because it would turn the examples into
+/// paragraphs.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     let man = clap_mangen::Man::new(command.clone().name(name(command)));
@@ -154,7 +155,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// What help says after the flags.
+/// The text that help shows after the flags.
 enum After {
     Prose(String),
     Examples(Vec<String>),

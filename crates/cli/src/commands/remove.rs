@@ -1,4 +1,4 @@
-//! `remove`, `app remove` and its parts: asked for once more before anything goes.
+//! `remove`, and `app remove` with its parts. They ask for confirmation first.
 
 use bowline_config::Config;
 use bowline_core::names::Names;
@@ -49,7 +49,7 @@ pub(super) async fn remove(settings: &Settings, removal: &Removal) -> Result<u8,
     change(settings, async |call| engine::remove::remove(call, removal).await).await
 }
 
-/// The servers it is about, and the accessories that go too.
+/// The servers concerned, and the accessories that will be removed.
 fn concerned<'c>(
     removal: &Removal,
     config: &'c Config,

@@ -1,6 +1,6 @@
-//! What secrets files are made with, and what they amount to.
+//! Commands for use in secrets files, and to check their results.
 //!
-//! Values go to standard output as they are; that is what these commands are for.
+//! They write values to standard output unmasked, which is their purpose.
 
 use std::io::Read;
 
@@ -81,7 +81,6 @@ impl Secrets {
 }
 
 impl FetchArgs {
-    /// Prints a JSON object.
     async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let request = fetch::FetchRequest::new(&self.adapter, self.account, self.from, self.names)
             .map_err(RunError::from)?;
@@ -89,7 +88,7 @@ impl FetchArgs {
         let fetched = unless_interrupted(fetcher.fetch(&LocalMachine::default(), &request)).await?;
         let text = object(fetched.map_err(RunError::from)?.as_ref());
         match settings.view {
-            // Values are a program's business here as anywhere.
+            // JSON values are unmasked too.
             View::Json => out::stdout([json::secrets(&text)]),
             _ => out::stdout([text]),
         };
@@ -106,7 +105,7 @@ fn extract(settings: &Settings, name: &str, mut json: String) -> Result<u8, Ende
     Ok(exit::DONE)
 }
 
-/// Prints all secrets of the project as `NAME=value`; what can't be had is told at the end.
+/// Prints all secrets of the project as `NAME=value`. Reports the ones that can't be resolved at the end.
 async fn print(settings: &Settings) -> Result<u8, Ended> {
     let project = invocation::load_project(settings).await?;
     let (secrets, error) = unless_interrupted(project.secrets.all(&LocalMachine::default())).await?;
@@ -131,7 +130,7 @@ fn show(settings: &Settings, value: &Secret) {
     let text = value.expose();
     match settings.view {
         View::Json => out::stdout([json!({ "event": "result", "text": text }).to_string()]),
-        // One line end, whether the value has it or not.
+        // Exactly one line end, even if the value ends with one.
         _ => out::stdout([text.strip_suffix('\n').unwrap_or(text)]),
     };
 }

@@ -1,4 +1,4 @@
-//! The servers themselves.
+//! `server`: prepares servers, and runs commands on them.
 
 use bowline_core::commands::exec::Mode;
 use bowline_engine as engine;
@@ -86,7 +86,7 @@ impl ServerExecArgs {
     }
 }
 
-/// The words as one line for a shell, put together as ssh does.
+/// Joins the words into one line for a shell, as ssh does.
 fn command(words: &[String]) -> Result<String, RunError> {
     let words: Vec<&str> = words.iter().map(|word| word.trim()).collect();
     let command = words.join(" ");

@@ -1,4 +1,4 @@
-//! `upgrade` and `downgrade`: from one kind of proxy to the other.
+//! `upgrade` and `downgrade`: replace one kind of proxy with the other.
 
 use bowline_engine::takeover::{self as engine, How};
 use clap::Args;

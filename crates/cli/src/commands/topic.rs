@@ -1,4 +1,4 @@
-//! Finding help by any word: in the commands' help and in the documentation of the configuration.
+//! Finds help by any word, in the help of commands and in the documentation of the configuration.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,11 +12,11 @@ use crate::args::{self, is_shown};
 use crate::exit;
 use crate::ui::{clean, out};
 
-/// No more places are listed.
+/// The maximum number of places to list.
 const MOST: usize = 30;
 
-/// `bowline help WORD…` for words that are no command: a section of the configuration's documentation, or the places
-/// where they come up. `None` if there are none.
+/// `bowline help WORD…` for words that are not a command: shows a section of the configuration's documentation, or
+/// the places that mention the words. Returns `None` if there are none.
 pub(crate) fn help(words: &[OsString]) -> Option<u8> {
     let [_, help, wanted @ ..] = words else { return None };
     if *help != "help" {
@@ -35,7 +35,7 @@ pub(crate) fn help(words: &[OsString]) -> Option<u8> {
     Some(exit::DONE)
 }
 
-/// The places where these words come up, a line each, with the command that shows each; `None` if there are none.
+/// The places that mention these words, one per line, each with the command that shows it. `None` if there are none.
 pub(super) fn places(text: &str) -> Option<Vec<String>> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.is_empty() {
@@ -53,7 +53,7 @@ pub(super) fn places(text: &str) -> Option<Vec<String>> {
     let found =
         docs::find(&words).into_iter().map(|found| (format!("bowline docs {}", found.name), found.what));
     places.extend(found);
-    // A section and its key at the root are the same place.
+    // A section and its key at the root have the same name.
     let mut seen = BTreeSet::new();
     places.retain(|(command, _)| seen.insert(command.clone()));
     let more = places.len().saturating_sub(MOST);
@@ -77,7 +77,7 @@ pub(super) fn places(text: &str) -> Option<Vec<String>> {
 }
 
 fn commands(command: &Command, words: &[&str], places: &mut Vec<(String, String)>) {
-    // The examples of `docs` name words of all kinds.
+    // The examples of `docs` mention all kinds of words.
     let searched = |below: &&Command| is_shown(below) && below.get_name() != "docs";
     for below in command.get_subcommands().filter(searched) {
         let name = below.get_bin_name().unwrap_or_default().replacen("bowline ", "bowline help ", 1);
@@ -89,7 +89,8 @@ fn commands(command: &Command, words: &[&str], places: &mut Vec<(String, String)
     }
 }
 
-/// Whether the help of a command has all these words, in what is said of it or of these flags.
+/// Whether the help of a command contains all these words, in its own text or in that of the flags selected by
+/// `flags`.
 fn written(command: &Command, name: &str, flags: impl Fn(&Arg) -> bool, words: &[&str]) -> bool {
     let said = |text: Option<&StyledStr>| text.map(ToString::to_string).unwrap_or_default();
     let flags = command.get_arguments().filter(|flag| flags(flag) && !flag.is_hide_set());

@@ -80,7 +80,7 @@ impl TraefikChange {
         }
     }
 
-    /// What is asked before, if anything.
+    /// The confirmation question, if there is one.
     fn question(&self) -> Option<(Confirm, String)> {
         match self {
             Self::Reboot { rolling, confirm } => Some((*confirm, down(*rolling))),

@@ -9,7 +9,7 @@ use crate::ui::results::say;
 pub(crate) struct Version;
 
 impl Version {
-    /// Answers at once, needing neither a project nor a runtime.
+    /// Needs neither a project nor a runtime.
     pub(super) fn run(self, settings: &Settings) -> u8 {
         say(settings, env!("CARGO_PKG_VERSION"));
         exit::DONE

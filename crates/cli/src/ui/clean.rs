@@ -1,11 +1,11 @@
-//! What servers and programs print, made harmless: a log line must not be able to move the cursor, recolour
-//! the screen, set the window's title or turn text around. Every renderer sends such text through here.
+//! Makes the output of servers and programs harmless: a log line must not move the cursor, recolour the screen, set
+//! the window title or reverse text. Every renderer passes such text through this module.
 
 use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// One line: terminal sequences are left out, other control characters become visible (`\x07`). Tabs stay.
+/// Cleans one line: removes terminal sequences, and makes other control characters visible (`\x07`). Tabs stay.
 pub fn line(text: &str) -> String {
     let text = text.trim_end_matches(['\r', '\n']);
     if !text.chars().any(is_unsafe) {
@@ -13,7 +13,8 @@ pub fn line(text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
-    // Whether a sequence that is a text can still end in this line: looked for once, not from each that begins.
+    // Whether a string sequence (OSC, DCS) can still end in this line. Searched for only once, as a search for each
+    // sequence would take quadratic time.
     let mut can_end = true;
     while let Some(char) = chars.next() {
         match char {
@@ -32,7 +33,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// Several lines, each by [`line`], joined by line feeds, without one at the end.
+/// Cleans several lines. The result has no line feed at the end.
 pub fn lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (number, text) in text.lines().enumerate() {
@@ -44,14 +45,14 @@ pub fn lines(text: &str) -> String {
     out
 }
 
-/// Control characters (C0, C1, delete), and those that change the direction of text or hide in it.
+/// Control characters (C0, C1, delete), and characters that change the direction of text or are invisible.
 fn is_unsafe(char: char) -> bool {
     (char.is_control() && char != '\t')
         || matches!(char, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Skips what follows an escape character, as far as it is a sequence. One without its end is not skipped, so
-/// that it can't hide the rest of the line.
+/// Skips the sequence after an escape character. Doesn't skip a string without an end, so that it can't hide the rest
+/// of the line.
 fn skip_sequence(chars: &mut Peekable<Chars<'_>>, can_end: &mut bool) {
     match chars.peek().copied() {
         Some('[') => {

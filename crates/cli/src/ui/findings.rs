@@ -1,16 +1,16 @@
-//! What `doctor` found, a line each: this machine, the project, then the servers side by side, topic by topic.
+//! The findings of `doctor`, one per line: this machine, the project, and the servers side by side, topic by topic.
 
 use bowline_core::doctor::{Finding, Level, Topic};
 
 use super::paint::Paint;
 use super::{clean, order, words};
 
-/// The width of the longest word for a level, and a space more.
+/// The width of the longest level name, plus a space.
 const LEVEL: usize = 9;
-/// So many servers with the same finding are named.
+/// The maximum number of servers to name for one finding.
 const NAMED: usize = 4;
 
-/// The lines; with those of this level and worse alone.
+/// Only lists findings of the level `least` and worse.
 pub fn lines(found: &[Finding], least: Level, paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
     let place = |finding: &Finding| match (&finding.host, finding.topic) {
@@ -37,7 +37,7 @@ pub fn lines(found: &[Finding], least: Level, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// Findings that differ in their server alone together, in the order in which they come.
+/// Groups findings that differ only in their server, in their original order.
 fn alike<'f>(found: &[&'f Finding]) -> Vec<Vec<&'f Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in found {

@@ -1,8 +1,8 @@
-//! What the live view shows, as a function of what has happened and the time: lines to print for good above the
-//! picture, and the picture itself. Pure, so that every state of it can be tested without a terminal.
+//! The live view as a pure function of the events and the time: lines to print permanently above the picture, and the
+//! picture itself. So every state can be tested without a terminal.
 //!
-//! With few servers every role on every server has its row. With many, only those that are busy or failed have,
-//! and the last line counts the others.
+//! With few servers, every role on every server has a row. With many, only busy and failed ones have a row, and the
+//! last line counts the others.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -14,9 +14,8 @@ use bowline_engine::event::{Event, Outcome, Phase};
 use super::paint::Paint;
 use super::{Focus, clean, order, words};
 
-/// Rows that are shown, however high the terminal is.
+/// The maximum number of rows, for any height of the terminal.
 const ROWS: usize = 20;
-/// The picture of something that goes on, one after the other.
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 #[derive(Debug)]
@@ -26,7 +25,7 @@ pub struct Frame {
     phase: Option<Current>,
     rows: Vec<Row>,
     places: HashMap<(String, Option<String>), usize>,
-    /// Servers whose roles have rows: these show its own steps too.
+    /// Servers whose roles have rows, which also show the server's own steps.
     with_roles: HashSet<String>,
     /// The last line that a program on this machine printed.
     last_line: Option<String>,
@@ -38,21 +37,21 @@ struct Current {
     phase: Phase,
     since: Duration,
     failed: bool,
-    /// It was cut short: what it was for may not be reached.
+    /// The phase was interrupted, so it may not have reached its goal.
     interrupted: bool,
-    /// Servers it is done with.
+    /// Servers that have finished the phase.
     servers: HashSet<String>,
 }
 
-/// A role on a server, or (for what all its roles share) a server.
+/// A role on a server, or a server for the steps that its roles share.
 #[derive(Debug, Default)]
 struct Row {
     host: String,
     label: String,
     for_role: bool,
-    /// Steps that run, and since when; the last one is shown.
+    /// The running steps with their start times. The last one is shown.
     steps: Vec<(String, Duration)>,
-    /// How far the last of them is.
+    /// The progress of the last step.
     progress: Option<String>,
     state: Option<(String, Duration)>,
     done: Option<String>,
@@ -60,7 +59,7 @@ struct Row {
 }
 
 impl Row {
-    /// The step that goes on, with how far it is, and since when.
+    /// The current step with its progress, and its start time.
     fn step(&self) -> Option<(String, Duration)> {
         let (step, since) = self.steps.last()?;
         let progress = self.progress.iter().map(|progress| format!(": {progress}"));
@@ -82,7 +81,7 @@ impl Frame {
         }
     }
 
-    /// Takes an event in; gives what should be printed above the picture for good.
+    /// Applies an event. Returns lines to print permanently above the picture.
     pub fn apply(&mut self, event: &Event, now: Duration) -> Vec<String> {
         match event {
             Event::Phase(phase) => {
@@ -91,7 +90,7 @@ impl Frame {
                     return over;
                 }
                 if *phase == Phase::Secrets {
-                    // Their commands may have the terminal, and then there is no picture that says so.
+                    // The commands of secrets may use the terminal, and then no picture shows this phase.
                     over.push(format!("  {}", words::doing(phase)));
                 }
                 self.phase = Some(Current {
@@ -105,7 +104,7 @@ impl Frame {
                 return over;
             }
             Event::Planned(plan) => {
-                // The plan follows from what was observed, so observing is over.
+                // The plan follows from the observation, so that phase is over.
                 let mut over = self.end_phase(now);
                 self.make_rows(plan);
                 over.extend(self.above(self.paint.bold(&clean::line(&words::planned(plan)))));
@@ -179,14 +178,14 @@ impl Frame {
         }
     }
 
-    /// The phase that goes on is done with this server.
+    /// Marks the server as done with the current phase.
     fn done_with(&mut self, host: &str) {
         if let Some(current) = &mut self.phase {
             current.servers.insert(host.to_owned());
         }
     }
 
-    /// A build prints so much that its last line is enough.
+    /// Keeps only the last line, because a build prints a lot.
     fn local_line(&mut self, line: &str) -> Vec<String> {
         self.last_line =
             Some(clean::line(line)).filter(|line| !line.trim().is_empty()).or(self.last_line.take());
@@ -204,7 +203,7 @@ impl Frame {
         self.above(format!("{} {label}: {}", self.paint.red("✗"), words::failed(failure)))
     }
 
-    /// What only looks leaves nothing on the screen but its result.
+    /// Read-only commands leave only their result on the screen.
     fn above(&self, line: String) -> Vec<String> {
         if self.focus == Focus::Progress { vec![format!("  {line}")] } else { Vec::new() }
     }
@@ -227,13 +226,13 @@ impl Frame {
         vec![format!("{mark} {} {time}", clean::line(&text))]
     }
 
-    /// The last picture, to be left on the screen: how each role ended.
+    /// The last picture, which stays on the screen: the result of each role.
     pub fn end(&mut self, now: Duration, good: bool) -> Vec<String> {
         if let Some(current) = &mut self.phase {
             current.failed |= !good;
         }
         let mut lines = self.end_phase(now);
-        // Nothing goes on any more, whatever step was cut short.
+        // No step continues, even if it was cut short.
         self.rows.iter_mut().for_each(|row| row.steps.clear());
         let ended = |row: &&Row| {
             row.for_role && (row.done.is_some() || self.wrong(row).is_some() || row.state.is_some())
@@ -268,15 +267,15 @@ impl Frame {
         &mut self.rows[place]
     }
 
-    /// The rows by server, in the same order whatever came first.
+    /// The rows in the order of servers, for any order of events.
     fn in_order(&self) -> impl Iterator<Item = &Row> {
         let mut rows: Vec<&Row> = self.rows.iter().collect();
         rows.sort_by(|one, other| order::natural(&one.host, &other.host));
         rows.into_iter()
     }
 
-    /// The picture in a terminal so many rows high. It leaves two of them free: the cursor rests below it, and a
-    /// picture that filled the rest would be pushed into the terminal's history line by line.
+    /// The picture for a terminal with this number of rows. Leaves two rows free: the cursor rests below the picture,
+    /// and a picture that filled the rest would be pushed into the terminal's history line by line.
     pub fn draw(&self, now: Duration, height: usize) -> Vec<String> {
         let mut lines = vec![self.head(now)];
         let room = ROWS.min(height.saturating_sub(4));
@@ -314,7 +313,7 @@ impl Frame {
         head.replace('\t', " ")
     }
 
-    /// The step that goes on for it, and since when; of a role without one, its server's.
+    /// The current step of a row and its start time. For a role without one, that of its server.
     fn busy(&self, row: &Row) -> Option<(String, Duration)> {
         let of_server = || {
             let place = self.places.get(&(row.host.clone(), None)).filter(|_| row.for_role)?;
@@ -323,7 +322,7 @@ impl Frame {
         row.step().or_else(of_server)
     }
 
-    /// What went wrong with it; with a role that isn't done, also what went wrong with its server.
+    /// The failure of a row. For a role that isn't done, also the failure of its server.
     fn wrong<'r>(&'r self, row: &'r Row) -> Option<&'r String> {
         let of_server = || {
             let place =
@@ -333,7 +332,7 @@ impl Frame {
         row.failed.as_ref().or_else(of_server)
     }
 
-    /// Whether it has a line: always, if it is for a role and there is room; else only while something is up.
+    /// Whether a row is shown. A role's row always is if there is room, any other only while it is busy or failed.
     fn is_shown(&self, row: &Row, many: bool) -> bool {
         let busy = self.busy(row).is_some();
         if row.for_role {
@@ -355,7 +354,7 @@ impl Frame {
     fn show(&self, row: &Row, now: Duration, width: usize) -> String {
         let (mark, text) = match (self.busy(row), self.wrong(row), &row.done) {
             (Some((step, since)), _, None) => {
-                // A state that is news since the step began says more than the step.
+                // A state that is newer than the step says more than the step.
                 let news = row.state.as_ref().filter(|(_, at)| *at >= since);
                 let text = news.map_or(step.as_str(), |(state, _)| state);
                 let time = self.paint.dim(&words::seconds(now.saturating_sub(since)));
@@ -363,7 +362,7 @@ impl Frame {
             }
             (_, Some(failed), _) => (self.paint.red("✗"), self.paint.red(failed)),
             (busy, None, Some(version)) => {
-                // What follows for the server, such as pruning, has no row of its own.
+                // Later steps of the server, such as pruning, have no row.
                 let more = busy.map(|(step, _)| self.paint.dim(&format!("  {step}"))).unwrap_or_default();
                 let serves = self.paint.green(&format!("serves version {version}"));
                 (self.paint.green("✓"), format!("{serves}{more}"))

@@ -1,7 +1,7 @@
-//! One JSON object a line, for programs. The names of fields are a promise; each object has `event`.
+//! Prints one JSON object per line, for programs. The field names are stable. Each object has `event`.
 //!
-//! The mapping is written out by hand, so that what the engine renames stays, and nothing gets out (a secret, a
-//! whole configuration) only because a type could be serialised.
+//! The mapping is written by hand, so that renaming a type in the engine doesn't change the output, and nothing (a
+//! secret, a whole configuration) leaks only because its type can be serialised.
 
 use bowline_config::{Config, once, show};
 use bowline_core::doctor::Finding;
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use super::clean;
 use crate::exit::{self, Ended};
 
-/// The version of what is printed, which docs/events.md describes.
+/// The version of the format that docs/events.md describes.
 pub const SCHEMA: u32 = 1;
 
-/// The first object: which format this is, and which command.
+/// The first object: the version of the format, and the command.
 pub fn began(path: &[String]) -> Value {
     json!({
         "event": "began", "schema": SCHEMA, "bowline": env!("CARGO_PKG_VERSION"), "command": text(&path.join(" ")),
@@ -110,7 +110,7 @@ fn phase(phase: &Phase) -> Value {
     object
 }
 
-/// A plan: its steps in words for each server, and what it would be sent, under this name of an event.
+/// A plan as the given event: for each server its steps in words, and what it would be sent.
 pub fn plan(event: &str, plan: &Plan, expected: &AllExpected) -> Value {
     let servers: Vec<Value> = plan
         .servers
@@ -140,7 +140,7 @@ pub fn plan(event: &str, plan: &Plan, expected: &AllExpected) -> Value {
     })
 }
 
-/// The plan of a change outside of a deploy, in the same form.
+/// The plan of a change outside of a deploy, in the format of [`plan`].
 pub fn change(plan: &Change) -> Value {
     let server = |(host, pieces): (&str, Vec<&Piece>)| {
         let of = |piece: &Piece| optional(piece.role.as_deref());
@@ -164,7 +164,7 @@ pub fn change(plan: &Change) -> Value {
     })
 }
 
-/// What a server would be sent: numbers where they are known, and the reason where they aren't.
+/// What a server would be sent: the numbers if they are known, or the reason why they aren't.
 fn expected(expected: &Expected) -> Value {
     match expected {
         Expected::Layers { layers, of, bytes } => {
@@ -186,7 +186,7 @@ fn kind(kind: DeployKind) -> &'static str {
     }
 }
 
-/// What a command printed on a server.
+/// The output of a command on a server.
 pub fn result(result: &HostOutput) -> Value {
     let (status, signal) = match &result.output.exit {
         Exit::Status(status) => (Some(*status), None),
@@ -199,17 +199,15 @@ pub fn result(result: &HostOutput) -> Value {
     })
 }
 
-/// The resolved configuration.
 pub fn config(config: &Config) -> Value {
     json!({ "event": "config", "config": show::value(config) })
 }
 
-/// Values of secrets, which the command is about: as an object, in its order.
+/// The values of secrets, as a JSON object that is already ordered.
 pub fn secrets(object: &str) -> String {
     format!("{{\"event\":\"result\",\"secrets\":{object}}}")
 }
 
-/// What `doctor` found.
 pub fn finding(finding: &Finding) -> Value {
     json!({
         "event": "finding", "level": finding.level.name(), "topic": finding.topic.name(),
@@ -218,7 +216,7 @@ pub fn finding(finding: &Finding) -> Value {
     })
 }
 
-/// A result in one text: a lock's details, a version.
+/// A result as one text, such as a version or the details of a lock.
 pub fn said(said: &str) -> Value {
     json!({ "event": "result", "text": clean::lines(said) })
 }
@@ -272,7 +270,6 @@ fn failure(failure: &Failure) -> Value {
     object
 }
 
-/// The names of all causes.
 pub const CAUSES: [&str; 14] = [
     "unreachable",
     "not_forwarded",

@@ -1,7 +1,7 @@
-//! The live view: keeps [`Frame`]'s picture at the bottom of the terminal, and what is there to stay above it.
+//! The live view: keeps [`Frame`]'s picture at the bottom of the terminal, and prints permanent lines above it.
 //!
-//! The cursor rests below the picture, at the start of a line: what the terminal itself writes there (`^C`, when
-//! Ctrl-C is pressed) then moves nothing. Each change is one write, so that nothing flickers.
+//! The cursor rests below the picture, at the start of a line, so that the terminal's own output (`^C` for Ctrl-C)
+//! moves nothing. Each change is a single write, which avoids flicker.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use bowline_engine::event::Event;
 use super::frame::Frame;
 use super::{Renderer, out};
 
-/// No more often is it drawn when much happens.
+/// The minimum time between two pictures.
 const PAUSE: Duration = Duration::from_millis(80);
 
-/// Draws on standard error, which is a terminal.
+/// Draws on standard error, which must be a terminal.
 pub struct Live {
     frame: Frame,
     terminal: console::Term,
     begun: Instant,
     drawn_at: Option<Instant>,
-    /// How wide the lines of the picture on the screen are, in columns.
+    /// The widths, in columns, of the lines of the picture on the screen.
     drawn: Vec<usize>,
 }
 
@@ -29,7 +29,7 @@ impl Live {
         Self { frame, terminal, begun: Instant::now(), drawn_at: None, drawn: Vec::new() }
     }
 
-    /// Takes the picture away, and writes these lines in its place.
+    /// Replaces the picture with these lines.
     fn replace(&mut self, lines: &[String]) {
         let (_, columns) = self.terminal.size();
         let text = over(&self.drawn, usize::from(columns), lines);
@@ -37,7 +37,7 @@ impl Live {
         out::raw_stderr(&text);
     }
 
-    /// Prints these lines for good, and the picture below them.
+    /// Prints these lines permanently, and the picture below them.
     fn draw(&mut self, mut lines: Vec<String>) {
         let (height, columns) = self.terminal.size();
         let width = usize::from(columns).saturating_sub(1).max(20);
@@ -55,11 +55,11 @@ impl Live {
     }
 }
 
-/// What writes lines over a picture whose lines are so wide. A terminal that was made narrower has broken them
-/// meanwhile.
+/// The text that writes lines over a picture whose lines have these widths. A terminal that became narrower has
+/// wrapped the lines.
 ///
-/// Each row is cleared by itself. A terminal that is told to clear everything from its first row on (tmux) takes what
-/// is there into its history, and so would keep every picture.
+/// Each row is cleared separately. If a terminal such as tmux is asked to clear everything from its first row on, it
+/// adds the cleared rows to its history, and so would keep every picture.
 fn over(drawn: &[usize], columns: usize, lines: &[String]) -> String {
     let rows: usize = drawn.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum();
     let mut text = String::new();

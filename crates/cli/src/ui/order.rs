@@ -1,8 +1,8 @@
-//! The order in which servers are shown: `10.0.0.9` before `10.0.0.10`, the same in every phase.
+//! The display order of servers, the same in every phase: `10.0.0.9` before `10.0.0.10`.
 
 use std::cmp::Ordering;
 
-/// Compares names of servers, numbers within them by their value. A user before the host comes last.
+/// Compares server names, with numbers by value. A user in front of the host is compared last.
 pub fn natural(one: &str, other: &str) -> Ordering {
     let address = |name: &'_ str| name.rfind('@').map_or(0, |at| at + 1);
     let (one_address, other_address) = (&one[address(one)..], &other[address(other)..]);
@@ -12,7 +12,7 @@ pub fn natural(one: &str, other: &str) -> Ordering {
 /// A run of digits, or of anything else.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Piece<'t> {
-    /// Its length and its digits, both without leading zeros: so it may have any number of them.
+    /// The number of digits, and the digits, without leading zeros. Supports any number of digits.
     Number(usize, &'t str),
     Text(&'t str),
 }

@@ -1,18 +1,18 @@
-//! Writing without falling over: the reader may be gone (`| head`), and a deploy does not fail for that.
+//! Writes output without failing: the reader may be gone (`| head`), which must not make a deploy fail.
 
 use std::io::Write;
 
-/// Writes lines to standard output; `false` if its reader is gone.
+/// Writes lines to standard output. Returns `false` if its reader is gone.
 pub fn stdout<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> bool {
     write(std::io::stdout().lock(), lines)
 }
 
-/// Writes lines to standard error; `false` if its reader is gone.
+/// Writes lines to standard error. Returns `false` if its reader is gone.
 pub fn stderr<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> bool {
     write(std::io::stderr().lock(), lines)
 }
 
-/// All lines in one go, so that those of two processes don't mix within a line.
+/// Uses a single write, so that the output of two processes doesn't mix within a line.
 fn write<S: AsRef<str>>(stream: impl Write, lines: impl IntoIterator<Item = S>) -> bool {
     let mut text = String::new();
     for line in lines {
@@ -22,7 +22,7 @@ fn write<S: AsRef<str>>(stream: impl Write, lines: impl IntoIterator<Item = S>) 
     put(stream, &text)
 }
 
-/// Writes this text to standard error as it is, in one go.
+/// Writes this text to standard error as it is, in a single write.
 pub fn raw_stderr(text: &str) -> bool {
     put(std::io::stderr().lock(), text)
 }

@@ -1,8 +1,8 @@
-//! Colours, or none. One value a stream says whether they are wanted there.
+//! Colours for text, if the output stream wants them.
 
 use owo_colors::OwoColorize;
 
-/// Paints text if its stream wants colours.
+/// Whether the stream wants colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Paint(pub bool);
 

@@ -1,4 +1,4 @@
-//! A line an event: for logs, for pipes, and with `-v`. Nothing is ever drawn over.
+//! One line per event: for logs, for pipes, and with `-v`. Never draws over earlier output.
 
 use bowline_config::HookLevel;
 use bowline_engine::event::{Event, Outcome, Phase};
@@ -59,11 +59,11 @@ impl Plain {
         }
     }
 
-    /// Steps, their output, and how many there were.
+    /// The lines about steps, their output and their number.
     fn steps(&self, event: &Event) -> Vec<String> {
         let (paint, verbose) = (self.paint, self.verbosity == Verbosity::Verbose);
         match event {
-            // Often enough to see that it goes on.
+            // Once in ten seconds is enough to show that it continues.
             Event::Sending { host, bytes, size, per_second, elapsed } if elapsed.as_secs() % 10 == 0 => {
                 vec![about(host, None, &paint.dim(&words::sending(*bytes, *size, *per_second)))]
             }
@@ -108,7 +108,7 @@ impl Plain {
     }
 }
 
-/// Of a command that only looks, people want to see the result; and what they asked for by name.
+/// Whether a read-only command shows an event. Users want to see its result, and hooks that they made verbose.
 fn matters_to_a_query(event: &Event) -> bool {
     let wanted = matches!(event, Event::Hook { level: Some(HookLevel::Verbose), .. });
     wanted || matches!(event, Event::Note { .. } | Event::Interrupted)

@@ -1,4 +1,4 @@
-//! Asking the person at the keyboard, on the terminal itself, whatever standard input and output are.
+//! Asks the user on the terminal itself, even if the standard streams are redirected.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,19 +8,18 @@ use bowline_config::secret::Secret;
 
 use super::{Handle, clean, terminal};
 
-/// Asks on the terminal, and keeps the screen still meanwhile.
+/// Asks on the terminal. The screen is frozen meanwhile.
 #[derive(Clone)]
 pub struct Asker(Arc<dyn Fn() -> Box<dyn Send + Sync> + Send + Sync>);
 
 impl Asker {
-    /// Asks while this screen is hidden.
+    /// Hides this screen during questions.
     pub fn new(screen: &Handle) -> Self {
-        // A channel's sender is shared between threads, which one at a time are those that ask.
         let screen = screen.clone();
         Self(Arc::new(move || Box::new(screen.hide())))
     }
 
-    /// Lends the terminal to a program, until what it gives is dropped.
+    /// Lends the terminal to a program until the returned value is dropped.
     pub fn lend(&self) -> Lent {
         if let Ok(tty) = File::options().read(true).write(true).open("/dev/tty") {
             let _ = terminal::remember(&tty);
@@ -28,7 +27,7 @@ impl Asker {
         Lent { _still: (self.0)() }
     }
 
-    /// Asks for a key's passphrase without echo; `None` if there is no terminal, or it is left empty or ended.
+    /// Asks for a key's passphrase without echo. Returns `None` if there is no terminal, or no answer.
     pub fn passphrase(&self, key: &Path) -> Option<Secret> {
         let tty = File::options().read(true).write(true).open("/dev/tty").ok()?;
         let _still = (self.0)();
@@ -40,14 +39,14 @@ impl Asker {
     }
 }
 
-/// The terminal is a program's as long as this lives, and then as it was before.
+/// A loan of the terminal to a program. Dropping it restores the terminal.
 pub struct Lent {
     _still: Box<dyn Send + Sync>,
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // A program that is ended while it asks leaves the terminal without echo.
+        // A program that is killed while it asks leaves the terminal without echo.
         terminal::restore();
     }
 }

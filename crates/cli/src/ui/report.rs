@@ -1,4 +1,4 @@
-//! The end of a run: what was achieved, or what failed where, why, and what to do; and what serves now.
+//! The report at the end of a run: the success, or what failed where, why, and what to do. Also what serves now.
 
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};
 
@@ -7,15 +7,15 @@ use super::{clean, order, words};
 use crate::exit::Ended;
 use crate::hints;
 
-/// Log lines of a failed container that are shown.
+/// How many log lines of a failed container to show.
 const LOG_LINES: usize = 50;
-/// Where a list of servers is broken into lines.
+/// The maximum width of a line in a list of servers.
 const LINE: usize = 100;
 
-/// The lines that tell why a command did not end well. `release` is the command that gives the lock back.
+/// The report of an error. `release` is the command that releases the lock.
 pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
     match ended {
-        // Diagnostics come rendered, colours and all, from our own loader.
+        // Our own loader has already rendered the diagnostics.
         Ended::Load(error) => vec![error.text.trim_end().to_owned()],
         Ended::Run(RunError::Invalid(found) | RunError::Secrets(found)) => {
             vec![found.as_ref().clone().map_notes(clean::lines).render(paint.0)]
@@ -46,7 +46,6 @@ fn message(ended: &Ended, hint: Option<&str>, paint: Paint) -> Vec<String> {
     mistake(&ended.to_string(), hint, paint)
 }
 
-/// An error, and what to do about it if that is known.
 pub fn mistake(text: &str, hint: Option<&str>, paint: Paint) -> Vec<String> {
     let text = clean::lines(text);
     let mut rest = text.lines();
@@ -66,7 +65,7 @@ fn locked(host: &str, details: &str, release: &str, paint: Paint) -> Vec<String>
 
 fn servers(ended: &Ended, failures: &[Failure], standing: &[String], paint: Paint) -> Vec<String> {
     let mut lines = message(ended, None, paint);
-    // What was halted follows from what failed: the reason first.
+    // Halted roles follow from the failures, so they come last.
     let (halted, failed): (Vec<_>, Vec<_>) =
         failures.iter().partition(|failure| matches!(failure.cause, Cause::Halted(_)));
     for group in alike(failed.into_iter().chain(halted)) {
@@ -77,9 +76,9 @@ fn servers(ended: &Ended, failures: &[Failure], standing: &[String], paint: Pain
     lines
 }
 
-/// The failures with the same cause together, in the order in which they come; within a group by server.
+/// Groups failures with the same cause, in their original order. Each group is sorted by server.
 fn alike<'f>(failures: impl Iterator<Item = &'f Failure>) -> Vec<Vec<&'f Failure>> {
-    // What a server is called is often part of the cause.
+    // The server's name is often part of the cause.
     let without_host = |failure: &Failure| {
         let told = format!("{}\n{}", words::went_wrong(failure), failure.cause);
         let told = format!("{told}\n{}", failure.hint().unwrap_or_default());
@@ -100,7 +99,7 @@ fn alike<'f>(failures: impl Iterator<Item = &'f Failure>) -> Vec<Vec<&'f Failure
     groups.into_iter().map(sorted).collect()
 }
 
-/// So many lines that differ in their server alone are told one by one.
+/// Up to this many lines that differ only in their server are printed one by one.
 const FEW: usize = 4;
 
 fn serving(standing: &[String], paint: Paint) -> Vec<String> {
@@ -130,7 +129,7 @@ fn serving(standing: &[String], paint: Paint) -> Vec<String> {
     lines
 }
 
-/// Names with commas between, broken into lines.
+/// Joins names with commas, and breaks them into lines.
 fn list(names: &[&str], indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (number, name) in names.iter().enumerate() {
@@ -147,7 +146,7 @@ fn list(names: &[&str], indent: &str) -> Vec<String> {
     lines
 }
 
-/// One failure, or several with the same cause: who, what, why, what to do.
+/// One failure, or several with the same cause: the servers, the step, the reason and the hint.
 fn one_failure(group: &[&Failure], paint: Paint) -> Vec<String> {
     let Some(failure) = group.first() else { return Vec::new() };
     let host = match group {
@@ -172,7 +171,7 @@ fn one_failure(group: &[&Failure], paint: Paint) -> Vec<String> {
     lines
 }
 
-/// What it said; `place` says where, if there are others like it.
+/// The log and health checks of a container. `place` names its server if there are others like it.
 fn container(not_ready: &NotReady, place: &str, paint: Paint) -> Vec<String> {
     let name = format!("{}{place}", clean::line(&not_ready.container));
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! What commands printed on servers, under a heading for each, as Kamal shows it.
+//! Shows the output of commands on servers, under a heading for each server, as in Kamal.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use bowline_engine::world::HostOutput;
 use super::{clean, json, order, out};
 use crate::settings::{Settings, Verbosity, View};
 
-/// Text for one of the two streams, without the line end after it.
+/// Text for one of the two streams, without its last line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// The result.
+    /// Standard output.
     Out(String),
-    /// What was said beside it.
+    /// Standard error output.
     Err(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heading {
-    /// The app, or whatever else is on its servers.
+    /// The app, or anything else on its servers.
     App,
     Accessory,
 }
 
 impl Heading {
-    /// As Kamal writes it. `place` names the server and, unless all are for the same, what it is for.
+    /// In Kamal's format. `place` names the server and, unless all outputs are for the same role, the role.
     fn line(self, place: &str, host: &str, name: Option<&str>) -> String {
         match (self, name) {
             (Heading::Accessory, Some(name)) => clean::line(&format!("Accessory {name} Host: {host}")),
@@ -48,13 +48,12 @@ pub fn show(settings: &Settings, heading: Heading, outputs: &[HostOutput]) {
     }
 }
 
-/// The lines, with or without headings.
 pub fn lines(outputs: &[HostOutput], heading: Option<Heading>) -> Vec<Shown> {
     let roles: BTreeSet<Option<&str>> = outputs.iter().map(|output| output.role.as_deref()).collect();
     let mut shown = Vec::new();
     let mut outputs: Vec<&HostOutput> = outputs.iter().collect();
     outputs.sort_by(|one, other| order::natural(&one.host, &other.host));
-    // Without headings, lines of several servers say of which they are.
+    // Without headings, the lines of several servers are labelled.
     let several = heading.is_none() && outputs.len() > 1;
     for HostOutput { host, role, output } in outputs {
         let named = role.as_ref().filter(|_| roles.len() > 1).map(|role| format!(" ({role})"));
@@ -84,14 +83,13 @@ fn named_lines(place: &str, text: &str) -> String {
     text.lines().map(|line| format!("{place}: {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// All lines of an output as one text: there may be millions of them.
+/// Cleans an output as one text, since it may have millions of lines.
 fn text(said: &str) -> Option<String> {
     let text = clean::lines(said);
     let text = text.strip_suffix('\n').unwrap_or(&text);
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Shows a result that is one text.
 pub fn say(settings: &Settings, text: &str) {
     if settings.view == View::Json {
         out::stdout([json::said(text).to_string()]);

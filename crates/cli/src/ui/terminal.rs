@@ -1,5 +1,5 @@
-//! The person's terminal: its size, and how it was before a program changed it, so that it is put back whatever
-//! ends us.
+//! The user's terminal: its size, and its attributes before a program changed them, so that they are restored however
+//! the process ends.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use bowline_engine::ports::Size;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// The terminal that was changed, and how it was.
+/// The terminal that was changed, and its earlier attributes.
 static BEFORE: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
 
-/// Remembers how a terminal is; what was remembered before is forgotten.
+/// Saves a terminal's attributes, in place of any saved before.
 pub fn remember(terminal: impl AsFd) -> std::io::Result<()> {
     let terminal = terminal.as_fd().try_clone_to_owned()?;
     let attributes = tcgetattr(&terminal)?;
@@ -18,8 +18,8 @@ pub fn remember(terminal: impl AsFd) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Puts the terminal back as it was remembered, at once: one that takes no output any more must not hold us up.
-/// Does nothing if there is nothing to put back.
+/// Restores the saved attributes, if there are any. Doesn't wait for output: a terminal that accepts no more output
+/// must not block us.
 pub fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some((terminal, attributes)) = before {
@@ -27,7 +27,7 @@ pub fn restore() {
     }
 }
 
-/// Makes a terminal hand every key on as it is, and remembers how it was. What was typed already is kept.
+/// Saves a terminal's attributes, and makes it pass on every key unprocessed. Keeps what was typed already.
 pub fn make_raw(terminal: impl AsFd) -> std::io::Result<()> {
     let mut attributes = tcgetattr(&terminal)?;
     remember(&terminal)?;
@@ -35,7 +35,7 @@ pub fn make_raw(terminal: impl AsFd) -> std::io::Result<()> {
     Ok(tcsetattr(&terminal, OptionalActions::Now, &attributes)?)
 }
 
-/// How large a terminal is; `None` if it is none.
+/// The size of a terminal. `None` if it isn't one.
 pub fn size(terminal: impl AsFd) -> Option<Size> {
     let size = tcgetwinsize(terminal).ok()?;
     Some(Size {

@@ -1,4 +1,4 @@
-//! The words for what happens, the same in every view.
+//! The words for events, the same in every view.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use bowline_engine::event::Phase;
 
 use super::{Focus, clean};
 
-/// A phase while it lasts.
+/// The text for a current phase.
 pub fn doing(phase: &Phase) -> String {
     let (doing, _, what) = phase_words(phase);
     format!("{doing}{what}")
 }
 
-/// A phase that is over.
+/// The text for a finished phase.
 pub fn done(phase: &Phase) -> String {
     let (_, done, what) = phase_words(phase);
     format!("{done}{what}")
 }
 
-/// How a phase is called while it lasts and when it is over, and what follows either.
+/// The beginning of a phase's text while it lasts and when it is over, and the common rest.
 fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
     let on = |servers: &usize| format!(" on {}", count(*servers, "server"));
     match phase {
@@ -54,7 +54,7 @@ fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
     }
 }
 
-/// How many servers a phase is about, where it deals with each once.
+/// The number of servers in a phase that handles each of them once.
 pub fn servers(phase: &Phase) -> Option<usize> {
     match phase {
         Phase::Connect(servers)
@@ -65,12 +65,12 @@ pub fn servers(phase: &Phase) -> Option<usize> {
     }
 }
 
-/// How far an image is.
+/// The progress of sending an image.
 pub fn sending(sent: u64, at_most: u64, per_second: u64) -> String {
     format!("{} of at most {}, {}/s", bytes(sent), bytes(at_most), bytes(per_second))
 }
 
-/// What went to servers of an image, in a line.
+/// One line about how much of an image was sent.
 pub fn sent(sent: &[(String, u64)]) -> Option<String> {
     let most = sent.iter().max_by_key(|(_, bytes)| *bytes)?;
     let least = sent.iter().map(|(_, bytes)| *bytes).min()?;
@@ -88,7 +88,7 @@ pub fn sent(sent: &[(String, u64)]) -> Option<String> {
     Some(format!("sent {} to {}, of which {most} to {host}", bytes(all), count(sent.len(), "server")))
 }
 
-/// A plan in a line.
+/// One line about a plan.
 pub fn planned(plan: &Plan) -> String {
     let nothing = plan.servers.iter().all(|server| server.steps().is_empty());
     let roles: std::collections::BTreeSet<&str> =
@@ -103,7 +103,7 @@ pub fn planned(plan: &Plan) -> String {
     format!("Plan: {what} {app} version {version} on {}{roles}", count(plan.servers.len(), "server"))
 }
 
-/// The end of a run that went well.
+/// The last line of a successful run.
 pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
     let time = elapsed.map(|elapsed| format!(" in {}", seconds(elapsed))).unwrap_or_default();
     let Some(plan) = plan else { return format!("done{time}") };
@@ -138,7 +138,7 @@ pub fn barrier_closed(role: &str) -> String {
     format!("barrier closed: no {} container became healthy", clean::line(role))
 }
 
-/// What went wrong, without the reason; what only follows from another failure says so.
+/// What went wrong, without the reason. Also says if it follows from another failure.
 pub fn went_wrong(failure: &Failure) -> String {
     match &failure.cause {
         Cause::Halted(role) => {
@@ -149,7 +149,7 @@ pub fn went_wrong(failure: &Failure) -> String {
     }
 }
 
-/// What went wrong and why, in one line.
+/// What went wrong and why, on one line.
 pub fn failed(failure: &Failure) -> String {
     let what = went_wrong(failure);
     if matches!(failure.cause, Cause::Halted(_) | Cause::Interrupted) {
@@ -159,7 +159,6 @@ pub fn failed(failure: &Failure) -> String {
     format!("{what}: {}", cause.lines().next().unwrap_or_default())
 }
 
-/// A server, and the role if it is for one.
 pub fn label(host: &str, role: Option<&str>) -> String {
     match role {
         Some(role) => clean::line(&format!("{host} {role}")),
@@ -171,7 +170,7 @@ pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-/// A time as people say it: `0.3 s`, `12.0 s`, `2 min 5 s`.
+/// A human-readable time: `0.3 s`, `12.0 s`, `2 min 5 s`.
 pub fn seconds(elapsed: Duration) -> String {
     if elapsed.as_millis() < 59_950 {
         return format!("{:.1} s", elapsed.as_secs_f64());

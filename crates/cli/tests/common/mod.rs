@@ -1,4 +1,4 @@
-//! A project directory, and the binary run in it.
+//! A project directory, and a way to run the binary in it.
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
@@ -11,21 +11,20 @@ use tempfile::TempDir;
 /// Exit status, standard output, standard error.
 pub(crate) type Ran = (i32, String, String);
 
-/// A directory with these files in it.
 pub(crate) fn project(files: &[(&str, &str)]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = directory.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
-        // So that stand-ins for programs can be among them.
+        // Makes stubs of programs executable.
         let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     directory
 }
 
-/// Runs `bowline` in a directory, with these variables and those of the test but for the ones templates look at.
+/// Runs `bowline` in a directory, with these variables and the test's own, except those that templates read.
 pub(crate) fn bowline(directory: &Path, variables: &[(&str, &str)], words: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
     command

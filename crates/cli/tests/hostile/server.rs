@@ -1,4 +1,4 @@
-//! SSH servers that mean harm, in this process: they let everybody in, and answer every command in one bad way.
+//! Malicious SSH servers in this process. They accept any login, and answer every command in one harmful way.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -13,36 +13,35 @@ use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, run_
 use russh::{Channel, ChannelId, ChannelMsg, Disconnect, Sig, SshId};
 use tokio::runtime::Runtime;
 
-/// What draws on a screen, if it gets there: colours, titles, the clipboard, links, the cursor, text that runs backwards.
+/// Text that draws on a screen that shows it: colours, titles, the clipboard, links, the cursor, reversed text.
 pub(crate) const DRAWING: &str = "\u{1b}[31;41;5mHACKED\u{1b}]0;HACKED\u{7}\u{1b}]52;c;SEFDS0VE\u{7}\u{1b}]8;;http://e\u{1b}\\x\r\u{1b}[2J\u{1b}[1;1H\u{9b}31m\u{9d}0;x\u{9c}\u{202e}\u{2066}\u{8}\u{0}\u{1b}Px\u{1b}\\\u{1b}c";
 
-/// How a server does harm.
 #[derive(Debug, Clone)]
 pub(crate) enum Harm {
-    /// Every command gives these bytes on its standard output, so many times, and this status.
+    /// Every command prints these bytes this many times, and ends with this status.
     Out(Vec<u8>, usize, u32),
     /// The same on standard error.
     Err(Vec<u8>, usize, u32),
-    /// A command that has this in it gives these bytes; all end well.
+    /// A command that contains the first text prints the second. All commands succeed.
     Answers(Vec<(&'static str, String)>),
-    /// Every command ends by a signal of this name, with a message.
+    /// Every command ends by a signal with this name, and with a message.
     Signal(String),
-    /// The server hangs up with these words instead of running anything.
+    /// The server disconnects with this message instead of running anything.
     HangsUp(String),
     /// Every command is refused.
     Refuses,
-    /// It says this before anybody is let in.
+    /// The server sends this banner before the login.
     Banner(String),
 }
 
-/// A server, until it is dropped.
+/// A server that runs until it is dropped.
 pub(crate) struct Server {
     pub(crate) port: u16,
     _runtime: Option<Runtime>,
 }
 
 impl Server {
-    /// One that speaks SSH.
+    /// Starts a server that speaks SSH.
     pub(crate) fn new(harm: Harm) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -70,7 +69,7 @@ impl Server {
         Self { port, _runtime: Some(runtime) }
     }
 
-    /// One that says these bytes over and over, to whoever connects, and never listens.
+    /// Starts a server that sends these bytes over and over, and never reads.
     pub(crate) fn babbling(bytes: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -89,7 +88,6 @@ fn key() -> PrivateKey {
     PrivateKey::new(pair, "hostile").unwrap()
 }
 
-/// Who connected.
 struct Client {
     harm: Harm,
     channels: HashMap<ChannelId, Channel<Msg>>,
@@ -138,7 +136,7 @@ impl Handler for Client {
         let (harm, handle) = (self.harm.clone(), session.handle());
         let command = String::from_utf8_lossy(command).into_owned();
         tokio::spawn(async move {
-            // What a server that means harm knows as well as any other.
+            // A malicious server knows the start mark as well as any other.
             let begins = beginning(word_of(&command).unwrap_or_default()).into_bytes();
             channel.extended_data_bytes(1, begins.clone()).await?;
             channel.data_bytes(begins).await?;
@@ -179,7 +177,7 @@ impl Handler for Client {
     }
 }
 
-/// Waits as the lock's keeper does, until the lock is given back.
+/// Acts as the lock's keeper: waits until the lock is released.
 async fn release(channel: &mut Channel<Msg>) {
     while let Some(message) = channel.wait().await {
         if matches!(message, ChannelMsg::Data { data } if data.starts_with(b"release")) {
@@ -188,10 +186,10 @@ async fn release(channel: &mut Channel<Msg>) {
     }
 }
 
-/// What the lock's keeper says first.
+/// The first output of the lock's keeper.
 pub(crate) const LOCKED: &str = "@locked\n";
 
-/// As many of the same as fit into a packet or two: small ones are slow.
+/// Repeats the bytes to fill a packet or two, because small packets are slow.
 fn block(bytes: &[u8]) -> Vec<u8> {
     bytes.repeat((32 * 1024 / bytes.len().max(1)).max(1))
 }

@@ -1,10 +1,10 @@
-//! A step whose bytes we stream, with or without a terminal on the server.
+//! A step whose input and output are streamed, with or without a terminal on the server.
 //!
-//! We read its output straight from the channel, and only on demand. Otherwise the library stops
-//! reading the connection (it gives a channel its window back as soon as data has come, read or not), so that
-//! the server's TCP window fills and the program has to wait: that is the back-pressure. It also blocks keepalives,
-//! so a server with `ClientAliveInterval` gives up on a reader that pauses for long.
-//! An attached step has the connection for itself.
+//! Output is read from the channel on demand, which slows down the program to the pace of its reader: while nothing
+//! reads, russh stops reading the connection, the server's TCP window fills, and the program has to wait. (The
+//! channel's own window doesn't help, as russh reopens it when data arrives, read or not.) This also blocks
+//! keepalives, so a server with `ClientAliveInterval` gives up on a reader that pauses for long. An attached step has
+//! the connection to itself.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::Result;
 use crate::backlog::Backlog;
 use crate::session::{Stay, Staying};
 
-/// Asks for a terminal, without modes: programs that draw set their own, first of all Docker's client.
+/// Requests a terminal without modes: interactive programs, Docker's client among them, set their own.
 pub(super) async fn request(writer: &ChannelWriteHalf<Msg>, terminal: &Terminal) -> Result<(), russh::Error> {
     let Size { columns, rows, width, height } = terminal.size;
     writer.request_pty(true, &terminal.kind, columns, rows, width, height, &[]).await
@@ -34,7 +34,7 @@ fn no_terminal() -> ServerError {
 }
 
 impl Running {
-    /// Lets its bytes pass.
+    /// Hands its input and output over as streams.
     pub(crate) async fn attach(mut self, terminal: bool) -> Result<Attached> {
         if terminal {
             self.agreed(no_terminal).await?;
@@ -53,7 +53,7 @@ impl Running {
 
 struct AttachedOutput {
     running: Running,
-    /// How it ended; output may still be under way then.
+    /// Set when the server reports it. Output may still follow.
     exit: Option<Exit>,
     _staying: Staying,
 }
@@ -92,7 +92,7 @@ impl FarOutput for AttachedOutput {
     }
 }
 
-/// Ignores errors: the reader of the output sees that the connection is gone.
+/// Ignores errors: the reader of the output notices that the connection is gone.
 struct AttachedInput {
     writer: Arc<ChannelWriteHalf<Msg>>,
     backlog: Backlog,

@@ -1,4 +1,4 @@
-//! `KnownHostsCommand`: a program that prints lines as in a file of known hosts.
+//! `KnownHostsCommand`: a program that prints lines in the format of a known_hosts file.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,9 +13,8 @@ use crate::local::Group;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
-    /// Its words. Tokens that depend on the host are replaced; the others (`%H`, `%I`, `%K`, `%f`, `%t`) are not.
+    /// The tokens of the destination are already replaced. `%H`, `%I`, `%K`, `%f` and `%t` are replaced when it runs.
     pub(crate) words: Vec<String>,
-    /// How long it may take.
     pub(crate) limit: Duration,
 }
 

@@ -5,39 +5,36 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-/// The meaning of a line's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// It is the host's.
+    /// A plain host key.
     None,
-    /// It signs host certificates.
+    /// The key of an authority that signs host certificates.
     Authority,
-    /// It must never be accepted.
     Revoked,
 }
 
-/// A line that holds a key.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) marker: Marker,
     hosts: Vec<Pattern>,
     pub(super) key_type: String,
-    /// The key as sent over the wire.
+    /// In wire format.
     pub(super) key: Vec<u8>,
 }
 
-/// How the hosts of a line can be found.
+/// How to find a line by host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lookup {
-    /// It has exactly these names.
+    /// By these exact names.
     Plain(Vec<String>),
-    /// One name, hashed.
+    /// By hashing the name.
     Hashed,
-    /// It has to be looked at.
+    /// Only by matching the line.
     Patterns,
 }
 
-/// One word of the hosts of a line.
+/// One of a line's comma-separated hosts.
 #[derive(Debug, Clone)]
 struct Pattern {
     not: bool,
@@ -48,16 +45,16 @@ struct Pattern {
 enum Host {
     /// In lower case.
     Name(String),
-    /// With `*` or `?`.
+    /// In lower case, with `*` or `?`.
     Glob(String),
-    /// The keyed half of the hash is done.
+    /// `mac` is already keyed with the salt.
     Hashed { mac: Box<Hmac<Sha1>>, hash: Vec<u8> },
-    /// Not understood: it matches no host.
+    /// Can't be parsed, and matches no host.
     None,
 }
 
 impl Line {
-    /// `None` for comments, blank lines and lines that it can't parse, which OpenSSH skips too.
+    /// `None` for comments, blank lines and lines that can't be parsed, which OpenSSH skips too.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().peekable();
         let marker = match *words.peek()? {
@@ -87,7 +84,7 @@ impl Line {
         self.hosts.iter().map(name).collect::<Option<_>>().map_or(Lookup::Patterns, Lookup::Plain)
     }
 
-    /// Whether the line is about the host, named as [`super::HostName`] prints it.
+    /// Whether the line applies to the host, named as [`super::HostName`] prints it.
     pub(super) fn speaks_of(&self, name: &str) -> bool {
         let mut matched = false;
         for pattern in &self.hosts {
@@ -137,7 +134,7 @@ impl Host {
     }
 }
 
-/// `*` for any run of characters, `?` for one.
+/// Whether the text matches: `*` stands for any run of characters, `?` for one.
 pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -151,7 +148,7 @@ pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
                 p += 1;
                 t += 1;
             }
-            // Back to the last star, which takes one character more.
+            // Backtrack: the last star takes one more character.
             _ => match star {
                 Some((at, taken)) => {
                     star = Some((at, taken + 1));

@@ -1,8 +1,8 @@
-//! The files of known hosts. Each is read once per run, for any number of servers.
+//! Caches known_hosts files. Each is read once per run, for any number of servers.
 //!
-//! Plain names are found by an index. A hashed name has to be tried with each line of its kind, which is most of the
-//! work in a long file: the keyed half of every hash is prepared once, and a line that has been found to be one
-//! server's is not tried for another, since a hash is that of one name.
+//! An index holds plain names. A hashed name has to be compared with every hashed line, which is most of the work in
+//! a long file. So the hash of each line is keyed only once, and a line that matched one server is not tried for
+//! another, since a hash covers one name.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,23 +13,22 @@ use super::line::{Line, Lookup};
 use super::{Entry, trouble};
 use crate::Result;
 
-/// What was read. Cheap to share.
+/// Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store(Arc<Mutex<HashMap<PathBuf, Index>>>);
 
 #[derive(Debug, Default)]
 struct Index {
-    /// How long the file was.
+    /// The file's length in bytes when it was read.
     length: u64,
     lines: Vec<(usize, Arc<Line>)>,
-    /// How many lines the file has, understood or not.
+    /// The number of lines in the file, parsed or not.
     count: usize,
     plain: HashMap<String, Vec<usize>>,
-    /// Lines with patterns.
     patterns: Vec<usize>,
-    /// Lines with a hashed name that is not known yet.
+    /// Lines whose hashed name is not known yet.
     hashed: Vec<usize>,
-    /// What was found for a name.
+    /// The results of [`Self::find`] by name.
     found: HashMap<String, Vec<usize>>,
 }
 
@@ -38,7 +37,6 @@ impl Store {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lines of a file about a host.
     pub(super) fn entries(&self, file: &Path, name: &str) -> Result<Vec<Entry>> {
         let mut files = self.files();
         if !files.contains_key(file) {
@@ -53,7 +51,7 @@ impl Store {
         Ok(found.into_iter().filter_map(entry).collect())
     }
 
-    /// Reads a file again if it is not as long as it was.
+    /// Forgets a file whose length has changed, so that it is read again.
     pub(super) fn refresh(&self, file: &Path, length: u64) {
         let mut files = self.files();
         if files.get(file).is_some_and(|index| index.length != length) {
@@ -61,7 +59,7 @@ impl Store {
         }
     }
 
-    /// A line was written at the end of a file that is so long now, about this host.
+    /// Adds a host's line that was just appended to a file, whose length is now `length`.
     pub(super) fn added(&self, file: &Path, length: u64, name: &str, text: &str) {
         let mut files = self.files();
         if let Some(index) = files.get_mut(file) {
@@ -102,7 +100,7 @@ impl Index {
         Ok(index)
     }
 
-    /// The positions of the lines about a host, in the order of the file.
+    /// The positions in `lines` of those that apply to a host, in file order.
     fn find(&mut self, name: &str) -> Vec<usize> {
         if let Some(found) = self.found.get(name) {
             return found.clone();
@@ -142,7 +140,7 @@ mod tests {
             entries.iter().map(|entry| entry.number).collect::<Vec<_>>()
         };
         assert_eq!((numbers("a"), numbers("a.lan"), numbers("b.lan")), (vec![1], vec![2], vec![]));
-        // Nothing is read while nobody writes: what is there now is not seen.
+        // The new text is not seen until the file is read again.
         std::fs::write(&file, format!("c {KEY}\n")).unwrap();
         assert_eq!((numbers("a"), numbers("c")), (vec![1], vec![]));
         store.refresh(&file, std::fs::metadata(&file).unwrap().len());

@@ -13,7 +13,6 @@ fn key(base64: &str) -> PublicKey {
     russh::keys::parse_public_key_base64(base64).unwrap()
 }
 
-/// Known hosts in a directory of the test.
 fn files(text: &str) -> (TempDir, KnownHosts) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("known_hosts");
@@ -62,7 +61,7 @@ fn ports() {
     assert!(new(&line("[web1]:2222"), "web1", 22));
     assert!(new(&line("[web1]:2222"), "web1", 2223));
     assert_eq!(check(&line("[*.lan]:2222"), "a.lan", 2222, ED25519), Ok(()));
-    // Known under the plain name is known; another key there says nothing of this port.
+    // A key known under the plain name is enough, and another key there is ignored.
     assert_eq!(check(&line("web1"), "web1", 2222, ED25519), Ok(()));
     assert!(new(&format!("web1 ssh-ed25519 {OTHER}\n"), "web1", 2222));
 }
@@ -99,7 +98,7 @@ fn revoked_beats_everything() {
     assert!(check(&text, "web1", 22, ED25519).unwrap_err().contains("revoked"));
     let text = format!("[web1]:2222 ssh-ed25519 {ED25519}\n@revoked web1 ssh-ed25519 {ED25519}\n");
     assert!(check(&text, "web1", 2222, ED25519).unwrap_err().contains("revoked"));
-    // A revoked key of somebody else makes no host known.
+    // Revoking another key doesn't make the host known.
     let text = format!("@revoked * ssh-ed25519 {OTHER}\n");
     assert!(new(&text, "web1", 22));
 }
@@ -209,7 +208,7 @@ fn a_last_line_without_an_end_stays_whole() {
 #[test]
 fn a_file_that_cannot_be_read_is_no_reason_to_trust() {
     let directory = tempfile::tempdir().unwrap();
-    // A directory in its place can't be read even by root.
+    // Even root can't read a directory as a file.
     let hosts = KnownHosts {
         user: vec![directory.path().join("own")],
         global: vec![directory.path().to_owned()],

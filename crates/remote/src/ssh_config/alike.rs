@@ -1,9 +1,9 @@
 //! Finds hosts that the configuration doesn't distinguish, so that one `ssh -G` answers for all of them.
 //!
-//! Only `ssh` knows what a configuration means. This module reads only its outline: which `Host` lines match a
-//! host, and which values depend on its name. Two hosts that match the same lines, of which no value depends on the
-//! name, share one answer. In case of doubt (`Match exec`, canonical names, a line that is not
-//! understood, a file that `ssh` read and this module didn't), `ssh -G` runs for each host.
+//! Only `ssh` knows what a configuration means. This module reads only its outline: which `Host` lines match a host,
+//! and which values depend on its name. Two hosts share an answer if they match the same lines and no value in these
+//! depends on the name. In case of doubt (`Match exec`, canonical names, a line that can't be parsed, a file that
+//! `ssh` read and this module didn't), `ssh -G` runs for each host.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,31 +12,31 @@ use super::tokens::words;
 use super::transport::LISTS;
 use crate::known_hosts::glob;
 
-/// Files inside files, as deep as `ssh` goes.
+/// The maximum depth of `Include`, as in `ssh`.
 const DEPTH: usize = 16;
 
-/// Values that `ssh -G` prints as they were written. In all others it may have replaced a token.
+/// Keywords whose values `ssh -G` prints as written. In all others it may have replaced a token.
 const AS_WRITTEN: [&str; 4] = ["proxycommand", "identityfile", "certificatefile", "knownhostscommand"];
 
-/// Tokens that mean the same for every host that is reached as the same user and on the same port.
+/// Tokens with the same value for all hosts with the same user and port.
 const THE_SAME: &str = "%diLlpruT";
 
-/// Where a configuration begins, and where what it includes is looked for.
+/// The first file of a configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) file: PathBuf,
-    /// Relative names in `Include` are below this.
+    /// The directory for relative names in `Include`.
     pub(super) base: PathBuf,
 }
 
-/// The `Host` lines that a line stands below, all of which must match.
+/// The `Host` lines that enclose a line, as indexes. It applies if all of them match.
 type Below = Vec<usize>;
 
-/// Where a file is included.
+/// Where a line or an included file is.
 #[derive(Debug, Clone, Default)]
 struct Place {
     below: Below,
-    /// Below `Match final`: evaluated again when the name is known, and not before.
+    /// Below `Match final`: evaluated only when the final host name is known.
     late: bool,
     depth: usize,
 }
@@ -47,24 +47,24 @@ pub(super) struct Outline {
     home: PathBuf,
     /// The patterns of each `Host` line.
     hosts: Vec<String>,
-    /// Lines that give a `HostName`.
+    /// `HostName` lines.
     names: Vec<Below>,
     /// Lines whose value depends on the host.
     dependent: Vec<Below>,
-    /// Lines whose value names the host by a token that must still stand in the answer.
+    /// Lines whose value names the host by a token, with their keyword. `ssh -G` must print that token as written.
     tokens: Vec<(String, Below)>,
-    /// The configuration contains something that this module can't judge.
+    /// Whether the configuration contains something that this module can't judge.
     doubtful: bool,
     pub(super) algorithms: bool,
-    /// The values of lists of files with blanks in their names, which `ssh -G` prints without their quotes.
+    /// Lists of file names with blanks, which `ssh -G` prints without their quotes.
     pub(super) quoted: Vec<Vec<String>>,
 }
 
-/// Hosts of the same class have the same answer.
+/// Hosts of the same class get the same answer from `ssh -G`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Class {
     matched: Vec<bool>,
-    /// Whether the configuration gives them another name; else each has its own.
+    /// Whether the configuration sets their `HostName`.
     pub(super) renamed: bool,
 }
 
@@ -82,15 +82,15 @@ impl Outline {
         Self { doubtful: true, ..Self::default() }
     }
 
-    /// A further file that `ssh` will say it has read.
+    /// Adds a file that `ssh` will report as read.
     pub(super) fn with(mut self, file: &str) -> Self {
         self.files.insert(file.into());
         self
     }
 
-    /// `None` if `ssh -G` must run for this host.
+    /// The class of a host. `None` if `ssh -G` must run for this host alone.
     pub(super) fn class(&self, host: &str) -> Option<Class> {
-        // `ssh` makes names lower-case between two looks at its files.
+        // `ssh` turns names into lower case between two passes over its files.
         let plain = !host.bytes().any(|byte| byte.is_ascii_uppercase());
         let matched: Vec<bool> = self.hosts.iter().map(|patterns| matches(patterns, host)).collect();
         let holds = |below: &Below| below.iter().all(|line| matched.get(*line) == Some(&true));
@@ -101,7 +101,7 @@ impl Outline {
         Some(Class { matched, renamed })
     }
 
-    /// Whether an answer for one host of a class holds for the others: `said` is what `ssh -v` said meanwhile.
+    /// Whether the answer for one host of a class holds for the others. `said` is the output of its `ssh -v`.
     pub(super) fn vouches(&self, class: &Class, pairs: &super::Pairs, said: &str) -> bool {
         let read = said.lines().filter_map(|line| line.strip_prefix("debug1: Reading configuration data "));
         let known = read.into_iter().all(|file| self.files.contains(Path::new(file.trim_end())));
@@ -173,7 +173,7 @@ impl Outline {
         }
     }
 
-    /// The files that a word of `Include` means; `None` if this can't tell.
+    /// The files that a word of `Include` matches. `None` if this module can't tell.
     fn included(&self, pattern: &str, base: &Path) -> Option<Vec<PathBuf>> {
         let path = match pattern.strip_prefix("~/") {
             Some(rest) => self.home.join(rest),
@@ -195,7 +195,7 @@ impl Outline {
     }
 }
 
-/// `Keyword value` or `Keyword=value`.
+/// Splits `Keyword value` or `Keyword=value`.
 fn split(line: &str) -> Option<(String, &str)> {
     let end = line.find(|c: char| c.is_ascii_whitespace() || c == '=')?;
     let value = line[end..].trim_start();
@@ -219,7 +219,7 @@ fn matches(patterns: &str, host: &str) -> bool {
     matched
 }
 
-/// Whether a value holds a token that stands for something else from host to host.
+/// Whether a value contains a token that differs between hosts.
 fn names_the_host(value: &str) -> bool {
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {
@@ -277,7 +277,7 @@ mod tests {
         ] {
             assert!(!alike(text, "a", "b"), "{text}");
         }
-        // In a section of others it does not matter.
+        // In the section of other hosts it doesn't matter.
         assert!(alike("Host c\n  HostName %h.example.com\n", "a", "b"));
         assert!(alike("UserKnownHostsFile %d/known\nControlPath ~/%%\n", "a", "b"));
     }
@@ -314,7 +314,7 @@ mod tests {
         let said = |file: &str| format!("OpenSSH_9.2\ndebug1: Reading configuration data {file}\n");
         assert!(outline.vouches(&class, &pairs("nc %h %p"), &said(&file)));
         assert!(!outline.vouches(&class, &pairs("nc %h %p"), &said("/elsewhere")));
-        // An `ssh` that replaces the tokens by itself gives an answer for one host.
+        // If `ssh` replaces the tokens itself, its answer holds for one host only.
         assert!(!outline.vouches(&class, &pairs("nc a 22"), &said(&file)));
     }
 }

@@ -1,4 +1,4 @@
-//! Running `ssh -G`: as few processes as the configuration allows, and no more at a time than there are cores.
+//! Runs `ssh -G`: as few processes as the configuration allows, and no more at a time than there are cores.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,12 +17,12 @@ use crate::Result;
 use crate::local::Group;
 use crate::options::{Options, UserConfig};
 
-/// The maximum number of processes at a time, for any number of cores: each uses file descriptors of ours.
+/// The maximum number of processes at a time, regardless of cores: each uses file descriptors of ours.
 const PROCESSES: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Question {
-    /// For all hosts of a class, reached as the same user and on the same port.
+    /// For all hosts of a class with the same user and port.
     Alike { class: Class, user: Option<String>, port: Option<u16> },
     /// For this host alone.
     One(Endpoint),
@@ -40,7 +40,6 @@ type Cell = Arc<OnceCell<Result<Answer>>>;
 #[derive(Debug)]
 pub(super) struct Asker {
     options: Options,
-    /// What is run.
     pub(super) program: &'static str,
     elsewhere: Option<Elsewhere>,
     outline: OnceLock<Outline>,
@@ -69,7 +68,7 @@ impl Asker {
             if answer.vouched {
                 let mut pairs = for_host(answer.pairs, &class, endpoint);
                 if !self.outline().algorithms {
-                    // Its defaults, of which ours don't know all.
+                    // These are defaults, some of which russh doesn't support.
                     pairs.retain(|(key, _)| !transport::LISTS.contains(&key.as_str()));
                 }
                 return Ok(Pairs(pairs));
@@ -79,7 +78,7 @@ impl Asker {
         Ok(Pairs(answer.pairs))
     }
 
-    /// Lists of files with blanks in their names, as they are written in the configuration.
+    /// Lists of file names with blanks, as written in the configuration.
     pub(super) fn quoted(&self) -> &[Vec<String>] {
         &self.outline().quoted
     }
@@ -117,11 +116,11 @@ impl Asker {
     async fn ask(&self, endpoint: &Endpoint, class: Option<&Class>) -> Result<Answer> {
         let mut command = self.command(endpoint)?;
         if class.is_some() {
-            // It says then which files it reads.
+            // Makes it report the files that it reads.
             command.arg("-v");
         }
         command.args(["--", &endpoint.host]);
-        // A `Match exec` in the file can run anything.
+        // It needs a limit, as a `Match exec` in the file can run anything.
         let limit = self.options.timeouts.connect;
         let _turn = self.turns.acquire().await;
         let output = match tokio::time::timeout(limit, Group::output(&mut command)).await {
@@ -170,7 +169,7 @@ impl Asker {
         Ok(command)
     }
 
-    /// Without `ssh`, a configuration would be ignored.
+    /// The answer if `ssh` isn't installed: an error if there is a configuration, because it would be ignored.
     fn without_ssh(&self) -> Result<Answer> {
         let path = match &self.options.user_config {
             UserConfig::File(file) => file.clone(),
@@ -192,12 +191,12 @@ impl Asker {
     }
 }
 
-/// What `ssh -v` prints in addition to its errors.
+/// Whether this is a line that `ssh -v` prints in addition to its errors.
 fn is_chatter(line: &str) -> bool {
     line.starts_with("debug1: ") || line.starts_with("OpenSSH_")
 }
 
-/// The answer for one host of a class, read as that for another.
+/// Turns the answer for one host of a class into that for another.
 fn for_host(pairs: Vec<(String, String)>, class: &Class, endpoint: &Endpoint) -> Vec<(String, String)> {
     let own = |key: &str| key == "host" || (key == "hostname" && !class.renamed);
     let mut pairs: Vec<_> = pairs.into_iter().filter(|(key, _)| !own(key)).collect();

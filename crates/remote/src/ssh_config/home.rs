@@ -1,13 +1,13 @@
-//! Where `HOME` is not the home directory of the passwd entry, as in CI containers (`HOME=/github/home`).
+//! Handles a `HOME` that is not the home directory of the passwd entry, as in CI containers (`HOME=/github/home`).
 //!
-//! `ssh` uses only the passwd entry: it would read the `~/.ssh/config` and use the `known_hosts` of
-//! another home directory than we do. So it gets a configuration that names the two files it would
-//! read on its own, `~/.ssh/config` and the system's, the first through `Include`, in which `~` is `HOME`. Both
-//! must belong to us or to root, which `ssh` demands of what is included as of its own file.
+//! `ssh` uses only the passwd entry, so it would read the `~/.ssh/config` and `known_hosts` of another home directory
+//! than we do. So we give it a configuration that includes the two files it reads by default, `~/.ssh/config` and the
+//! system's: in `Include`, `~` is `HOME`. Both must belong to us or to root, which `ssh` demands of included files as
+//! of its own.
 //!
-//! What it prints with the home directory of the passwd entry is then read as below `HOME`: known hosts (its
-//! defaults, and those given with `~` or `%d`) and the agent's socket. A path that was written out in full
-//! looks the same in its answer, and is read the same. Key files it prints as they were given.
+//! Paths in its output that are below the passwd entry's home directory are moved below `HOME`: known hosts (its
+//! defaults, and those given with `~` or `%d`) and the agent's socket. A path that was written out in full looks the
+//! same in the output, so it is moved too. `ssh` prints key files as they were given.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use super::alike::Start;
 use crate::options::{Options, UserConfig};
 
-/// What `ssh` reads, in this order, unless an option names another file.
+/// The files that `ssh` reads by default, in this order.
 #[cfg(target_os = "linux")]
 const FILES: &[u8] = b"Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n";
 
@@ -28,8 +28,8 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// `None` where there is nothing to do: one home directory, or no telling, or a configuration of the
-    /// caller's choice.
+    /// `None` if there is nothing to do: the directories are the same or unknown, or the caller chose a configuration
+    /// file.
     pub(super) fn of(options: &Options) -> Option<Self> {
         let home = options.home.as_ref().filter(|_| options.user_config == UserConfig::Default)?;
         let text = std::fs::read("/etc/passwd").ok()?;
@@ -42,19 +42,18 @@ impl Elsewhere {
         (real(&passwd) != real(&home)).then_some(Self { passwd, home })
     }
 
-    /// The `HOME` to use.
     pub(super) fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Where the files of the configuration are looked for: what they include is below the same directory.
+    /// The configuration files. Both look for relative includes in `~/.ssh`.
     pub(super) fn starts(&self) -> Vec<Start> {
         let base = self.home.join(".ssh");
         let start = |file: PathBuf| Start { file, base: base.clone() };
         vec![start(base.join("config")), start(PathBuf::from("/etc/ssh/ssh_config"))]
     }
 
-    /// A file for `ssh -F /dev/stdin`. A real one, since `Match final` makes `ssh` open it twice.
+    /// A file for `ssh -F /dev/stdin`. It is not a pipe, because `Match final` makes `ssh` open it twice.
     #[cfg(target_os = "linux")]
     pub(super) fn config() -> io::Result<File> {
         use std::io::Write;
@@ -66,13 +65,13 @@ impl Elsewhere {
         Ok(file)
     }
 
-    /// On macOS, `/etc/passwd` has system accounts only, so people have one home directory.
+    /// Never called on macOS: its `/etc/passwd` has only system accounts, so no second home directory is known.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn config() -> io::Result<File> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Puts `~` in place of the passwd entry's home directory.
+    /// Replaces the passwd entry's home directory with `~`.
     pub(super) fn moved(&self, (key, value): (String, String)) -> (String, String) {
         let value = match key.as_str() {
             "userknownhostsfile" => {
@@ -87,7 +86,7 @@ impl Elsewhere {
     fn path(&self, text: &str) -> String {
         let path = Path::new(text);
         let below = path.strip_prefix(&self.passwd).ok().filter(|below| {
-            // Below `/`, the home directory of some, is everything.
+            // Everything is below `/`, the home directory of some users.
             let within = self.passwd.parent().is_some() || below.starts_with(".ssh");
             within && !path.starts_with(&self.home)
         });
@@ -95,7 +94,7 @@ impl Elsewhere {
     }
 }
 
-/// The name of the user who runs this, as the passwd file has it.
+/// The name of the current user in `/etc/passwd`.
 pub(super) fn user() -> Option<String> {
     let text = std::fs::read("/etc/passwd").ok()?;
     let text = String::from_utf8_lossy(&text);
@@ -103,12 +102,11 @@ pub(super) fn user() -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The home directory of a user.
 fn passwd_home(text: &str, uid: u32) -> Option<PathBuf> {
     text.lines().find_map(|line| entry(line, uid)).map(|(_, home)| PathBuf::from(home))
 }
 
-/// Name and home directory, if the line is that of this user.
+/// The name and home directory in this line, if it is this user's.
 fn entry(line: &str, uid: u32) -> Option<(&str, &str)> {
     let mut fields = line.split(':');
     let name = fields.next()?;
@@ -165,7 +163,7 @@ mod tests {
         );
         assert_eq!(moved("/no/me", "/ci", "identityagent", "/no/me/my agent"), "~/my agent");
         assert_eq!(moved("/no/me", "/ci", "identityfile", "/no/me/.ssh/id"), "/no/me/.ssh/id");
-        // One inside the other, and a home directory that is the root.
+        // One directory inside the other, and `/` as a home directory.
         assert_eq!(moved("/no/me", "/no/me/ci", hosts, "/no/me/ci/k /no/me/k"), "/no/me/ci/k ~/k");
         assert_eq!(moved("/", "/ci", hosts, "/.ssh/known_hosts /etc/known"), "~/.ssh/known_hosts /etc/known");
     }

@@ -10,13 +10,12 @@ fn endpoint(host: &str) -> Endpoint {
     Endpoint { host: host.into(), user: None, port: None }
 }
 
-/// What is made of an answer of `ssh -G`.
 fn parsed(text: &str, host: &str) -> Result<HostSettings, String> {
     let options = options("/home/me".as_ref());
     read(&options, &endpoint(host), &Pairs(pairs(text)), &[]).map_err(|e| e.to_string())
 }
 
-/// A host, and what `ssh -G` says of it.
+/// An endpoint and its settings, from an answer of `ssh -G`.
 pub(super) fn settings_of(text: &str, host: &str) -> (Endpoint, HostSettings) {
     (endpoint(host), parsed(text, host).unwrap())
 }
@@ -151,11 +150,11 @@ async fn home_counts_and_not_the_passwd_entry() {
         eprintln!("skipped: no ssh here, or no passwd entry for this user");
         return;
     }
-    // Without a file in it, its known hosts count all the same.
+    // Its known hosts apply even without a configuration file.
     let known = [home.join(".ssh/known_hosts"), home.join(".ssh/known_hosts2")];
     assert_eq!(reader.settings(&endpoint("web0")).await.unwrap().known_hosts.user, known);
     std::fs::create_dir_all(home.join(".ssh/config.d")).unwrap();
-    // ssh reads none that others may write, as they may with some umasks.
+    // ssh rejects files that others can write, which some umasks allow.
     let write = |file: &str, text: &str| {
         std::fs::write(home.join(file), text).unwrap();
         std::fs::set_permissions(home.join(file), PermissionsExt::from_mode(0o600)).unwrap();
@@ -202,7 +201,7 @@ async fn one_answer_serves_all_hosts_that_are_not_told_apart() {
     let names: Vec<_> = all.iter().map(|settings| settings.hostname.as_str()).collect();
     assert_eq!(names, ["web1", "web2", "10.0.0.5", "web3"]);
     assert_eq!(all[3].identity_files, [directory.path().join("keys/web3")]);
-    // What depends on the host is asked for each.
+    // With a setting that depends on the host, each host is asked for.
     let text = "Match exec \"test %n = web2\"\n  HostName 10.0.0.2\n";
     let (all, answers) = settings(text, &["web1", "web2"]).await;
     assert_eq!((answers, all[0].hostname.as_str(), all[1].hostname.as_str()), (2, "web1", "10.0.0.2"));

@@ -8,7 +8,7 @@ use super::home;
 use super::{Endpoint, HostSettings};
 use crate::options::Options;
 
-/// What is known about a host when a value is expanded.
+/// The values of tokens for a host.
 pub(crate) struct Tokens<'a> {
     pub(crate) options: &'a Options,
     pub(crate) endpoint: &'a Endpoint,
@@ -16,13 +16,13 @@ pub(crate) struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    /// A path. Unknown tokens stay, so that the error about the missing file shows them.
+    /// Expands a path. Unknown tokens stay, so that the error about the missing file shows them.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         self.options.expand(&variables(&expand(text, |letter| self.meaning(letter))))
     }
 
-    /// A list of files. `ssh -G` prints them without the quotes they are written in: a list of the configuration that
-    /// reads the same is the one that is meant.
+    /// Expands a list of files. `ssh -G` prints them without their quotes, so if a quoted list in the configuration
+    /// reads the same, that list applies.
     pub(super) fn files(&self, given: &str, quoted: &[Vec<String>]) -> Vec<PathBuf> {
         let paths = |words: &[String]| -> Vec<PathBuf> { words.iter().map(|word| self.path(word)).collect() };
         let joined = |paths: &[PathBuf]| {
@@ -38,16 +38,16 @@ impl Tokens<'_> {
         paths(&words)
     }
 
-    /// The words of `KnownHostsCommand`, in which what depends on the key stays.
+    /// The words of `KnownHostsCommand`. Keeps the tokens that depend on the key.
     pub(crate) fn known_hosts_command(&self, text: &str) -> Result<Vec<String>, String> {
         let words = words(text).ok_or_else(|| format!("a quote in `{text}` does not end"))?;
         let letter = |letter: char| "HIKft".contains(letter).then(|| format!("%{letter}"));
-        // A percent sign is one only after the second look at it.
+        // The words are expanded again later, so `%%` must survive the first time.
         let kept = words.iter().map(|word| word.replace("%%", "%%%%"));
         kept.map(|word| self.expanded(&word, letter)).collect()
     }
 
-    /// A command line. An unknown token is an error, as for `ssh`.
+    /// Expands a command line. An unknown token is an error, as in `ssh`.
     pub(crate) fn command(&self, text: &str) -> Result<String, String> {
         self.expanded(text, |_| None)
     }
@@ -95,7 +95,7 @@ fn this_machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Replaces `%x` by what it stands for; `%%` is a percent sign, and what is unknown stays.
+/// Replaces `%x` with its value and `%%` with a percent sign. Unknown tokens stay.
 pub(crate) fn expand(text: &str, mut meaning: impl FnMut(char) -> Option<String>) -> String {
     let mut out = String::new();
     let mut chars = text.chars();
@@ -116,7 +116,7 @@ pub(crate) fn expand(text: &str, mut meaning: impl FnMut(char) -> Option<String>
     out
 }
 
-/// Replaces `${NAME}` by the variable's value; what is not set stays.
+/// Replaces `${NAME}` with the variable's value. Unset variables stay.
 fn variables(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -136,7 +136,7 @@ fn variables(text: &str) -> String {
     out + rest
 }
 
-/// Words as in a line of `ssh_config`: in quotes a blank is part of the word. `None` if a quote doesn't end.
+/// Splits words as in `ssh_config`: in quotes, a blank is part of the word. Returns `None` if a quote doesn't end.
 pub(super) fn words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -1,4 +1,4 @@
-//! The settings of `ssh_config` for the connection itself: its source, its addresses, and its algorithms.
+//! The settings of `ssh_config` for the transport: local address, address family and algorithms.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::Result;
 /// Keywords that list algorithms.
 pub(super) const LISTS: [&str; 4] = ["ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"];
 
-/// Which addresses a connection has at its ends.
+/// Constraints on the addresses of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) family: Family,
@@ -42,7 +42,7 @@ impl Ends {
         Self { family, address: text("bindaddress"), interface: text("bindinterface") }
     }
 
-    /// The addresses of a host that the settings allow.
+    /// Filters a host's addresses by family.
     pub(crate) fn fitting(&self, host: &str, all: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
         let (version, family) = match self.family {
             Family::Any => return Ok(all),
@@ -60,7 +60,7 @@ impl Ends {
     }
 }
 
-/// The algorithms that may be used, best first; `None` where the configuration names none.
+/// The allowed algorithms, best first. `None` where the configuration sets none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Algorithms {
     ciphers: Option<Vec<String>>,
@@ -76,13 +76,13 @@ impl Algorithms {
         Self { ciphers, macs, kex, host_keys }
     }
 
-    /// What a connection may use; `keys` are the kinds of host keys, best first.
+    /// The algorithms for a connection. `keys` are the types of host keys, best first.
     pub(crate) fn preferred(&self, keys: Vec<Algorithm>) -> Result<Preferred> {
         let default = Preferred::DEFAULT;
         let mut exchange =
             chosen("KexAlgorithms", self.kex.as_deref(), default.kex, |name| kex::Name::try_from(name).ok())?;
         if self.kex.is_some() {
-            // Names that stand for what the two sides can do beside.
+            // Pseudo-algorithms that announce extensions.
             let marks = Preferred::DEFAULT.kex;
             let marks = marks
                 .iter()
@@ -104,7 +104,7 @@ impl Algorithms {
     }
 }
 
-/// The algorithms of a list that we support.
+/// The supported algorithms of a list.
 fn chosen<T: Clone>(
     keyword: &str,
     list: Option<&[String]>,

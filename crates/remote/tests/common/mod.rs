@@ -1,5 +1,5 @@
-//! A real OpenSSH server on this machine for one test: its own directory, keys, port and configuration.
-//! It runs as whoever runs the test, lets in the key [`Sshd::key`], and ends with the test.
+//! A real OpenSSH server on this machine for one test, with its own directory, keys, port and configuration. It runs
+//! as the current user, accepts the key [`Sshd::key`], and ends with the test.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -20,12 +20,12 @@ use bowline_engine::ports::{Limit, Network, Output, Server, ServerError};
 use bowline_remote::{NoPrompt, Options, Prompt, SshNetwork, UserConfig};
 use tempfile::TempDir;
 
-/// For what starts.
+/// The limit for starting a step.
 pub const SOON: Limit = Limit { time: Duration::from_secs(20), setting: "command" };
 
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// Whether this machine can run these tests. A CI machine must.
+/// Whether this machine can run these tests. CI must be able to.
 pub fn possible() -> bool {
     let there = Path::new(SSHD).exists();
     if !there {
@@ -52,7 +52,7 @@ impl Sshd {
         Self::with("")
     }
 
-    /// With these lines in its configuration, in which `{}` is its directory.
+    /// Adds these lines to its configuration. `{}` is its directory.
     pub fn with(lines: &str) -> Self {
         if user() == "root" {
             std::fs::create_dir_all("/run/sshd").unwrap();
@@ -71,7 +71,7 @@ impl Sshd {
              PermitRootLogin prohibit-password\nSetEnv HOME={}\n{lines}\n",
             at("host"),
             at("authorized_keys"),
-            // A home of its own: what the user's shell does at its start is none of a test's business.
+            // A separate home directory keeps the start-up files of the user's shell out of the test.
             directory.path().display(),
         );
         std::fs::write(&config, text).unwrap();
@@ -80,24 +80,24 @@ impl Sshd {
         sshd
     }
 
-    /// Starts it (again) on its port.
+    /// Starts the daemon, again on the same port.
     pub fn boot(&mut self) {
         let log = std::fs::File::create(self.path("log")).unwrap();
         let mut command = Command::new(SSHD);
         command.args(["-D", "-e", "-f"]).arg(&self.config);
         self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let until = Instant::now() + Duration::from_secs(10);
-        // Its own word for it: on that port somebody else might answer.
+        // Reading its log, as another program could answer on that port.
         while !self.log().contains("Server listening on") {
             assert!(Instant::now() < until, "{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Ends the daemon and the connections it has.
+    /// Ends the daemon and its connections.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Its own processes first: a shell that is killed before them would still be reported.
+            // Kills its processes first. Otherwise, a shell would still report that they were killed.
             let pids = descendants(child.id()).iter().map(u32::to_string).collect::<Vec<_>>();
             let _ = Command::new("kill").arg("-9").args(pids).stderr(Stdio::null()).status();
             let _ = child.kill();
@@ -109,7 +109,6 @@ impl Sshd {
         self.directory.path().join(name)
     }
 
-    /// The private key that is let in.
     pub fn key(&self) -> String {
         self.path("id").display().to_string()
     }
@@ -122,7 +121,6 @@ impl Sshd {
         std::fs::read_to_string(self.path("known_hosts")).unwrap_or_default()
     }
 
-    /// Lets in one key more.
     pub fn authorize(&self, public: &Path) {
         let mut keys = std::fs::read_to_string(self.path("authorized_keys")).unwrap();
         keys.push_str(&std::fs::read_to_string(public).unwrap());
@@ -158,7 +156,6 @@ impl Sshd {
         }
     }
 
-    /// How many logins it has seen.
     pub fn logins(&self) -> usize {
         self.log().matches("Accepted publickey").count()
     }
@@ -189,8 +186,8 @@ pub fn keygen(path: &Path, kind: &str, passphrase: &str) {
     assert!(command.status().unwrap().success());
 }
 
-/// A port that nobody has. Below those that the kernel gives to whoever asks for any, and for each process (a test is one)
-/// from a place of its own on: between this and its use no other test takes it.
+/// A free port. It is below the kernel's ephemeral ports, and each process (each test is one) starts at a different
+/// number, so that no other test takes it before it is used.
 pub fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 1500 * 8).unwrap();
@@ -211,7 +208,7 @@ pub async fn run(server: &Arc<dyn Server>, text: &str) -> Result<Output, ServerE
     server.run(&step(text), None, &|_| {}).await
 }
 
-/// Reason and hint of a server that was not reached.
+/// The reason and hint of a failed connection.
 pub async fn unreached(network: &SshNetwork, host: &str) -> (String, String) {
     match network.connect(host).await {
         Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
@@ -220,7 +217,7 @@ pub async fn unreached(network: &SshNetwork, host: &str) -> (String, String) {
     }
 }
 
-/// Types a passphrase, and counts how often it was asked.
+/// Types a passphrase, and records the keys it was asked for.
 pub struct Typist {
     pub passphrase: &'static str,
     pub asked: Mutex<Vec<PathBuf>>,
@@ -239,7 +236,6 @@ impl Prompt for Typist {
     }
 }
 
-/// An agent with these keys.
 pub struct SshAgent {
     child: Child,
     pub socket: PathBuf,
@@ -250,7 +246,7 @@ impl SshAgent {
         Self::with(Command::new("ssh-agent"), directory, keys, &[])
     }
 
-    /// One that asks this program before it signs.
+    /// An agent that runs this program for confirmation before it signs.
     pub fn asking(program: &Path, directory: &Path, keys: &[&Path]) -> Self {
         let mut agent = Command::new("ssh-agent");
         agent.env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force");
@@ -282,7 +278,7 @@ impl Drop for SshAgent {
     }
 }
 
-/// A small HTTP server: `answer` gets the path and gives the whole response.
+/// A small HTTP server. `answer` turns the path into the whole response.
 pub fn http(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> SocketAddr {
     use std::io::{Read, Write};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -303,19 +299,19 @@ pub fn http(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> SocketAddr {
     address
 }
 
-/// A TCP proxy in front of a port of this machine that takes its time, and can fall silent without closing.
+/// A slow TCP proxy in front of a local port. It can fall silent without closing.
 pub struct Wire {
     pub port: u16,
     frozen: Arc<AtomicBool>,
 }
 
 impl Wire {
-    /// Every byte takes `delay`, each way.
+    /// Delays every byte by `delay`, each way.
     pub fn to(port: u16, delay: Duration) -> Self {
         Self::through(port, delay, Duration::MAX)
     }
 
-    /// A connection over which nothing went for so long is forgotten, as gateways do: no byte gets through any more.
+    /// Forgets a connection after so much idle time, as gateways do: no further byte gets through.
     pub fn forgetful(port: u16, after: Duration) -> Self {
         Self::through(port, Duration::ZERO, after)
     }
@@ -338,20 +334,20 @@ impl Wire {
         wire
     }
 
-    /// From now on nothing gets through, as behind a pulled plug.
+    /// Stops all traffic, as if the cable was unplugged.
     pub fn freeze(&self) {
         self.frozen.store(true, Ordering::Relaxed);
     }
 }
 
-/// What a gateway knows of a connection: when it last carried something, unless it forgot it.
+/// When the connection last carried something. `None` once it is forgotten.
 struct Memory {
     last: Mutex<Option<Instant>>,
     forgets: Duration,
 }
 
 impl Memory {
-    /// Something is to be carried; whether it may.
+    /// Whether the gateway lets the next bytes pass. If so, the idle time starts again.
     fn passes(&self) -> bool {
         let mut last = self.last.lock().unwrap();
         *last = last.filter(|last| last.elapsed() < self.forgets).map(|_| Instant::now());

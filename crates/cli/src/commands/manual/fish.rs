@@ -1,9 +1,9 @@
-//! What clap's completions for fish leave out: the words that an argument without a flag may be. And without a word
-//! from us fish would offer files wherever it knows nothing else.
+//! Adds to clap's fish completions, which leave out the possible values of positional arguments. Also stops fish from
+//! offering files wherever it knows nothing else.
 
 use clap::Command;
 
-/// Lines for the end of the script.
+/// The lines to append to the script.
 pub(super) fn rest(root: &Command) -> Vec<String> {
     let name = root.get_name();
     let mut lines = vec![format!("complete -c {name} -f")];
@@ -21,7 +21,7 @@ pub(super) fn rest(root: &Command) -> Vec<String> {
     lines
 }
 
-/// The line of a command whose first word is one of some.
+/// The line for a command whose first argument has a fixed set of values.
 fn words(name: &str, command: &Command, at: &str) -> Option<String> {
     let argument = command.get_positionals().next()?;
     let words: Vec<String> =
