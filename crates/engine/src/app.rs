@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::run::observe::look;
 use crate::world::{Gathered, HostOutput};
 
-/// Lists what [`Intent::StopStale`] would stop.
+/// Lists the containers that [`Intent::StopStale`] would stop.
 pub async fn stale(call: Call<'_>) -> Result<Gathered> {
     let looked = look(call).await?;
     let scope = call.scope_to_look();

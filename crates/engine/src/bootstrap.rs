@@ -40,7 +40,6 @@ pub async fn bootstrap(call: Call<'_>) -> Result<Gathered> {
     Ok(gathered)
 }
 
-/// The servers that a run prepares, and its surroundings.
 pub(crate) struct Site<'a> {
     pub call: Call<'a>,
     pub fleet: &'a Fleet,

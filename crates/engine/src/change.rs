@@ -23,7 +23,6 @@ pub struct Planned {
     pub wrong: Option<RunError>,
 }
 
-/// Plans a change and carries it out under the lock.
 pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
     let (selection, mut given) = prepare(call, intent)?;
     given.secrets = call.project.secrets(call.world, &secrets(call, intent, &given)).await?;
@@ -35,7 +34,6 @@ pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
     carried_out.and(gathered)
 }
 
-/// Plans a change without making it.
 pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     let (selection, mut given) = prepare(call, intent)?;
     given.secrets = call.project.stand_ins(&secrets(call, intent, &given))?;
@@ -94,7 +92,6 @@ fn about<'a>(call: Call<'a>, kind: ProxyKind) -> Result<(Selection<'a>, Given<'a
     Ok((selection, Given { behind, ..Given::default() }))
 }
 
-/// The names of the secrets that the change needs.
 fn secrets(call: Call<'_>, intent: &Intent, given: &Given<'_>) -> Vec<String> {
     match intent {
         Intent::Accessories(_, deed, _) => accessory::secrets(call, *deed, &given.accessories),

@@ -36,7 +36,6 @@ use crate::version;
 
 pub async fn deploy(call: Call<'_>, kind: DeployKind) -> Result<(), RunError> {
     let version = match (kind, &call.options.version) {
-        // Without a given version, `app boot` uses the latest tag.
         (DeployKind::Boot, None) => call.config().latest_tag(),
         _ => call.version().await?,
     };
@@ -52,11 +51,9 @@ pub async fn rollback(call: Call<'_>, version: Option<String>) -> Result<(), Run
 }
 
 pub struct Planned {
-    /// The plan for the servers that were reached.
     pub plan: Plan,
     /// The data that Bowline would send to each server.
     pub expected: AllExpected,
-    /// Why the other servers are missing.
     pub unseen: Option<RunError>,
 }
 
@@ -159,13 +156,11 @@ impl<'a> Run<'a> {
         hooks::run(self.call, name, &facts).await
     }
 
-    /// Runs a hook around a group, with the group's servers.
     pub(crate) async fn boot_hook(&self, name: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
         let facts = Facts { locked: true, ..Facts::of(&self.scope, &plan.version, hosts) };
         hooks::run(self.call, name, &facts).await
     }
 
-    /// Runs everything, from the first hook to the last.
     async fn carry_out(mut self) -> Result<(), RunError> {
         let hosts = self.selection.hosts.clone();
         let (fleet, failures) = self.begin(&hosts).await.map_err(|error| untouched(error, &hosts))?;

@@ -33,7 +33,6 @@ pub async fn delete(call: Call<'_>) -> Result<Gathered> {
     write_all(call, None).await
 }
 
-/// The selected servers of the app that also run this accessory.
 fn beside<'a>(selection: &'a Selection<'_>, accessory: &'a Accessory) -> impl Iterator<Item = &'a str> {
     selection.hosts.iter().copied().filter(|host| accessory.hosts.iter().any(|own| own == host))
 }

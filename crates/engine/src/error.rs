@@ -43,13 +43,11 @@ pub enum Cause {
     NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
     #[error("interrupted; the new container was stopped, the old one keeps serving")]
     Interrupted,
-    /// The lock was lost, or another run took it over.
     #[error("this run has lost the deploy lock and changes nothing more")]
     LockLost,
     /// The image lacks its assets directory (`path`, as configured). That is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
     NoAssets { image: String, path: String, found: String },
-    /// A cause in words.
     #[error("{reason}")]
     Told { reason: String, hint: Option<String> },
 }

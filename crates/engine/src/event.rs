@@ -32,21 +32,17 @@ pub enum Phase {
     Keep(String),
     /// Booting the accessories that don't run, on this many servers.
     Accessories(usize),
-    /// Taking the lock on this server.
     Lock(String),
-    /// Observing this many servers.
     Observe(usize),
     Pull,
     /// Sending the image from this machine to this many servers.
     Send(usize),
-    /// Making sure that the proxy runs.
     Proxy,
     Assets,
     /// Booting group `.0` of `.1`.
     Boot(usize, usize),
     /// Going back to the previous version on this many servers, because the run failed on another one.
     GoBack(usize),
-    /// Removing old containers and images.
     Prune,
     Unlock,
     Hook {

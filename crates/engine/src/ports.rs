@@ -433,14 +433,12 @@ pub trait Offer: Accept {
     fn accepts(self: Arc<Self>) -> Arc<dyn Accept>;
 }
 
-/// Bytes on demand.
 #[async_trait]
 pub trait Pieces: Send {
     /// The next bytes; `None` at the end. The error is the reason why they ended early.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, String>;
 }
 
-/// Creates new files on this machine.
 pub trait Files {
     fn exists(&self, path: &str) -> bool;
     /// Writes a file and creates its directories. Returns `Ok(false)`, without a change, if the file exists.

@@ -13,11 +13,9 @@ use crate::template::Templates;
 
 #[derive(Debug, Clone)]
 pub struct Project {
-    /// The configuration for one destination.
     pub config: Config,
     /// The secrets files, with the values resolved so far.
     pub secrets: Arc<Store>,
-    /// The places where the configuration names secrets.
     pub secret_uses: SecretUses,
 }
 
@@ -28,7 +26,6 @@ pub enum LoadError {
     /// A file can't be read. `reason` contains the path.
     #[error("{reason}")]
     Unreadable { path: String, reason: String },
-    /// The files have errors in them.
     #[error("{0}")]
     Invalid(Box<Diagnostics>),
 }
@@ -106,7 +103,6 @@ pub async fn aliases(
     Ok(read_aliases(base, over)?)
 }
 
-/// Reads and renders the configuration file and the destination's.
 async fn files(
     local: &dyn Local,
     templates: &Templates,

@@ -42,7 +42,7 @@ pub(crate) trait Proxy: Send + Sync {
         Ok(None)
     }
 
-    /// Attaches a container. Returns when requests reach it.
+    /// Returns when requests reach a container.
     async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause>;
 
     /// Detaches a role's container. Returns when it gets no more requests and can be stopped, with what the stop should
@@ -55,7 +55,6 @@ pub(crate) trait Proxy: Send + Sync {
     async fn serves(&self) -> Serves;
 }
 
-/// A container that is ready to be attached.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub role: Option<&'a str>,
@@ -70,10 +69,8 @@ pub(crate) enum Seen {
     Routed,
     /// The proxy accepted and confirmed the command.
     Registered {
-        /// How often Docker had restarted the container.
         restarts: u32,
     },
-    /// The proxy can't be asked.
     Unseen,
 }
 
@@ -87,7 +84,6 @@ pub(crate) enum Serves {
     Unknown,
 }
 
-/// A server of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
     pub fleet: &'a Fleet,
@@ -147,7 +143,6 @@ fn planned<'a>(
     }
 }
 
-/// The proxy of this kind on an observed server.
 pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> Box<dyn Proxy + 'a> {
     match kind {
         ProxyKind::None => Box::new(NoProxy),
@@ -160,7 +155,6 @@ pub(crate) fn none() -> Box<dyn Proxy> {
     Box::new(NoProxy)
 }
 
-/// Describes the step in which a proxy starts to route to a container.
 pub(crate) fn wait_for(kind: ProxyKind) -> String {
     match kind {
         ProxyKind::Kamal => "switch requests to the container".into(),
@@ -202,7 +196,6 @@ pub(crate) fn any_role(selection: &Selection<'_>) -> Result<(), RunError> {
     if proxied { Ok(()) } else { Err(none_there(ProxyKind::Kamal)) }
 }
 
-/// The error if no role is behind this kind of proxy.
 pub(crate) fn none_there(kind: ProxyKind) -> RunError {
     let (name, hint) = match kind {
         ProxyKind::Traefik => {

@@ -24,7 +24,6 @@ pub enum Removal {
     /// One stopped container of each role, selected by version.
     Container(String),
     Containers,
-    /// The images that no container uses.
     Images,
 }
 

@@ -1,4 +1,4 @@
-//! What every run needs: the servers, the lock, the barrier, observing servers and applying a plan to them.
+//! The parts of every run: its servers, lock, barrier, observations, and applying a plan.
 
 pub mod apply;
 pub mod barrier;

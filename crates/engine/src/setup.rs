@@ -97,7 +97,7 @@ async fn under_lock(
     run.end(&fleet, result).await
 }
 
-/// Prepares Docker and the network. Returns the servers that are ready.
+/// Returns the servers that are ready.
 async fn bootstrap(site: &Site<'_>, lock: &mut Option<Lock>, failures: &mut Vec<Failure>) -> Result<Fleet> {
     let ready = site.bootstrap(lock).await?;
     for output in &ready.outputs {

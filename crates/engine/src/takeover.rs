@@ -41,12 +41,10 @@ pub struct How {
     pub force: bool,
 }
 
-/// Moves the app from Traefik to kamal-proxy.
 pub async fn upgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
     take_over(call, Direction::Upgrade, how).await
 }
 
-/// Moves the app from kamal-proxy to Traefik.
 pub async fn downgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
     take_over(call, Direction::Downgrade, how).await
 }
@@ -105,7 +103,6 @@ fn moving<'a>(
     Ok(selection)
 }
 
-/// The state of a run that holds the lock.
 struct Moving<'a> {
     run: Run<'a>,
     call: Call<'a>,
@@ -113,7 +110,6 @@ struct Moving<'a> {
     how: How,
     /// The servers on which the new proxy already has the ports, so that only the last part is missing.
     has_ports: BTreeSet<String>,
-    /// The error pages for accessories that move too.
     pages: Pages,
 }
 
@@ -248,7 +244,6 @@ impl Moving<'_> {
         }
     }
 
-    /// The accessories that move too.
     fn accessories(&self) -> impl Iterator<Item = &Accessory> {
         let upgrade = self.direction == Direction::Upgrade;
         self.config().accessories.iter().filter(move |accessory| upgrade && accessory.proxy.is_some())

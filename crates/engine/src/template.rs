@@ -61,7 +61,7 @@ impl Templates {
 pub(crate) struct Around<'a> {
     pub local: &'a dyn Local,
     pub destination: Option<&'a str>,
-    /// Variables for the template and its programs, which override this machine's.
+    /// Overrides this machine's variables, for the template and its programs.
     pub env: &'a [(String, Secret)],
 }
 

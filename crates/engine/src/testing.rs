@@ -49,7 +49,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Records events.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder(Mutex<Vec<Event>>);
 
@@ -72,18 +71,16 @@ pub(crate) struct FakeLocal {
     pub files: BTreeMap<String, String>,
     /// Executable files by path, with their exit statuses.
     pub programs: BTreeMap<String, u32>,
-    /// The results of programs, by their last word.
+    /// The results of other programs, by their last word.
     pub answers: BTreeMap<String, Output>,
-    /// The result of other programs.
+    /// The result of programs that `answers` lacks.
     pub otherwise: Output,
     /// A program with a word that contains this never ends.
     pub hangs: Option<String>,
     /// How long programs take, by path.
     pub takes: BTreeMap<String, std::time::Duration>,
     pub variables: BTreeMap<String, String>,
-    /// The commands that ran, in order.
     pub ran: Mutex<Vec<LocalCommand>>,
-    /// Makes run ids differ.
     pub counter: Mutex<u64>,
 }
 
@@ -180,7 +177,6 @@ impl FakeLocal {
     }
 }
 
-/// A world of simulated servers.
 pub(crate) struct Scripted {
     pub world: World,
     pub network: Arc<FakeNetwork>,

@@ -63,7 +63,6 @@ readiness_delay: 1
 healthcheck: {cmd: 'true'}
 ";
 
-/// The proxy of the role `web`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     Traefik,
@@ -74,7 +73,6 @@ enum By {
 impl By {
     const ALL: [Self; 3] = [Self::Traefik, Self::Kamal, Self::Nothing];
 
-    /// Changes a configuration so that it uses this proxy.
     fn serves(self, config: &str) -> String {
         match self {
             Self::Traefik => config.into(),
@@ -110,12 +108,10 @@ async fn fleet_behind(by: By) -> (Scripted, Project) {
     (scripted, project)
 }
 
-/// The intent of a command for a proxy.
 fn proxies(kind: ProxyKind, act: life::Act, rolling: bool) -> Intent {
     Intent::Proxies(kind, act, if rolling { Turns::OneByOne } else { Turns::Together })
 }
 
-/// The intent of a command for an accessory.
 fn accessory_to(name: &str, deed: Deed, rolling: bool) -> Intent {
     Intent::Accessories(name.into(), deed, if rolling { Turns::OneByOne } else { Turns::Together })
 }
@@ -134,7 +130,6 @@ fn assert_only(scripted: &Scripted, version: &str) {
     assert_eq!(scripted.losses(), [""; 0]);
 }
 
-/// The position of the first event that fits.
 fn position(events: &[Event], fits: impl Fn(&Event) -> bool) -> Option<usize> {
     events.iter().position(fits)
 }

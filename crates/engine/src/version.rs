@@ -60,12 +60,10 @@ pub fn now(world: &World) -> String {
     Timestamp::from_second(world.local.now()).unwrap_or_default().to_string()
 }
 
-/// The text of the lock's details file.
 pub async fn lock_details(world: &World, version: &str, message: &str) -> String {
     let who = ask(world, &["git", "config", "user.name"]).await;
     let who = who.unwrap_or_else(|| "Unknown".into());
     bowline_core::commands::lock::details(&who, &now(world), version, message)
 }
 
-/// The message of a lock that a run takes.
 pub const AUTOMATIC: &str = "Automatic deploy lock";

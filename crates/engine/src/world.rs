@@ -18,7 +18,6 @@ pub struct World {
     pub images: Arc<dyn Images>,
     pub events: Arc<dyn Events>,
     pub stop: StopSignal,
-    /// Bowline's own image of the proxy.
     pub own_proxy: OwnImage,
     /// How long to wait for a deploy lock that another run holds.
     pub lock_wait: Duration,
@@ -30,7 +29,6 @@ pub struct World {
 pub struct Options {
     /// `--hosts`, `--roles`, `--primary`.
     pub filters: Filters,
-    /// `--version`.
     pub version: Option<String>,
     /// `--skip-push`: neither build nor push.
     pub skip_push: bool,
@@ -46,7 +44,6 @@ pub struct Options {
     pub subcommand: Option<String>,
 }
 
-/// The output of a command on a server, for a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostOutput {
     pub host: String,
@@ -68,7 +65,6 @@ pub struct Gathered {
     pub outputs: Vec<HostOutput>,
     /// Failed servers and roles. None of them is in `outputs`.
     pub failures: Vec<Failure>,
-    /// The number of servers in the selection.
     pub total: usize,
 }
 

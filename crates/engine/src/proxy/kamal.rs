@@ -77,12 +77,10 @@ pub(crate) async fn with_image(
     }
 }
 
-/// The downtime as text.
 pub(crate) fn gap(answer: &Answer) -> String {
     answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0)).unwrap_or_default()
 }
 
-/// Explains why the proxy couldn't start, and what to do.
 pub(crate) fn explained(mut failure: Failure) -> Failure {
     let Cause::Command(output) = &failure.cause else { return failure };
     if output.status() == Some(Status::PortTaken)

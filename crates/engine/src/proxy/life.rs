@@ -1,4 +1,4 @@
-//! Shared parts of the commands for one kind of proxy.
+//! The commands that exist for every kind of proxy.
 
 use bowline_core::commands::logs::{self, Lines};
 use bowline_core::plan::step::Step;
@@ -25,13 +25,11 @@ pub(crate) fn hook(call: Call<'_>, kind: ProxyKind, when: &str) -> String {
     if !there(&own) && there(&other) { other } else { own }
 }
 
-/// Shows the proxy's container on each server.
 pub(crate) async fn details(call: Call<'_>, kind: ProxyKind) -> Result<Gathered, RunError> {
     let script = kind.details().map(|(_, script)| script).unwrap_or_default();
     ask(call, kind, &script).await
 }
 
-/// Runs a script on each server behind this kind of proxy, and returns its output.
 pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Result<Gathered, RunError> {
     let (_, hosts) = behind(call.config(), &call.options.filters, kind)?;
     let (fleet, failures) = call.connect(&hosts).await?;
@@ -40,7 +38,6 @@ pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Res
     Ok(run_all(&fleet, steps, failures, hosts.len()).await)
 }
 
-/// Shows the log of the proxy's container on every server, once or followed until the run is interrupted.
 pub(crate) async fn logs(
     call: Call<'_>,
     (kind, name): (ProxyKind, &str),

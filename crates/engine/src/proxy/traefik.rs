@@ -64,7 +64,6 @@ impl<'a> Traefik<'a> {
     }
 }
 
-/// The failure if no Traefik runs.
 fn down(reason: String) -> Cause {
     Cause::Told { reason, hint: Some("`traefik boot` boots it".into()) }
 }

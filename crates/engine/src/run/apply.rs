@@ -103,7 +103,6 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// The servers without a failure.
     fn sound(&self) -> impl Iterator<Item = &'a ServerPlan> {
         self.plan.servers.iter().filter(|server| !self.progress.has_failed(&server.host))
     }
@@ -148,7 +147,6 @@ impl<'a> Apply<'a> {
         self.fleet.emit(Event::Sent(told));
     }
 
-    /// Makes sure that the network and the proxies exist.
     pub async fn proxy(&self) {
         let missing = |server: &&ServerPlan| {
             server.network.is_some() || server.proxies.iter().any(|proxy| !proxy.steps().is_empty())
@@ -305,7 +303,6 @@ impl<'a> Apply<'a> {
         results.into_iter().all(|done| done)
     }
 
-    /// Reports that a group doesn't start because the lock was lost.
     fn lost(&self, servers: &[&ServerPlan], cause: &Cause) {
         if *cause == Cause::Interrupted {
             return;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Undecided,
-    /// One container of the primary role is healthy.
+    /// A container of the primary role is healthy.
     Open,
     /// No container of the primary role will become healthy.
     Closed,
@@ -73,7 +73,7 @@ impl Barrier {
 }
 
 impl Gatekeeper {
-    /// Opens the barrier. Returns whether this call did it.
+    /// Returns whether this call opened the barrier.
     pub fn open(&self) -> bool {
         self.0.decide(Standing::Open)
     }

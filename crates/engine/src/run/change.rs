@@ -32,7 +32,6 @@ pub(crate) struct Change<'a> {
     gathered: Gathered,
 }
 
-/// A role on an observed server.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub role: &'a Role,
@@ -44,7 +43,6 @@ pub(crate) struct Place<'a> {
 pub(crate) type Told = Result<String, Failure>;
 
 impl<'a> Change<'a> {
-    /// Begins a change of the selected roles.
     pub(crate) async fn begin(call: Call<'a>) -> Result<Self, RunError> {
         let selection = Selection::new(call.config(), &call.options.filters)?;
         Self::of(call, selection).await
@@ -70,7 +68,6 @@ impl<'a> Change<'a> {
         Ok(Self { call, selection, fleet, scope, observed, lock, gathered })
     }
 
-    /// Every role on every observed server.
     pub(crate) fn places(&self) -> Vec<Place<'_>> {
         let mut places = Vec::new();
         for (role, hosts) in &self.selection.roles {
@@ -118,7 +115,6 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Runs the hook before or after a reboot of proxies.
     async fn hook(&self, when: &str, stage: &Stage) -> Result<(), RunError> {
         let Some(kind) = stage.reboots else { return Ok(()) };
         let version = self.call.version().await.unwrap_or_default();
@@ -135,7 +131,6 @@ impl<'a> Change<'a> {
         self.crew().stage(stage).await
     }
 
-    /// Does work for every role on every server in parallel.
     pub(crate) async fn each_role<'s, W>(&'s self, work: impl Fn(Place<'s>) -> W) -> Gathered
     where
         W: Future<Output = Told>,
@@ -146,7 +141,6 @@ impl<'a> Change<'a> {
         self.crew().told(places.iter().map(with_role).zip(done))
     }
 
-    /// Does work for every observed server in parallel.
     pub(crate) async fn each_server<'s, W>(&'s self, work: impl Fn(&'s str) -> W) -> Gathered
     where
         W: Future<Output = Told>,
@@ -156,7 +150,6 @@ impl<'a> Change<'a> {
         self.crew().told(hosts.iter().map(|host| ((*host).to_string(), None)).zip(done))
     }
 
-    /// Adds the results of one part to those of the whole change.
     pub(crate) fn keep(&mut self, part: Gathered) {
         self.gathered.outputs.extend(part.outputs);
         self.gathered.failures.extend(part.failures);

@@ -77,7 +77,7 @@ impl Fleet {
         Ok((Self { servers, events, timeouts, counts: Mutex::default() }, failures))
     }
 
-    /// The servers that fit a condition, with the same connections.
+    /// A fleet of some of the servers, with the same connections.
     pub(crate) fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let servers = self.servers.iter().filter(|(host, _)| wanted(host));
         let servers = servers.map(|(host, server)| (host.clone(), server.clone())).collect();
@@ -181,12 +181,10 @@ impl Fleet {
         })
     }
 
-    /// The time limit for sending an image to a server.
     pub(crate) fn pull_limit(&self) -> Limit {
         Limit { time: self.timeouts.pull, setting: "pull" }
     }
 
-    /// Starts a step that lives as long as its channel.
     pub async fn open(&self, host: &str, step: &Step, reader: Reader) -> Result<Box<dyn Channel>, Failure> {
         self.started(host, None, step);
         let opened = match self.server(host) {
@@ -215,7 +213,6 @@ impl Fleet {
         }
     }
 
-    /// The time limit for starting a program.
     fn patience(&self) -> Limit {
         Limit { time: self.timeouts.command, setting: COMMAND }
     }
@@ -283,7 +280,6 @@ impl Fleet {
     }
 }
 
-/// Runs steps on their servers in parallel, and collects their output.
 pub async fn run_all(
     fleet: &Fleet,
     steps: Vec<(String, Option<String>, Step)>,

@@ -16,13 +16,11 @@ use super::server::FakeServer;
 use super::spontaneous::Happens;
 use crate::ports::{Network, Output, Server, ServerError};
 
-/// The least time that a step takes.
 pub(super) const STEP: Duration = Duration::from_millis(20);
 
 /// The faults of a test.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// Servers that can't be reached.
     pub unreachable: BTreeSet<String>,
     /// Whether the lock's keeper prints nothing and creates nothing.
     pub lock_hangs: bool,
@@ -39,7 +37,6 @@ pub(crate) struct Faults {
     pub accessories: BTreeMap<(String, String), Output>,
     /// The behaviour of a version, by server, role and version. The default is healthy after 300 ms.
     pub behaviour: BTreeMap<(String, String, String), Behaviour>,
-    /// The boundary at which the run is killed.
     pub kill_at: Option<usize>,
     /// The boundary at which the test is notified (for an interrupt).
     pub notify_at: Option<usize>,
@@ -90,7 +87,6 @@ impl Drop for Open {
     }
 }
 
-/// The simulated servers of a test.
 pub(crate) struct FakeNetwork {
     machines: BTreeMap<String, Arc<Mutex<Machine>>>,
     pub faults: Mutex<Faults>,
@@ -101,14 +97,11 @@ pub(crate) struct FakeNetwork {
     boundary: AtomicUsize,
     silenced: AtomicBool,
     processes: AtomicU64,
-    /// Notified when the run reaches `kill_at`.
     pub killed: Notify,
-    /// Notified when the run reaches `notify_at`.
     pub reached: Notify,
 }
 
 impl FakeNetwork {
-    /// Creates empty servers.
     pub(crate) fn new(hosts: &[&str]) -> Self {
         Self {
             machines: hosts.iter().map(|host| ((*host).to_string(), Arc::default())).collect(),
@@ -163,7 +156,6 @@ impl FakeNetwork {
             .map(|fault| fault.how)
     }
 
-    /// Whether this server stopped answering in this way.
     pub(super) fn is_silent(&self, host: &str, how: How) -> bool {
         self.silence(host) == Some(how)
     }

@@ -27,7 +27,6 @@ pub(super) async fn run(words: &[String]) -> Output {
     }
 }
 
-/// Splits a command line into words.
 pub(super) fn words(line: &str) -> Vec<String> {
     line.split(' ').map(Into::into).collect()
 }
@@ -142,11 +141,9 @@ impl FarInput for FakeInput {
 /// A console with scripted input, which records its output.
 #[derive(Default)]
 pub(crate) struct FakeConsole {
-    /// Its terminal, if it has one.
     pub terminal: Option<Terminal>,
     /// The input, piece by piece. It never ends at a terminal.
     pub input: Mutex<VecDeque<Vec<u8>>>,
-    /// The sizes to which its terminal changes.
     pub sizes: Mutex<VecDeque<Size>>,
     /// How many pieces are read before the reader of the output is gone.
     pub takes: Option<usize>,

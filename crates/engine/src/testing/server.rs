@@ -31,7 +31,6 @@ impl FakeServer {
         self.network.machine(&self.host)
     }
 
-    /// Carries out one effect, with a boundary before and after it.
     pub(super) async fn effect<T>(&self, effect: impl FnOnce(&mut Machine) -> T + Send) -> T {
         self.boundary().await;
         let result = effect(&mut self.machine());
@@ -57,7 +56,6 @@ impl FakeServer {
         }
     }
 
-    /// How often its connections were cut.
     pub(super) fn cuts(&self) -> usize {
         self.machine().cuts
     }

@@ -42,7 +42,6 @@ impl Shop {
         Self { answers: Mutex::new(answers), ..Self::default() }
     }
 
-    /// Adds a file.
     pub(crate) fn with_file(mut self, path: &str, text: &str) -> Self {
         self.files.insert(path.into(), text.into());
         self
@@ -68,7 +67,6 @@ impl Shop {
         locked(&self.ran).clone()
     }
 
-    /// The maximum number of programs that ran at the same time.
     pub(crate) fn at_once(&self) -> usize {
         locked(&self.running).1
     }

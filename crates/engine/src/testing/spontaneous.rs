@@ -50,7 +50,6 @@ const SICK: Duration = Duration::from_secs(4);
 const DOWN: Duration = Duration::from_secs(6);
 const FLAPS: usize = 20;
 
-/// The restart policy of a new container.
 pub(super) fn policy(boot: &app::Boot) -> String {
     let configured = boot.environment.options.iter().find(|(name, _)| name == "restart");
     match configured {
@@ -72,7 +71,6 @@ impl FakeNetwork {
         })
     }
 
-    /// Triggers the event that is due at this boundary of a server.
     pub(crate) fn let_happen(&self, host: &str) {
         let what = {
             let mut faults = self.faults();
@@ -111,7 +109,6 @@ impl What {
     }
 }
 
-/// Ends a container this many times, and restarts it after a moment each time.
 fn start_again(machine: &Arc<Mutex<Machine>>, name: &'static str, times: usize) {
     let ids: Vec<String> = locked(machine).named(name).map(|container| container.id.clone()).collect();
     let ends = |machine: &Mutex<Machine>, ids: &[String]| {

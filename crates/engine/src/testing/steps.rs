@@ -31,7 +31,6 @@ pub(super) fn status(status: impl Into<u32>, text: &str) -> Output {
     Output { exit: Exit::Status(status.into()), stdout: String::new(), stderr: text.into() }
 }
 
-/// The answer of the script for a container that didn't become ready.
 pub(super) fn failed(states: Vec<State>, why: Why) -> Output {
     let (log, health) = (vec!["boom".into()], vec![(1, "refused".into())]);
     let failed = Some(Failed { log, health, ..Failed::new(why) });
@@ -39,7 +38,6 @@ pub(super) fn failed(states: Vec<State>, why: Why) -> Output {
     Output { stdout: answer.to_string(), ..status(Status::NotReady, "") }
 }
 
-/// The answer for a container that Docker keeps restarting.
 pub(super) fn flapping(code: i64) -> Output {
     let state = State { status: "restarting".into(), code, ..State::running("starting", 3) };
     failed(vec![state], Why::Restarting)
@@ -168,7 +166,6 @@ impl FakeServer {
         if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key)
             && start.ready == ready::Ready::Healthy
         {
-            // Docker keeps restarting it.
             return flapping(*code);
         }
         sleep(Duration::from_millis(300)).await;

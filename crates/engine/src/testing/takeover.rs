@@ -10,7 +10,6 @@ use super::server::FakeServer;
 use super::steps::answer;
 use crate::ports::Output;
 
-/// The names of both proxies' containers.
 fn containers(direction: Direction) -> [&'static str; 2] {
     match direction {
         Direction::Upgrade => [traefik::NAME, kamal::NAME],

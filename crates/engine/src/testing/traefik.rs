@@ -35,9 +35,7 @@ pub(crate) type Routes = BTreeMap<String, (Route, u8)>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FakePage {
-    /// The role that it replaces.
     pub role: String,
-    /// The run that created it.
     pub run: String,
     pub routed: bool,
     /// The last octet of its address.
@@ -248,7 +246,6 @@ impl Machine {
         apps.chain(pages).chain(accessories.map(|(_, route)| route.clone())).collect()
     }
 
-    /// The services in Traefik's API.
     pub(crate) fn services(&self, protocol: Protocol) -> String {
         let mut services: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
         for (route, address) in self.routes_of_all() {
@@ -266,7 +263,6 @@ impl Machine {
         serde_json::Value::Array(listed.collect()).to_string()
     }
 
-    /// The routers in Traefik's API.
     pub(crate) fn routers(&self, protocol: Protocol) -> String {
         let catchall =
             Router { name: "catchall".into(), service: Some("unavailable".into()), ..Router::default() };

@@ -12,7 +12,6 @@ use crate::ports::Output;
 use crate::testing::{Answer, Shop, project_with, says};
 use crate::version;
 
-/// The answers of every machine that builds.
 const DOCKER: [(&str, &str); 4] = [
     ("docker --version", "Docker"),
     ("docker version", "amd64\n"),
@@ -218,7 +217,6 @@ async fn a_version_says_uncommitted_only_where_changes_are_built() {
     assert_eq!(resolved(context, "?? a\n").await, format!("c0ffee_uncommitted_{}", "0".repeat(16)));
 }
 
-/// A project for Kamal 2 that builds its directory, with these additional keys of `builder`.
 fn two(builder: &str) -> Project {
     project_with(&format!("{TWO}  context: .\n{builder}"), "TOKEN=sentinel-token\n")
 }

@@ -91,7 +91,6 @@ const ALL: [Act; 24] = [
     Downgrade { rolling: true },
 ];
 
-/// Every change, with every kind of proxy that has it.
 fn all() -> impl Iterator<Item = (Act, By)> {
     let fits = |(act, by): &(Act, By)| match act {
         TraefikBoot | TraefikReboot { .. } | Downgrade { .. } => *by == By::Traefik,
@@ -277,7 +276,6 @@ impl Act {
         }
     }
 
-    /// Runs the same command from another process.
     async fn again(self, by: By, first: &World, project: &Project, when: &str) {
         let second = World::on(first.network.clone(), local());
         let ended = self.on(&second, project).await;

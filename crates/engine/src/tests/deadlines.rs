@@ -26,7 +26,6 @@ fn hanging(fleet: &Scripted, hangs: &str, project: &Project) -> Scripted {
     scripted
 }
 
-/// Runs a deploy that fails on this machine. Returns what failed, and why.
 async fn fails_here(scripted: &Scripted, project: &Project) -> (String, String) {
     let options = Options { skip_push: false, ..options("v2") };
     let run = deploy::deploy(scripted.call(project, &options), DeployKind::Deploy);

@@ -51,7 +51,6 @@ fn commands(scripted: &Scripted, begins: &str) -> Vec<(String, String, String)> 
     scripted.recorder.events().into_iter().filter_map(sent).collect()
 }
 
-/// A terminal with this input, whose size then changes.
 fn terminal(typed: &[&str]) -> FakeConsole {
     let size = |columns, rows| Size { columns, rows, ..Size::default() };
     FakeConsole {
@@ -207,7 +206,6 @@ async fn an_interrupt_ends_what_runs_everywhere_and_only_that() {
         scripted.network.machine(host).changes.iter().filter(|change| *change == "end the command").count()
     };
     assert_eq!(HOSTS.map(ended), [1, 1, 1]);
-    // Before anything runs, there is nothing to end.
     let again = gather(&scripted, &project, &hang).await;
     assert_eq!((again, HOSTS.map(ended)), (Err(RunError::interrupted()), [1, 1, 1]));
 }

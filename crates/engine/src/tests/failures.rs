@@ -106,7 +106,6 @@ async fn a_plan_leaves_a_server_out_that_can_t_be_asked_and_says_so() {
     let hosts: Vec<&str> = planned.plan.servers.iter().map(|server| server.host.as_str()).collect();
     assert_eq!(hosts, ["a", "c"]);
     assert_eq!(failures_of(&planned.unseen.unwrap())[0].0, "b");
-    // Without any server of the primary role, a deploy would do nothing.
     let error = plan(&["a", "b"]).await.err().unwrap();
     assert_eq!(failures_of(&error).len(), 2);
 }

@@ -14,7 +14,6 @@ fn commands(scripted: &Scripted) -> Vec<(String, usize)> {
     counts.clone()
 }
 
-/// Servers that run `v1`, without assets.
 async fn bare(by: By) -> (Scripted, Project) {
     let config = by.serves(CONFIG).replace("asset_path: /assets\n", "");
     let (scripted, project) = (Scripted::new(&HOSTS), project(&config));

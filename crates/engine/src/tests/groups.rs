@@ -12,7 +12,6 @@ servers:
 healthcheck: {cmd: 'true'}
 ";
 
-/// Three web servers, one per group, all on `v1`.
 async fn three(boot: &str) -> (Scripted, Project) {
     let scripted = Scripted::new(&HOSTS);
     deploy(&scripted, &project(GROUPS), "v1").await.unwrap();

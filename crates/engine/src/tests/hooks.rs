@@ -27,14 +27,12 @@ fn with_hooks(fleet: &World, hooks: &[(&str, u32)]) -> World {
     World::on(fleet.network.clone(), local)
 }
 
-/// The hooks that ran, in order, with their environments.
 fn hooks_run(world: &World) -> Vec<(String, BTreeMap<String, String>)> {
     let name =
         |(path, env): (String, _)| path.strip_prefix(".kamal/hooks/").map(|name| (name.to_string(), env));
     world.local.ran().into_iter().filter_map(name).collect()
 }
 
-/// The hooks that run for a command.
 struct Case {
     command: (&'static str, Option<&'static str>),
     /// The version, empty if it isn't known at the beginning.

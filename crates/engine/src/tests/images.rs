@@ -12,7 +12,6 @@ use crate::testing::{Shop, says};
 use bowline_core::commands::builder::BuildOutput as To;
 use bowline_core::plan::delivery::Expected;
 
-/// The project without a registry, or with Kamal's on localhost.
 fn without_registry(more: &str) -> Project {
     let text = format!("{CONFIG}{more}");
     let loaded = load(SourceFile::new("config/deploy.yml", text), None).unwrap();

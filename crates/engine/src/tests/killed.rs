@@ -14,7 +14,6 @@ enum Run {
 }
 
 impl Run {
-    /// Servers in a state in which the run has work to do.
     async fn fleet(self, by: By) -> (World, Project) {
         let (scripted, project) = fleet_behind(by).await;
         if self == Run::Rollback {
@@ -26,7 +25,6 @@ impl Run {
         (scripted, project)
     }
 
-    /// The version that serves before the run.
     fn from(self) -> &'static str {
         if self == Run::Deploy { "v1" } else { "v3" }
     }

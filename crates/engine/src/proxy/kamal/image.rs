@@ -49,7 +49,6 @@ impl OwnImage {
         read?.map(SecretBytes::new).ok_or_else(|| failed("it wrote no archive"))
     }
 
-    /// Runs the program and returns its output.
     async fn run(&self, words: &[&str]) -> Result<String, Cause> {
         let program = self.local.companion(PROGRAM);
         let words = [program.as_str()].into_iter().chain(words.iter().copied()).map(Into::into).collect();

@@ -10,7 +10,6 @@ use super::{At, step, with_image};
 use crate::error::{Cause, Failure};
 use crate::run::change::Told;
 
-/// Upgrades the proxy to the wanted image.
 pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> Told {
     let own = match wanted.image {
         Image::Own => image.reference().await.map_err(|cause| unmade(at, cause))?,
@@ -62,7 +61,6 @@ fn said(failure: &Failure) -> String {
     if line.is_empty() { String::new() } else { format!(": {}", line.trim_start_matches("Error: ")) }
 }
 
-/// Explains a failure that left the running proxy in place.
 fn goes_on(mut failure: Failure, from: &str) -> Failure {
     if matches!(failure.cause, Cause::Command(_)) {
         let reason = format!("it was not upgraded, {from} goes on{}", said(&failure));

@@ -21,12 +21,10 @@ use crate::ports::ServerError;
 use crate::proxy::{At, Seen};
 use crate::run::fleet::Fleet;
 
-/// How often to ask.
 const EVERY: Duration = Duration::from_millis(100);
 /// How long to pause if Traefik has no API to ask. Kamal 1 always pauses this long.
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
-/// A running Traefik.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Client {
     /// The address of its API; `None` if Traefik was booted without it.
@@ -129,7 +127,6 @@ impl Client {
         }
     }
 
-    /// Waits until every previous route is back.
     pub(crate) async fn routes_again(self, At { fleet, host }: At<'_>, before: &Before) -> Result<(), Cause> {
         let Some(api) = self.api else { return Ok(()) };
         let again = wait(fleet, async || {
@@ -196,12 +193,11 @@ impl Listing {
     }
 }
 
-/// The path of the list of all routers of a protocol, in one page.
+/// The API's path of all routers of a protocol, in one page.
 fn routers(protocol: Protocol) -> String {
     format!("/api/{}/routers?per_page=1000", called(protocol))
 }
 
-/// The path of the list of all services of a protocol, in one page.
 fn services(protocol: Protocol) -> String {
     format!("/api/{}/services?per_page=1000", called(protocol))
 }

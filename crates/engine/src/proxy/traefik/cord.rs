@@ -17,7 +17,6 @@ use crate::event::Event;
 use crate::proxy::At;
 use crate::run::retire::once_or_twice;
 
-/// The context for detaching a container of a role.
 pub(super) struct Cutting<'a> {
     pub(super) at: At<'a>,
     pub(super) role: &'a str,

@@ -74,7 +74,6 @@ impl Router {
         self.status == "disabled"
     }
 
-    /// Traefik's errors about it.
     pub(super) fn errors(&self) -> String {
         self.error.join("; ")
     }
@@ -100,10 +99,8 @@ pub(super) struct Listing {
 /// The lists of the protocols that were asked for.
 pub(super) type Listings = BTreeMap<Protocol, Listing>;
 
-/// The proof that requests reach a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Proof {
-    /// Traefik's warnings about the container's routers.
     pub(super) warnings: Vec<String>,
     /// Routers, each with the certificate resolver that it names. The API doesn't say whether that exists.
     pub(super) resolvers: Vec<(String, String)>,

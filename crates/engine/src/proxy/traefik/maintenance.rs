@@ -47,7 +47,6 @@ pub(super) async fn turn(client: Client, at: At<'_>, role: &str, turn: &Turn) ->
     }
 }
 
-/// Removes maintenance pages.
 async fn leave(client: Client, at: At<'_>, role: &str, end: &End) -> Result<(), Failure> {
     let At { fleet, host } = at;
     let ended: Answer = fleet.ask(host, Some(role), &step(traefik::Step::EndPages(end.clone()))).await?;

@@ -14,9 +14,7 @@ use crate::proxy::At;
 pub(crate) struct Started {
     /// The routes that its own labels define, if it existed before and they are known.
     pub own: Route,
-    /// Whether its API is on.
     pub has_api: bool,
-    /// The answer of the script that started it.
     pub answer: Answer,
 }
 
@@ -58,7 +56,6 @@ pub(crate) fn client_at(address: IpAddr, has_api: bool) -> Client {
     Client { api: has_api.then(|| SocketAddr::new(address, API_PORT)) }
 }
 
-/// Explains why Traefik couldn't be started.
 pub(crate) fn explained(mut failure: Failure) -> Failure {
     if let Cause::Command(output) = &failure.cause
         && let Some(status) = output.status()

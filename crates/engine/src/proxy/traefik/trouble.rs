@@ -34,7 +34,6 @@ async fn trouble(fleet: &Fleet, host: &str) -> Trouble {
     }
 }
 
-/// The failure for a container that requests don't reach.
 pub(super) async fn not_routed(fleet: &Fleet, host: &str, route: &Route, last: Last<Missing>) -> Cause {
     let trouble = trouble(fleet, host).await;
     let (why, hint) = explained(route, &last, &trouble);
@@ -78,7 +77,6 @@ fn explained(route: &Route, last: &Last<Missing>, trouble: &Trouble) -> (String,
     }
 }
 
-/// What to do about an error of a router, for common errors.
 fn hint_to(route: &Route, router: &str, error: &str) -> String {
     let own = route.routers.iter().find(|own| own.name == router);
     let protocol = called(own.map(|own| own.protocol).unwrap_or_default());
@@ -159,7 +157,6 @@ pub(super) async fn deaf(fleet: &Fleet, host: &str, last: Last<()>) -> Cause {
     Cause::Told { reason, hint: Some("`traefik logs` shows what it says".into()) }
 }
 
-/// The failure if Traefik's log says that it can't reach Docker.
 pub(super) async fn complaint_of_docker(fleet: &Fleet, host: &str) -> Option<Cause> {
     let trouble = trouble(fleet, host).await;
     let error = trouble.of_docker()?;
@@ -169,7 +166,6 @@ pub(super) async fn complaint_of_docker(fleet: &Fleet, host: &str) -> Option<Cau
     })
 }
 
-/// The failure for a Traefik that doesn't route what the previous one did.
 pub(super) async fn not_again(fleet: &Fleet, host: &str, last: Last<Missing>) -> Cause {
     let waited = fleet.timeouts().route.as_secs();
     let (reason, hint) = match last {

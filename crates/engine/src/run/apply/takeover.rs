@@ -16,7 +16,6 @@ use crate::ports::ServerError;
 use crate::proxy::Target;
 
 impl Apply<'_> {
-    /// The servers on which all roles are ready.
     pub(crate) fn ready(&self) -> Vec<&ServerPlan> {
         self.sound()
             .filter(|server| server.roles.iter().all(|role| self.is_done(&server.host, &role.role)))
