@@ -32,7 +32,6 @@ pub enum Cause {
     Command(Output),
     #[error("{}", .0.summary)]
     NotReady(Box<NotReady>),
-    /// The step's output can't be parsed.
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
     /// The barrier is closed: no container of the primary role became healthy.
@@ -172,13 +171,12 @@ pub enum RunError {
     /// Some of `total` servers failed. `standing`: what the servers serve now, if that changed.
     #[error("{}", failed_on(.failures, *.total))]
     Servers { failures: Vec<Failure>, total: usize, standing: Vec<String> },
-    /// Interrupted by a signal. Unfinished steps were undone where possible. `standing`: what the servers serve
-    /// now.
+    /// Interrupted by a signal. Unfinished steps were undone if possible. `standing`: what the servers serve now.
     #[error("interrupted")]
     Interrupted { standing: Vec<String> },
 }
 
-/// Says on how many servers something failed. Servers that were only held back didn't fail.
+/// Says on how many servers something failed. Servers that were only held back don't count.
 fn failed_on(failures: &[Failure], total: usize) -> String {
     let hosts = |halted: bool| {
         let of = failures.iter().filter(|failure| matches!(failure.cause, Cause::Halted(_)) == halted);

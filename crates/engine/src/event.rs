@@ -73,8 +73,7 @@ pub enum Event {
     Phase(Phase),
     /// The plan is made and will be carried out.
     Planned(Arc<Plan>),
-    /// The image is being sent to a server. Emitted once a second. `bytes` were sent so far, of at most `size`, in
-    /// `elapsed`.
+    /// The image is being sent to a server. Emitted once a second. `bytes` of at most `size` were sent in `elapsed`.
     Sending { host: String, bytes: u64, size: u64, per_second: u64, elapsed: Duration },
     /// The image was sent to these servers: host and number of bytes.
     Sent(Vec<(String, u64)>),

@@ -13,7 +13,6 @@ use crate::local::{Limit, last, within};
 use crate::ports::{LocalCommand, Output};
 use crate::world::World;
 
-/// Runs a program on this machine without these variables, for its output.
 async fn run(world: &World, words: &[&str], without: &[String]) -> Result<Output, String> {
     let command = LocalCommand {
         words: words.iter().map(|word| (*word).to_string()).collect(),
@@ -110,7 +109,6 @@ pub(crate) async fn uncommitted(world: &World) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
-/// Files of the project, as `git ls-files` lists them with this flag.
 pub(crate) async fn files(world: &World, flag: &str) -> Vec<String> {
     let listed = said(world, &["git", "ls-files", "-z", flag]).await.unwrap_or_default();
     listed.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect()

@@ -35,7 +35,6 @@ pub enum Fault {
     Extension,
 }
 
-/// The files in the hooks directory that never run or fail.
 pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
     let directory = &config.hooks_path;
     let path = |file: &str| format!("{directory}/{file}");
@@ -64,7 +63,6 @@ pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
     doubtful
 }
 
-/// The facts about the run that hooks get as variables.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub performer: String,
@@ -104,7 +102,6 @@ pub async fn pre_connect(call: Call<'_>, hosts: &[&str]) -> Result<()> {
     run(call, "pre-connect", &facts).await
 }
 
-/// Hooks that get the secrets in their environment.
 const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
 /// Resolves the secrets that a run's hooks will get, so that a missing one is an error before anything changes.

@@ -8,7 +8,6 @@ use crate::ports::{Files, Local};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     New(String),
-    /// It already existed and wasn't changed.
     Kept(String),
 }
 

@@ -6,10 +6,6 @@ use bowline_config::KeyData;
 use crate::call::Call;
 use crate::error::Result;
 
-/// Passes the keys to the network.
-///
-/// # Errors
-/// When a secret isn't defined by any file or can't be resolved.
 pub(crate) async fn hand_over(call: Call<'_>) -> Result<()> {
     let ssh = &call.config().ssh;
     if ssh.key_data.is_empty() {

@@ -69,7 +69,6 @@ pub(crate) async fn within(
     })
 }
 
-/// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failed {
     Stopped,
@@ -78,7 +77,6 @@ pub(crate) enum Failed {
 }
 
 impl Failed {
-    /// Converts this to the error of a run.
     pub(crate) fn at(self, what: &str, hint: Option<String>) -> RunError {
         match self {
             Failed::Stopped => RunError::interrupted(),
@@ -143,7 +141,6 @@ pub(crate) async fn run_shown(
     wanted(world, command, &told).await
 }
 
-/// Runs a program and returns its output without showing it.
 pub(crate) async fn ask(world: &World, words: &[String]) -> Result<Output, Failed> {
     ask_without(world, words, &[]).await
 }

@@ -18,8 +18,7 @@ use crate::run::fleet::{Fleet, run_all};
 use crate::run::observe::{Looked, look, one};
 use crate::world::{Gathered, HostOutput, World};
 
-/// How long to wait after a container's log ends before looking for the next container, which may be one that keeps
-/// restarting.
+/// How long to wait before looking for the next container when a log ends. A container may keep restarting.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +83,6 @@ fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutp
     (sources, silent)
 }
 
-/// The container of this name or id, on any server.
 fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Source>> {
     let fits = |container: &&Container| {
         !wanted.is_empty() && (container.name == wanted || container.id.starts_with(wanted))
@@ -168,8 +166,7 @@ impl Following<'_> {
     }
 }
 
-/// Follows until nothing is left to follow or, more often, until the user interrupts it, which counts as an interrupt
-/// of the run.
+/// Follows until all logs have ended or, more often, until the user interrupts the run.
 pub(crate) async fn until_stopped(
     world: &World,
     followed: impl Future<Output = Vec<Failure>>,

@@ -20,7 +20,6 @@ use bowline_core::plan::step::Step;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// The result of a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
     pub exit: Exit,
@@ -65,13 +64,11 @@ impl Output {
         }
     }
 
-    /// Parses the output of one of our scripts.
     pub fn answer<A: FromStr<Err = Unreadable>>(&self) -> Result<A, Unreadable> {
         self.stdout.parse()
     }
 }
 
-/// A line that a program prints while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line<'a> {
     Out(&'a str),
@@ -81,7 +78,6 @@ pub enum Line<'a> {
 /// Receives lines while a step runs. Never blocks.
 pub type OnLine<'a> = &'a (dyn Fn(Line<'_>) + Send + Sync);
 
-/// A time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     pub time: Duration,
@@ -99,12 +95,12 @@ impl Limit {
     }
 }
 
-/// How promptly the lines of a program are read.
+/// The reader of a program's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// By Bowline, promptly. If it falls behind, the rest is dropped.
+    /// Bowline, which reads promptly. If it falls behind, the rest is dropped.
     Prompt,
-    /// By a person, who may pause. Meanwhile, the program on the server waits.
+    /// A person, who may pause. Meanwhile, the program on the server waits.
     Pauses,
 }
 
@@ -167,7 +163,6 @@ pub enum Known {
     New,
 }
 
-/// A connection from a program on a server to us.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -190,7 +185,6 @@ pub trait Channel: Send + Sync {
     /// The next line of standard output; `None` when the program ended. [`ServerError::Lost`] if the connection
     /// broke before that: the program may still run.
     async fn next_line(&mut self) -> Result<Option<String>, ServerError>;
-    /// Writes one line to standard input.
     async fn send_line(&mut self, line: &str) -> Result<(), ServerError>;
 }
 
@@ -217,7 +211,6 @@ pub struct Size {
 pub enum Piece {
     /// Standard output. With a terminal, all output.
     Out(Vec<u8>),
-    /// Standard error.
     Err(Vec<u8>),
 }
 
@@ -260,7 +253,6 @@ pub trait Console: Send + Sync {
     async fn resized(&self) -> Size;
     /// Passes a piece on, and waits for a slow reader. Returns an error if standard output no longer has a reader.
     async fn write(&self, piece: Piece) -> Result<(), Closed>;
-    /// Waits until everything is written.
     async fn flush(&self) -> Result<(), Closed>;
     /// Called when the command has ended: restores the terminal. `cut_off`: the command may have been drawing.
     fn end(&self, cut_off: bool);
@@ -305,7 +297,6 @@ pub enum ServerError {
     Deadline { limit: Duration, setting: &'static str },
 }
 
-/// A program to run on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LocalCommand {
     /// Program and arguments. It runs without a shell.
@@ -413,13 +404,11 @@ pub trait Image: Send + Sync {
     fn archive(&self, name: &str, architecture: &str) -> Box<dyn Pieces>;
 }
 
-/// An image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
     /// For example `linux/arm64/v8`.
     pub platform: String,
     pub image: Layers,
-    /// The label `service`.
     pub service: Option<String>,
 }
 

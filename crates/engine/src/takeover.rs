@@ -185,8 +185,7 @@ impl Moving<'_> {
         }
     }
 
-    /// Checks that no other app becomes unreachable, unless `force` is set, and that this app isn't in maintenance
-    /// mode.
+    /// Checks that no other app becomes unreachable without `force`, and that this app isn't in maintenance mode.
     async fn check_neighbours(
         &self,
         fleet: &Fleet,

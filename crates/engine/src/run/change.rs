@@ -160,8 +160,7 @@ impl<'a> Change<'a> {
         !self.call.world.stop.is_set() && self.gathered.failures.is_empty()
     }
 
-    /// The failure to report if the lock was lost. Servers then reject steps, but work on this machine would
-    /// continue.
+    /// The failure if the lock was lost. Servers then reject steps, but work on this machine would continue.
     pub(crate) fn lost(&self) -> Option<Failure> {
         let lock = self.lock.as_ref().filter(|lock| lock.is_lost())?;
         Some(Failure {

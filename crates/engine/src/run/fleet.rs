@@ -124,8 +124,7 @@ impl Fleet {
         output.answer().map_err(|error| self.failed(host, role, step, error.into()))
     }
 
-    /// Runs a step, and passes its lines on. Returns the output whatever the status, except when the run has lost
-    /// its lock.
+    /// Runs a step, and passes its lines on. Returns the output with any status, unless the run has lost its lock.
     pub async fn run_watched(
         &self,
         host: &str,
@@ -310,8 +309,7 @@ fn is_a_persons(step: &Step) -> bool {
     matches!(step, Step::Exec(_) | Step::OnServer(_))
 }
 
-/// The time limit of a step, including its own waits, and the setting that raises it. A user's command has no
-/// limit.
+/// The time limit of a step with its own waits, and the setting that raises it. A user's command has no limit.
 fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
     let limit = |time, setting| Some(Limit { time, setting });
     let waits = match step {
@@ -345,8 +343,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
 /// The time limit for removing containers and images, in seconds.
 const PRUNE_S: u64 = 300;
 
-/// How long a container may take to stop, in seconds. If Docker restarts during the stop, it is stopped a second
-/// time.
+/// How long a container may take to stop, in seconds. It is stopped a second time if Docker restarts meanwhile.
 fn longest(stop: &Stop) -> u64 {
     stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S
 }

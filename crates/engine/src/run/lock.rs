@@ -35,12 +35,10 @@ const NOISE: usize = 1000;
 
 #[derive(Debug)]
 pub struct Lock {
-    /// The server that the lock is on.
     pub host: String,
     release: mpsc::Sender<oneshot::Sender<bool>>,
     lost: watch::Receiver<bool>,
     task: JoinHandle<()>,
-    /// How long the keeper may take to answer.
     limit: Duration,
 }
 
@@ -51,7 +49,6 @@ enum Answer {
 }
 
 impl Lock {
-    /// Takes the lock on one server.
     pub async fn take(fleet: &Fleet, host: &str, scope: &Scope, details: String) -> Result<Self, RunError> {
         let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
         let started = Instant::now();
@@ -149,7 +146,7 @@ impl Lock {
         self.lost.clone()
     }
 
-    /// Releases the lock. Returns whether that succeeded.
+    /// Returns whether the release succeeded.
     pub async fn release(self) -> bool {
         let (answer, answered) = oneshot::channel();
         if self.release.send(answer).await.is_err() {

@@ -20,7 +20,6 @@ pub(crate) struct Looked<'a> {
     pub fleet: Fleet,
     pub selection: Selection<'a>,
     pub observed: BTreeMap<String, Observed>,
-    /// The servers that couldn't be reached or observed.
     pub failures: Vec<Failure>,
 }
 
@@ -29,7 +28,6 @@ pub(crate) async fn look<'a>(call: Call<'a>) -> Result<Looked<'a>, RunError> {
     look_at(call, Selection::new(call.config(), &call.options.filters)?).await
 }
 
-/// Like [`look`], with this selection.
 pub(crate) async fn look_at<'a>(call: Call<'a>, selection: Selection<'a>) -> Result<Looked<'a>, RunError> {
     let scope = call.scope_to_look();
     let (fleet, mut failures) = call.connect(&selection.hosts).await?;
@@ -49,7 +47,6 @@ pub(crate) fn tell_locks(call: Call<'_>, observed: &BTreeMap<String, Observed>) 
 }
 
 impl Looked<'_> {
-    /// Collects one text for each role on each observed server.
     pub(crate) fn told(self, tell: impl Fn(&str, &Observed) -> String) -> Gathered {
         let mut outputs = Vec::new();
         for (role, hosts) in &self.selection.roles {
@@ -62,8 +59,7 @@ impl Looked<'_> {
     }
 }
 
-/// Observes every server that was reached. `claim` also claims them for this run, which requires that it holds the
-/// lock.
+/// Observes every server that was reached. `claim` also claims them for this run, which must hold the lock.
 pub async fn observe(
     fleet: &Fleet,
     scope: &Scope,

@@ -94,7 +94,6 @@ pub(crate) async fn once_or_twice(
     }
 }
 
-/// Reports the parts of a stop that failed.
 fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
     let note = |text: String| fleet.emit(Event::Note { host: Some(host.into()), text });
     if stopped.drain == Some(Drained::Busy) {

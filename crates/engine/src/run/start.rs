@@ -51,7 +51,6 @@ impl Spot<'_> {
         Ok((addresses, restarts))
     }
 
-    /// Waits until requests reach a container of the role.
     pub(crate) async fn attach(
         self,
         to: &Attach,

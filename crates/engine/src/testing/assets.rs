@@ -7,12 +7,10 @@ use bowline_core::commands::{app, assets};
 
 use super::machine::{FakeContainer, Machine};
 
-/// The volume of a role's version.
 fn volume(role: &str, version: &str) -> String {
     format!("/root/.kamal/apps/app/assets/volumes/{role}-{version}")
 }
 
-/// The volume that a container is booted with.
 pub(super) fn mounted(boot: &app::Boot) -> Option<String> {
     boot.assets.as_ref().map(|_| volume(&boot.role, &boot.version))
 }
@@ -41,7 +39,6 @@ impl Machine {
         self.volumes.entry(volume(&prepare.role, &prepare.version)).or_default().extend(all);
     }
 
-    /// Removes all volumes of a role except those to keep.
     pub(super) fn clean(&mut self, clean: &assets::Clean) {
         let stay: Vec<String> = clean.keep.iter().map(|version| volume(&clean.role, version)).collect();
         let role = volume(&clean.role, "");

@@ -11,7 +11,6 @@ use super::server::FakeServer;
 use super::steps::answer;
 use crate::ports::Output;
 
-/// The prefix of accessories' ids.
 pub(super) const ACCESSORY: &str = "accessory ";
 
 /// The name of a new container before it replaces another one.
@@ -37,7 +36,6 @@ pub(super) fn mend(all: &mut Present, name: &str) {
     all.remove(&old(name));
 }
 
-/// What happens to the previous container.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
     Goes,
@@ -55,7 +53,6 @@ impl FakeServer {
         self.effect(|machine| effect(kind(machine))).await
     }
 
-    /// Replaces the existing container with a new one.
     pub(super) async fn replace(&self, kind: Kind, name: &str, before: Before) {
         self.present(kind, |all| mend(all, name)).await;
         self.present(kind, |all| all.insert(next(name), false)).await;
@@ -76,7 +73,6 @@ impl FakeServer {
         }
     }
 
-    /// Stops a container, starts it, or both.
     pub(super) async fn switch(&self, kind: Kind, name: &str, action: Action) {
         if action != Action::Start {
             self.present(kind, |all| all.insert(name.to_owned(), false)).await;

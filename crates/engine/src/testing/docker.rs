@@ -5,10 +5,8 @@ use bowline_core::commands::status::Status;
 
 use super::machine::Machine;
 
-/// The state of Docker on a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum FakeDocker {
-    /// Installed and usable.
     #[default]
     Runs,
     /// Missing. Root may install it.
@@ -22,7 +20,6 @@ pub(crate) enum FakeDocker {
 }
 
 impl Machine {
-    /// The exit status and answer of the bootstrap script.
     pub(super) fn bootstrap(&mut self) -> (u32, Answer) {
         let before = self.docker;
         self.changes.push("bootstrap".into());

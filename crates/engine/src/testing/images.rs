@@ -11,7 +11,6 @@ use futures_util::future::BoxFuture;
 use super::locked;
 use crate::ports::{Accept, Given, Held, Image, Images, Offer, Output, Pieces, Stream, Variant};
 
-/// The images that are kept, and what was done with them.
 #[derive(Debug, Default)]
 pub(crate) struct FakeImages {
     pub kept: Arc<Mutex<BTreeSet<String>>>,
@@ -91,7 +90,6 @@ impl Given for FakeGiven {
     }
 }
 
-/// An image of a thousand bytes.
 struct FakeImage;
 
 impl Image for FakeImage {

@@ -24,7 +24,6 @@ fn proxies(machine: &mut Machine) -> &mut Present {
     &mut machine.proxies
 }
 
-/// The answer of the script for a container that the proxy rejected.
 fn refused(said: &str) -> Output {
     let answer = Answer {
         failed: Some(Failed {
@@ -232,10 +231,8 @@ fn state(container: &FakeContainer) -> State {
     State { status: container.status().into(), code: 1, ..State::running("none", container.restarts) }
 }
 
-/// The versions of the program in the proxy's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FakeProgram {
-    /// The version that runs.
     pub runs: String,
     /// The version that a restart would run.
     pub keeps: String,
@@ -254,14 +251,11 @@ impl Default for FakeProgram {
     }
 }
 
-/// The result of an upgrade of the proxy in its container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Upgrades {
     #[default]
     Work,
-    /// The container accepts no files.
     NoFiles,
-    /// The new program doesn't start.
     Fail,
 }
 

@@ -20,7 +20,6 @@ pub(crate) enum Behaviour {
     Healthy(u64),
     /// It exits with this code at once, again and again.
     Exits(i64),
-    /// It never becomes healthy.
     NeverHealthy,
     /// Docker takes this many seconds to create it, even if no step waits for it. Then it is healthy at once.
     Late(u64),
@@ -30,17 +29,14 @@ pub(crate) enum Behaviour {
 pub(crate) struct FakeContainer {
     pub id: String,
     pub name: String,
-    /// The run that created it.
     pub run: String,
     pub role: String,
-    /// The destination label.
     pub destination: String,
     pub image: String,
     pub image_id: String,
     pub running: bool,
     /// How often Docker restarted it after it had ended.
     pub restarts: u32,
-    /// The restart policy.
     pub policy: String,
     /// Whether it was stopped by a command.
     pub stopped: bool,
@@ -49,9 +45,7 @@ pub(crate) struct FakeContainer {
     /// Its health, if it has a health check.
     pub healthy: Option<bool>,
     pub routed: bool,
-    /// The cord's directory.
     pub cord: Option<String>,
-    /// The asset volume's directory.
     pub assets: Option<String>,
     /// The last octet of its address.
     pub address: u8,
@@ -64,7 +58,6 @@ pub(crate) struct FakeContainer {
 pub(crate) struct FakeLock {
     /// The owner file; `None` if a person or Kamal created the lock.
     pub owner: Option<String>,
-    /// Whether the keeper marked it as orphaned.
     pub orphaned: bool,
     pub details: String,
 }
@@ -73,7 +66,6 @@ pub(crate) struct FakeLock {
 pub(crate) struct Machine {
     /// The app's containers, oldest first.
     pub containers: Vec<FakeContainer>,
-    /// The images that were pulled.
     pub images: BTreeSet<String>,
     /// How often each image name was built again in the registry.
     pub builds: BTreeMap<String, usize>,
@@ -83,9 +75,7 @@ pub(crate) struct Machine {
     pub latest: BTreeMap<String, String>,
     /// The answer to an examination, without Docker's part.
     pub checkup: Checkup,
-    /// The registry mirror of its Docker.
     pub mirror: String,
-    /// The run mark.
     pub mark: Option<String>,
     /// The cord directories, and whether each contains the file.
     pub cords: BTreeMap<String, bool>,
@@ -94,7 +84,6 @@ pub(crate) struct Machine {
     pub lock: Option<FakeLock>,
     /// When the lock's lease was last renewed.
     pub lease: Option<Instant>,
-    /// How often its connections were cut.
     pub cuts: usize,
     pub docker: super::docker::FakeDocker,
     pub proxies: Present,
@@ -113,7 +102,6 @@ pub(crate) struct Machine {
     pub deaf: bool,
     /// Whether the next Traefik that is created will get nothing from Docker.
     pub next_is_deaf: bool,
-    /// Whether Traefik was booted without its API.
     pub no_api: bool,
     /// Routers that Traefik rejects, and why.
     pub refused: BTreeMap<String, String>,
@@ -121,7 +109,6 @@ pub(crate) struct Machine {
     /// The routes of running accessories, by service.
     pub accessory_routes: super::traefik::Routes,
     pub pages: Vec<FakePage>,
-    /// The accessories' files by path.
     pub files: BTreeMap<String, Vec<u8>>,
     pub history: Vec<String>,
     /// Descriptions of the moments in which a client could have lost a request.
@@ -132,7 +119,6 @@ pub(crate) struct Machine {
     pub attached: Vec<String>,
     /// Abandoned boots: container name and hostname.
     pub given_up: BTreeSet<(String, String)>,
-    /// The time until which its Docker doesn't answer.
     pub down_until: Option<Instant>,
     /// How many pieces of output were requested from attached commands.
     pub pieces: usize,
@@ -165,7 +151,6 @@ impl Machine {
         }
     }
 
-    /// Creates a container and returns its id.
     pub(super) fn create(&mut self, boot: &app::Boot) -> String {
         self.next += 1;
         let id = format!("id{:02}", self.next);
@@ -273,7 +258,6 @@ impl Machine {
         format!("id{}:{image}", self.pulled.get(image).copied().unwrap_or_default())
     }
 
-    /// The output of the script that observes a server.
     pub(super) fn observe(&mut self, step: &Observe) -> String {
         if step.claim {
             self.mark = Some(step.scope.run.clone());
@@ -302,7 +286,6 @@ impl Machine {
 }
 
 impl FakeContainer {
-    /// The container's status in Docker's words.
     pub(super) fn status(&self) -> &'static str {
         match (self.running, self.stopped || !self.returns) {
             (true, _) => "running",

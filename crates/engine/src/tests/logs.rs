@@ -19,7 +19,6 @@ async fn show(
     timeout(Duration::from_secs(3600), run).await.expect("it ends")
 }
 
-/// The lines and notes so far.
 fn heard(scripted: &Scripted) -> Vec<String> {
     let said = |event| match event {
         Event::Output { host: Some(host), role, line } if line.ends_with("says") => {
@@ -96,7 +95,6 @@ async fn a_container_is_named_by_its_name_or_its_id_and_need_not_run() {
     assert_eq!(of(&both), ["a: app-web-v1 says", "b: app-web-v1 says"]);
     let id = scripted.network.machine("c").containers[0].id.clone();
     assert!(of(&named(&id, false).await.unwrap()).contains(&"c: app-workers-v1 says".into()));
-    // A followed log ends with its container.
     named("app-web-v1", true).await.unwrap();
     let RunError::Usage { message, hint } = named("app-web-v9", false).await.unwrap_err() else { panic!() };
     assert!(message.contains("`app-web-v9`") && hint.unwrap().contains("app containers"));

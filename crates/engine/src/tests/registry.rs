@@ -6,7 +6,6 @@ use crate::image::pull::pull;
 use crate::image::registry::{Where, log_in, log_out};
 use crate::world::Gathered;
 
-/// The output for each server.
 fn said(gathered: &Gathered) -> Vec<(&str, &str)> {
     gathered.outputs.iter().map(|said| (said.host.as_str(), said.output.stdout.trim())).collect()
 }

@@ -82,7 +82,6 @@ async fn attached_it_runs_on_the_first_and_raw_only_where_there_is_one() {
     assert_eq!(scripted.network.machine("b").changes, ["end the command"]);
 }
 
-/// A machine with the docker-setup hook.
 fn with_hook(scripted: &Scripted, status: u32) -> Scripted {
     let programs = [(".kamal/hooks/docker-setup".to_string(), status)].into();
     Scripted::on(scripted.network.clone(), FakeLocal { programs, ..FakeLocal::default() })

@@ -30,7 +30,6 @@ async fn from_bare_servers_to_an_app_that_serves_under_one_lock() {
         position(&events, note("installed Docker, Docker 26.1.5 runs, created the network")).unwrap();
     assert!(position(&events, note("installing it")).unwrap() < installed);
     assert!(installed < position(&events, started("b", "boot app-web-v1")).unwrap());
-    // The second setup is a deploy.
     set_up(&scripted, &options("v2")).await.unwrap();
     assert_only(&scripted, "v2");
 }

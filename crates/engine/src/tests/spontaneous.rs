@@ -69,7 +69,7 @@ async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
         let halted = |cause: &crate::error::Cause| matches!(cause, crate::error::Cause::Halted(_));
         assert!(failures.iter().all(|failure| failure.host == host || halted(&failure.cause)), "{when}");
     }
-    // In any case, a second deploy leaves only the new version running.
+    // In all cases, a second deploy leaves only the new version running.
     let again = deploy(&World::on(scripted.network.clone(), FakeLocal::default()), &project, "v2").await;
     assert_eq!(again, Ok(()), "{when}");
     for host in HOSTS {
@@ -110,7 +110,6 @@ async fn whatever_the_server_does_that_holds_the_lock_the_same_holds() {
     }
 }
 
-/// Lets an event happen to the containers of a server after a while.
 async fn later(scripted: &Scripted, host: &str, seconds: u64, what: What) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     scripted.network.faults().happens = Some(Happens { host: host.into(), after: 0, what });

@@ -8,7 +8,6 @@ use crate::testing::Behaviour;
 const ALL_AT_ONCE: How = How { rolling: false, force: false };
 const ROLLING: How = How { rolling: true, force: false };
 
-/// Servers behind Traefik, and their project with `proxy:`.
 async fn to_upgrade() -> (Scripted, Project) {
     let (scripted, _) = fleet_behind(By::Traefik).await;
     (scripted, project(&By::Kamal.serves(CONFIG)))
@@ -46,7 +45,6 @@ async fn p6_a_role_without_a_proxy_is_left_alone_and_the_gap_is_told() {
     let told = "kamal-proxy has replaced Traefik; the server took no requests for 0.3 s at most";
     let is_told = |event: &Event| matches!(event, Event::Note { text, .. } if text == told);
     assert_eq!(scripted.recorder.events().into_iter().filter(is_told).count(), 2);
-    // A deploy continues from there.
     deploy(&scripted, &project, "v2").await.unwrap();
     assert_eq!(scripted.network.machine("a").running(), ["app-web-v2"]);
 }
@@ -79,9 +77,7 @@ async fn p6_a_version_that_does_not_fit_leaves_the_proxy_before_serving_there() 
 /// When Traefik turns out to get nothing from Docker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deaf {
-    /// While it waits.
     Waiting,
-    /// Only after it has the ports.
     Serving,
 }
 

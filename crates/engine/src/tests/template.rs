@@ -33,7 +33,6 @@ async fn load(local: &FakeLocal, destination: Option<&str>) -> Result<Project, S
     }
 }
 
-/// The command lines that ran, with their additional variables.
 fn ran(local: &FakeLocal) -> Vec<String> {
     let commands = local.ran.lock().unwrap();
     let shown = |command: &crate::ports::LocalCommand| {

@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// A configuration for Kamal 2.
 const TWO: &str = "service: app
 image: app
 servers:

@@ -12,7 +12,7 @@ use crate::error::Failure;
 /// The stage of a role on a server. A role without a stage doesn't serve the new version yet, or no longer does.
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
-    /// Its container already matches the plan and stays.
+    /// The container already matches the plan and stays.
     Kept,
     Serves(Booted),
     /// The new container serves, and the old ones are retired.
@@ -38,7 +38,6 @@ struct State {
 pub(super) struct Progress(Mutex<State>);
 
 impl Progress {
-    /// The progress before the run changes anything.
     pub(super) fn of(plan: &Plan) -> Self {
         let mut state = State::default();
         for server in &plan.servers {
@@ -73,7 +72,6 @@ impl Progress {
         self.server(host, |server| server.finish.clone())
     }
 
-    /// Adds to the steps that are done after all roles served.
     pub(super) fn add(&self, host: &str, done: &finish::Answer) {
         self.server(host, |server| {
             server.finish.tagged |= done.tagged;

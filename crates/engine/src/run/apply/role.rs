@@ -39,7 +39,6 @@ pub(super) enum Gets {
 
 #[derive(Debug, Clone)]
 pub(super) struct Booted {
-    /// The container's state when it became ready.
     pub(super) serving: Serving,
     pub(super) addresses: Vec<IpAddr>,
 }
@@ -163,7 +162,6 @@ impl RoleTask<'_> {
         }
     }
 
-    /// Waits until requests reach a container of the role.
     pub(super) async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Failure> {
         let proxy = self.apply.proxies.on(&self.server.host, to.kind());
         self.spot(&|state| self.tell(state)).attach(to, container, proxy).await
@@ -193,15 +191,12 @@ impl RoleTask<'_> {
         self.retire(&self.role.undo(&new.serving.id, true).instead(&old)).await
     }
 
-    /// Starts the container that served before, and waits until requests reach it. Returns how often Docker had to
-    /// restart it.
+    /// Starts the container that served before. Returns how often Docker had to restart it.
     pub(super) async fn start(&self, back: &app::Start) -> Result<u32, Failure> {
         let proxy = self.apply.proxies.on(&self.server.host, back.attach.kind());
         self.spot(&|state| self.tell(state)).start(back, proxy).await
     }
 
-    /// Runs a step that waits until a container is ready. Returns its addresses, and how often Docker had to restart
-    /// it.
     pub(super) async fn ready(
         &self,
         step: &Step,
@@ -309,7 +304,6 @@ impl RoleTask<'_> {
         found.ok()?.id
     }
 
-    /// Returns when the run is interrupted or its lock is lost.
     async fn interrupted(&self) {
         let mut lost = self.apply.lock_lost.clone();
         tokio::select! {

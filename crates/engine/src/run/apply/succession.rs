@@ -160,7 +160,6 @@ impl Apply<'_> {
         self.progress.add(&server.host, finished);
     }
 
-    /// Whether the new version was tagged as the latest on a server.
     pub(super) fn is_tagged(&self, host: &str) -> bool {
         self.progress.finish(host).tagged
     }
