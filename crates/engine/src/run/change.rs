@@ -92,8 +92,8 @@ impl<'a> Change<'a> {
         Basis { config, given, scope: &self.scope, selection, observed: &self.observed }
     }
 
-    /// Carries out stages in order. Stops at an interrupt, a lost lock, or a failure, unless the stage runs after
-    /// anything.
+    /// Carries out stages in order. Stops at an interrupt, a lost lock or a failure, but a stage may run after any
+    /// failure.
     ///
     /// # Errors
     /// When a hook fails.

@@ -85,8 +85,7 @@ pub async fn observe(
     (observed, failures)
 }
 
-/// The maximum size of an observation in bytes: enough for hundreds of containers. Parsing takes many times that much
-/// memory.
+/// The maximum size of an observation, in bytes: hundreds of containers. Parsing takes many times that much memory.
 const LONGEST: usize = 4 * 1024 * 1024;
 
 pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {

@@ -31,8 +31,7 @@ impl Spot<'_> {
         }
     }
 
-    /// Runs a step that waits until a container is ready. Returns its addresses, and how often Docker had to restart
-    /// it.
+    /// Runs a step that waits until a container is ready. Returns its addresses, and how often Docker restarted it.
     pub(crate) async fn ready(
         self,
         step: &Step,

@@ -49,8 +49,7 @@ pub(super) fn refused(state: &str) -> Output {
 }
 
 impl FakeServer {
-    /// Checks when a version boots that every server that takes part has that version's assets, and this server has
-    /// theirs.
+    /// Checks when a version boots that every server that takes part has its assets, and this server has theirs.
     fn check_assets(&self, boot: &app::Boot) {
         if boot.assets.is_none() {
             return;

@@ -106,8 +106,7 @@ impl Client {
         Some(Before { addresses, routers: ours.collect() })
     }
 
-    /// Waits until Traefik gets its routes from Docker, that is, until it has a router from the labels of its own
-    /// container.
+    /// Waits until Traefik gets its routes from Docker: until it has a router from the labels of its own container.
     pub(crate) async fn hears_docker(self, At { fleet, host }: At<'_>, own: &Route) -> Result<(), Cause> {
         let Some(api) = self.api else {
             sleep(PAUSE).await;

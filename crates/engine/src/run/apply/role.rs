@@ -32,8 +32,7 @@ pub(super) enum Gets {
     None,
     /// Some, in addition to those to the old one.
     Some,
-    /// All requests of its role, because the proxy sends them to only one container. They must go back to the old one
-    /// first.
+    /// All requests of its role: the proxy sends them to only one container. They must go back to the old one first.
     All,
 }
 

@@ -142,8 +142,7 @@ impl Apply<'_> {
         Finish { stop: None, tag, prune }.rest(&self.progress.finish(&server.host))
     }
 
-    /// The steps left on a server when the last old container of this role stops, if nothing else has to happen before
-    /// them.
+    /// The steps left on a server when the last old container of this role stops, if no other role is unfinished.
     fn after(&self, server: &ServerPlan, role: &RolePlan) -> Option<Finish> {
         let is_over = |other: &RolePlan| {
             let stage = self.progress.stage(&server.host, &other.role);
