@@ -35,9 +35,6 @@ pub(crate) fn secrets(call: Call<'_>, deed: Deed, accessories: &Accessories<'_>)
 }
 
 /// Accessories with everything that their containers need, so that anything missing is an error before the run starts.
-///
-/// # Errors
-/// Missing secrets, unreadable files, and features that aren't implemented.
 pub(crate) async fn given<'a>(call: Call<'a>, accessories: Accessories<'a>) -> Result<Given<'a>> {
     let secrets = call.project.secrets(call.world, &secrets(call, Deed::Boot, &accessories)).await?;
     let mut given = Given { accessories, secrets, ..Given::default() };

@@ -141,9 +141,6 @@ impl Store {
     }
 
     /// Checks that the files can be read and parsed.
-    ///
-    /// # Errors
-    /// All errors in them.
     pub fn check(&self) -> Result<(), Unavailable> {
         if let Some(reason) = &self.unreadable {
             return Err(Unavailable::Unreadable(reason.clone()));
@@ -195,9 +192,6 @@ impl Store {
     }
 
     /// The values of these names, resolved if necessary. Omits names that no file defines.
-    ///
-    /// # Errors
-    /// Everything that went wrong, with places.
     pub async fn values(&self, local: &dyn Local, names: &[&str]) -> Result<Secrets, Unavailable> {
         self.check()?;
         let (secrets, failures) = self.work_out(local, names).await;
@@ -206,9 +200,6 @@ impl Store {
 
     /// The values of all names, except those that need an unset variable. This is for programs that get all secrets and may
     /// not need each of them.
-    ///
-    /// # Errors
-    /// Everything else that went wrong, with places.
     pub async fn all_set(&self, local: &dyn Local) -> Result<Secrets, Unavailable> {
         self.check()?;
         let (secrets, mut failures) = self.work_out(local, &self.names()).await;

@@ -65,7 +65,6 @@ impl<'a> Line<'a> {
         Some(Self { word, rest, whole })
     }
 
-    /// Parses the text after the word.
     pub(crate) fn value<T: FromStr<Err: Display>>(self) -> Result<T, Unreadable> {
         self.rest.parse().map_err(|problem| Unreadable::line(self.whole, problem))
     }

@@ -14,7 +14,7 @@ use crate::shell::{Line, Script, quote};
 use bowline_config::AssetPath;
 
 /// How long the assets of an old version stay after a deploy replaced it, in minutes: a day, for pages that are still open.
-/// The previous version's assets stay longer.
+/// The previous version's assets always stay.
 const KEEP_MINUTES: u32 = 24 * 60;
 
 const FUNCTIONS: &str = include_str!("assets.sh");

@@ -70,8 +70,6 @@ pub struct NeedsBuildx {
 }
 
 impl<'c> Builder<'c> {
-    /// # Errors
-    /// If the configuration needs buildx, which is not installed.
     pub fn new(config: &'c Config, here: &Here) -> Result<Self, NeedsBuildx> {
         let (kind, name) = choose(config, here);
         let buildx = here.buildx && kind != BuilderKind::Pack;

@@ -56,7 +56,6 @@ pub struct Place {
     pub repository: String,
 }
 
-/// A clone on the deploying machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanClone {
     place: Place,
@@ -171,7 +170,6 @@ impl CleanClone {
         self.git(&["submodule", "status", "--recursive"])
     }
 
-    /// Prints the commit's id.
     pub fn head(&self) -> Vec<String> {
         self.git(&["rev-parse", "HEAD"])
     }

@@ -66,7 +66,6 @@ impl Examine {
     }
 }
 
-/// The state of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkup {
     /// The user that commands run as.
@@ -129,7 +128,6 @@ pub enum Holds {
     Files,
 }
 
-/// The holder of a deploy lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// A live run.

@@ -47,8 +47,6 @@ impl Unfit {
 }
 
 impl SecretEnv {
-    /// # Errors
-    /// The first variable that can't be passed to a container.
     pub fn new(variables: Vec<(String, Secret)>) -> Result<Self, Unfit> {
         for (name, value) in &variables {
             if value.expose().contains('\0') {

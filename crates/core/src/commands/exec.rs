@@ -95,7 +95,6 @@ impl Of {
     }
 }
 
-/// Runs a command for a role or an accessory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
     pub scope: Scope,

@@ -35,7 +35,6 @@ impl Finish {
         stop.into_iter().chain(tag).chain(prune)
     }
 
-    /// The scope of the run.
     pub fn scope(&self) -> Option<&Scope> {
         let of_stop = self.stop.as_ref().map(|stop| &stop.scope);
         of_stop.or(self.tag.as_ref().map(|tag| &tag.scope)).or(self.prune.as_ref().map(|prune| &prune.scope))

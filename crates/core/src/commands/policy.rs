@@ -30,7 +30,7 @@ pub(crate) fn function() -> String {
     answer::sent(include_str!("policy.sh"))
 }
 
-/// Shell lines that keep a container stopped once it is stopped. Container and policy are already shell words.
+/// Shell lines to run before a container stops, so that it stays stopped. Container and policy are already shell words.
 pub(crate) fn keep_stopped(container: &str, policy: &str) -> String {
     format!("{}keep_stopped {container} {policy}\n", function())
 }

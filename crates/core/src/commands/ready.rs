@@ -58,7 +58,7 @@ pub(super) fn still(ready: Ready, timeout: u64, delay: u64, network: &str, resta
     follow(timeout, delay, network, (&restarts.to_string(), most))
 }
 
-/// `restarts` are the number of restarts at which the container was seen running, as a shell word, and the number at which
+/// `restarts` has the number of restarts at which the container was seen running, as a shell word, and the number at which
 /// it has failed.
 fn follow(timeout: u64, delay: u64, network: &str, restarts: (&str, u32)) -> String {
     functions(timeout, delay, network, restarts) + &events::follow()
@@ -233,7 +233,6 @@ pub struct Failed {
     /// The addresses that it listens on, in the kernel's format (`0100007F:0BB8`). Empty if unknown.
     pub listening: String,
     pub command: String,
-    /// Its last log lines.
     pub log: Vec<String>,
     /// The exit codes and outputs of its last health checks.
     pub health: Vec<(i64, String)>,

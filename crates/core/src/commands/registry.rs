@@ -55,7 +55,6 @@ impl Login {
     }
 }
 
-/// Logs in and pulls the version's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {
     pub scope: Scope,

@@ -58,7 +58,6 @@ pub enum Refusal {
     NotRoot,
     /// Docker is missing, and so are the tools to download it.
     NoTool,
-    /// The installer could not be downloaded.
     NoInstaller,
     Failed,
     /// Docker is installed, but this user may not use it and can't be added to its group.
@@ -121,9 +120,7 @@ pub struct Answer {
     pub installed: bool,
     /// This user may use Docker from the next login on. The script did nothing after that.
     pub joined: Option<String>,
-    /// The network was created.
     pub network: bool,
-    /// Docker's version.
     pub docker: Option<String>,
     pub refused: Option<Refusal>,
 }

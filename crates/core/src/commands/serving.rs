@@ -53,7 +53,6 @@ pub struct Check {
     /// The container's name, for display.
     pub name: String,
     pub serving: Serving,
-    /// The network on which requests reach it.
     pub network: String,
     /// The most seconds to become healthy again.
     pub timeout: u64,

@@ -35,13 +35,11 @@ statuses! {
     NoAnswer = 69,
     /// The container did not become ready ([`super::ready::Answer`] has the reason).
     NotReady = 70,
-    /// The registry refused the login.
     LoginRefused = 71,
     /// The image doesn't exist or can't be pulled.
     PullFailed = 72,
     /// The image doesn't have this service's label.
     NotLabelled = 73,
-    /// Docker would not run, start or stop the container.
     NotStarted = 74,
     /// A later run has claimed the server.
     Fenced = 75,
@@ -67,7 +65,6 @@ statuses! {
     NotReceived = 85,
     /// The server doesn't have the image, and this run doesn't bring it.
     NoSuchImage = 86,
-    /// The image is for another platform than this server's.
     OtherPlatform = 87,
 }
 

@@ -14,14 +14,10 @@ use crate::exec::{ExecRequest, attached};
 use crate::ports::{Console, Exit};
 use crate::world::{Gathered, Options};
 
-/// An accessory and its servers.
 type Target<'a> = (&'a Accessory, Vec<&'a str>);
 
 /// Runs the command on every server of the accessory in parallel. If it fails, its status is in its output, and this is not
 /// an error.
-///
-/// # Errors
-/// An unknown accessory, missing secrets, or an interruption.
 pub async fn exec(call: Call<'_>, name: &str, request: &ExecRequest) -> Result<Gathered> {
     let target = target(call.config(), call.options, name)?;
     let work = unless_stopped(call.world, work(call, request, &target)).await?;
@@ -30,9 +26,6 @@ pub async fn exec(call: Call<'_>, name: &str, request: &ExecRequest) -> Result<G
 
 /// Runs the command on one server, connected to `console`, and returns how it ended. If several servers match, it runs on
 /// the first, as in Kamal. [`Mode::Raw`] requires a single match.
-///
-/// # Errors
-/// As [`exec`], and a lost connection.
 pub async fn attach(
     call: Call<'_>,
     name: &str,

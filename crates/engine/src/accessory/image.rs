@@ -30,7 +30,6 @@ pub(crate) async fn bring(crew: Crew<'_>, brings: &Brings, stage: &Stage) -> BTr
     failures.into_iter().map(|failure| (failure.host.clone(), failure)).collect()
 }
 
-/// The servers that don't have the image.
 async fn lacking<'h>(
     crew: Crew<'_>,
     receive: &Receive,

@@ -38,7 +38,6 @@ fn number(said: &str) -> &str {
     said.split([' ', ',', '\n']).find(starts).unwrap_or("of an unknown version")
 }
 
-/// Checks the programs on this machine.
 pub(super) async fn tools(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
     let mut found = vec![match run(local, &["git", "--version"]).await {
         Some(output) => Finding::ok(Topic::Tools, format!("git {}", number(&output.stdout))),

@@ -44,7 +44,6 @@ impl Accept for Probe {
     }
 }
 
-/// Checks each server.
 pub(super) async fn findings(
     call: Call<'_>,
     hosts: &[&str],

@@ -207,7 +207,6 @@ impl Work {
     }
 }
 
-/// Explains why a container couldn't be prepared.
 fn explained(failure: Failure) -> Failure {
     if failure.has_status(Status::LoginRefused) || failure.has_status(Status::PullFailed) {
         return failure.explained();

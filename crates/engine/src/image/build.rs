@@ -50,7 +50,6 @@ impl<'a> Build<'a> {
         Ok(build)
     }
 
-    /// Builds a version, and pushes or stores it.
     pub(crate) async fn carry_out(&self, version: &str) -> Result<()> {
         let config = self.call.config();
         let source = source(self.call.world, config).await?;
@@ -90,7 +89,6 @@ impl<'a> Build<'a> {
         self.call
     }
 
-    /// Whether the builder can write an image to a directory.
     pub(super) fn writes_layouts(&self) -> bool {
         self.builder.writes_layouts()
     }

@@ -20,7 +20,6 @@ use crate::world::World;
 
 /// The maximum number of builds of a project at the same time.
 const AT_ONCE: usize = 100;
-/// The maximum number of files in a message.
 const NAMED: usize = 5;
 
 /// Where a build runs.

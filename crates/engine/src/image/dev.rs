@@ -14,7 +14,6 @@ use crate::image::clone::{Source, listed};
 
 const DIRTY: &str = "-dirty";
 
-/// Builds the image and returns its name.
 pub async fn dev(call: Call<'_>, output: BuildOutput) -> Result<String> {
     let started = Instant::now();
     let config = call.config();

@@ -19,7 +19,6 @@ use crate::world::{Gathered, HostOutput, World};
 /// The machines on which `registry login` and `registry logout` act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Where {
-    /// This machine.
     pub here: bool,
     pub servers: bool,
 }

@@ -22,7 +22,6 @@ use crate::run::fleet::Fleet;
 /// The maximum number of bytes kept from the output of `docker load`.
 const PRINTED: usize = 256 * 1024;
 
-/// The time between two progress events.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// A server that has the image now: its name, its last output, and the number of bytes it received.
@@ -76,8 +75,6 @@ pub(crate) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    /// # Errors
-    /// Why the stored image can't be used.
     pub(crate) async fn new(images: &dyn Images, fleet: &'a Fleet, receive: &Receive) -> Result<Self, Cause> {
         let image = images.open(&receive.image, &receive.offered()).await.map_err(unusable)?;
         Ok(Self { fleet, image, receive: receive.clone() })

@@ -6,9 +6,6 @@ use super::json::Object;
 use super::trouble::Trouble;
 
 /// The value of this key, or else of the first key that ends in `/NAME`.
-///
-/// # Errors
-/// If there is no such key. The error lists the existing ones.
 pub fn extract(name: &str, json: &str) -> Result<Secret, Trouble> {
     let Ok(Object(entries)) = serde_json::from_str::<Object>(json.trim()) else {
         return Err(Trouble::usage(format!("{name} can't be extracted: the input isn't a JSON object"))

@@ -91,9 +91,6 @@ impl Fetcher {
     }
 
     /// Fetches values, or returns those of an earlier equal request.
-    ///
-    /// # Errors
-    /// The vendor's message, with values redacted.
     pub async fn fetch(&self, local: &dyn Local, request: &FetchRequest) -> Result<Arc<Fetched>, Trouble> {
         let answer = cell(&self.answers, request);
         answer.get_or_init(|| self.fetch_now(local, request)).await.clone()

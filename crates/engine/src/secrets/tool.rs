@@ -93,7 +93,6 @@ impl<'a> Tool<'a> {
         own.map(|(_, value)| value.expose().to_owned()).or_else(|| self.local.variable(name))
     }
 
-    /// Checks that the command is installed.
     pub(super) async fn check(&self) -> Result<(), Trouble> {
         let Vendor { title, program, version, home } = self.vendor;
         match self.run(&[version], Loan::None).await {
@@ -171,14 +170,12 @@ impl<'a> Tool<'a> {
         })
     }
 
-    /// The error for a failed command.
     pub(super) fn failed(&self, what: &str, output: &Output) -> Trouble {
         let values = self.env.iter().map(|(_, value)| value).chain(&self.hidden);
         Trouble::failed(format!("{what}: `{}` {}", self.vendor.program, ending(output)))
             .said(&output.stderr, values)
     }
 
-    /// The error for a failed login.
     fn not_logged_in(&self, output: &Output) -> Trouble {
         let trouble = self.failed(&format!("could not log in to {}", self.vendor.title), output);
         if self.local.has_terminal() {

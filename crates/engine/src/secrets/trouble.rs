@@ -10,11 +10,9 @@ const LINES: usize = 5;
 /// The shortest text that is redacted, in bytes. Shorter values would match everywhere.
 const SHORT: usize = 4;
 
-/// Why a secret can't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     sort: Sort,
-    /// The problem in one line.
     pub message: String,
     pub said: Option<String>,
     pub hint: Option<String>,
@@ -68,7 +66,6 @@ impl Trouble {
     }
 }
 
-/// How a program ended, for messages.
 pub(super) fn ending(output: &Output) -> String {
     match &output.exit {
         Exit::Status(status) => format!("ended with exit status {status}"),

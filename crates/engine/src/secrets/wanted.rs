@@ -14,10 +14,6 @@ use crate::project::Project;
 use crate::world::World;
 
 impl Project {
-    /// The values of these secrets.
-    ///
-    /// # Errors
-    /// Secrets that no file defines, or everything that went wrong in resolving them.
     pub async fn secrets(&self, world: &World, names: &[String]) -> Result<Secrets> {
         self.check_secrets(names)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -26,24 +22,17 @@ impl Project {
     }
 
     /// Empty values for these secrets, so that a plan that isn't applied runs no commands.
-    ///
-    /// # Errors
-    /// Secrets that no file defines.
     pub fn stand_ins(&self, names: &[String]) -> Result<Secrets> {
         self.check_secrets(names)?;
         Ok(names.iter().map(|name| (name.clone(), Secret::default())).collect())
     }
 
     /// The values of all secrets for hooks, without those that refer to an unset variable.
-    ///
-    /// # Errors
-    /// Everything else that went wrong in resolving them.
     pub async fn hook_secrets(&self, world: &World) -> Result<Secrets> {
         self.tell(world, &self.secrets.names());
         unless_stopped(world, self.secrets.all_set(world.local.as_ref())).await
     }
 
-    /// Checks that these secrets exist, without resolving them.
     fn check_secrets(&self, names: &[String]) -> Result<()> {
         if names.is_empty() {
             return Ok(());

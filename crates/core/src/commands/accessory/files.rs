@@ -44,7 +44,6 @@ impl Directory {
 }
 
 impl Upload {
-    /// The argument of `--volume`.
     pub fn volume(service: &str, mount: &AccessoryMount) -> String {
         with_options(format!("$PWD/{service}{}:{}", mount.remote, mount.remote), mount)
     }

@@ -16,7 +16,6 @@ use crate::names::{NETWORK, container_hostname};
 use crate::proxy::{self, Attach, cord};
 use crate::shell::{Line, Script, quote};
 
-/// The health check of a new container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthFlags {
     /// The whole command, including the check of the cord.
@@ -67,7 +66,6 @@ impl Boot {
         proxy::network(self.labels.iter().map(|(key, value)| (key, value)))
     }
 
-    /// The command that finds the container if the result of the boot is lost.
     pub fn find(&self) -> Find {
         Find {
             scope: self.scope.clone(),
@@ -279,7 +277,6 @@ pub struct Start {
     pub id: String,
     /// How requests reach the container.
     pub attach: Attach,
-    /// The network on which the proxy reaches it.
     pub network: String,
     /// The cord's directory on the server.
     pub cord: Option<String>,

@@ -98,9 +98,6 @@ pub enum BuildError {
 impl Builder<'_> {
     /// The commands that build the image and deliver it, in order. They expect build secrets as environment variables of
     /// the same names. `variable` looks up this machine's environment.
-    ///
-    /// # Errors
-    /// If a variable is not set, the output needs buildx, or the output has no destination.
     pub fn build(
         &self,
         request: &BuildRequest,

@@ -15,7 +15,6 @@ enum Wants {
     Nothing,
     /// An endpoint line that contains this context.
     Endpoint(String),
-    /// Exactly this line.
     Line(String),
 }
 

@@ -15,7 +15,6 @@ pub struct Storage {
     pub holds: Contents,
 }
 
-/// The state of such a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
     Read,

@@ -61,7 +61,6 @@ impl Facts<'_> {
             || self.states.iter().any(|state| state.out_of_memory)
     }
 
-    /// How often Docker restarted it.
     fn restarts(&self) -> u32 {
         self.states.last().map_or(0, |state| state.restarts)
     }

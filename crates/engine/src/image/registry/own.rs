@@ -6,7 +6,6 @@ use crate::error::RunError;
 use crate::local::{ask, words};
 use crate::world::{HostOutput, World};
 
-/// The name of its container.
 const NAME: &str = "kamal-docker-registry";
 
 /// `registry remove`: removes the registry and its images.

@@ -18,7 +18,6 @@ pub(super) const VENDOR: Vendor = Vendor {
     home: "https://github.com/passbolt/go-passbolt-cli",
 };
 
-/// A folder's path and id.
 #[derive(Debug)]
 struct Folder {
     path: String,
