@@ -106,7 +106,7 @@ fn what_is_broken_is_a_problem_with_its_fix_and_the_others_are_examined() {
     let _squatter = Squatter::new(&lease[0]);
     lease[0].with_small_disk();
     let _full = lease[0].without_blocks();
-    // Second server: someone holds the lock.
+    // Second server: the lock is held.
     project.bowline(&["lock", "acquire", "-m", "maintenance", "-h", &all[1]]).ok();
     let _gone = lease[2].without_sshd();
 

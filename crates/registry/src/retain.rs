@@ -7,9 +7,9 @@ use crate::store::{Collected, Kept, Store};
 use crate::take;
 
 impl Store {
-    /// Forgets all but the newest `images` images of a repository, then the oldest images of all repositories until
-    /// the rest has at most `bytes` bytes. An image with several names counts once. The newest image of the
-    /// repository always stays. Then collects blobs as [`Store::collect`] does.
+    /// Goes through all images from the newest to the oldest, and forgets those of the repository beyond its newest
+    /// `images`, and those that would take the kept blobs beyond `bytes`. An image with several names counts once.
+    /// The newest image of the repository always stays. Then collects blobs as [`Store::collect`] does.
     pub fn retain(&self, repository: &str, images: usize, bytes: u64) -> Result<Option<Collected>, Error> {
         let mut kept = self.images()?;
         kept.sort_by_key(|kept| std::cmp::Reverse(kept.taken));
