@@ -86,16 +86,13 @@ impl Topic {
     }
 }
 
-/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub level: Level,
     pub topic: Topic,
     /// The server. `None` if the finding is about this machine or the project.
     pub host: Option<String>,
-    /// What was found, in one line.
     pub text: String,
-    /// What to do about it.
     pub hint: Option<String>,
 }
 

@@ -1,8 +1,7 @@
 //! The decisions of a deploy: names, commands as values, the observed state of a server, and the plan.
 //!
 //! Everything here is a pure function of its arguments: no files, no environment, no clock, no network, no printing.
-//! Clippy's lists of disallowed methods and types enforce this. So tests can check every decision of a deploy in
-//! microseconds.
+//! Clippy's lists of disallowed methods and types enforce this. Tests can check every decision in microseconds.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 

@@ -133,8 +133,7 @@ pub fn service_version(service: &str, version: &str) -> String {
     format!("{service}@{short}")
 }
 
-/// The hostname of an app container: the first 51 characters of the host, without its user and without trailing dots,
-/// then 12 hex digits.
+/// An app container's hostname: up to 51 characters of the host's address without trailing dots, and 12 hex digits.
 pub fn container_hostname(host: &str, token: &str) -> String {
     let address = host.rsplit_once('@').map_or(host, |(_, address)| address);
     let cut: String = address.chars().take(51).collect();

@@ -1,7 +1,6 @@
 //! The state of a server, as reported by [`crate::commands::observe`].
 //!
-//! Bowline doesn't trust a server's output: a malformed line is an error that quotes the line, and an answer without
-//! its last line is incomplete.
+//! Output of a server isn't trusted: a malformed line is an error that quotes it, and the last line must be there.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +14,6 @@ use crate::commands::app::stop_limit;
 use crate::names::{NETWORK, Names};
 use crate::proxy::kamal::Listed;
 
-/// The state of a server at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observed {
     /// The Docker Engine's version.
@@ -73,13 +71,11 @@ pub struct Container {
     #[serde(deserialize_with = "or_default")]
     pub mounts: Vec<Mount>,
     pub healthcheck: Option<HealthConfig>,
-    /// Its networks by name.
     #[serde(deserialize_with = "or_default")]
     pub networks: BTreeMap<String, Endpoint>,
     /// `docker run --stop-timeout`, if given.
     #[serde(default)]
     pub stop_timeout: Option<i64>,
-    /// The arguments of its program.
     #[serde(deserialize_with = "or_default")]
     pub args: Vec<String>,
     /// The server's ports that it was created to publish, by its own (`80/tcp`).
@@ -87,7 +83,6 @@ pub struct Container {
     pub ports: BTreeMap<String, Option<Vec<Binding>>>,
 }
 
-/// A published port of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Binding {
@@ -110,9 +105,7 @@ pub struct HealthConfig {
     /// For example `["CMD-SHELL", "…"]`.
     #[serde(deserialize_with = "or_default")]
     pub test: Vec<String>,
-    /// Time between two checks.
     pub interval: u64,
-    /// How long one check may take.
     pub timeout: u64,
     /// How many failures in a row make it unhealthy.
     pub retries: u32,
@@ -197,8 +190,7 @@ impl Observed {
         })
     }
 
-    /// The container of a role that serves: the newest running one whose image is tagged as the latest, otherwise the
-    /// newest running one.
+    /// The container that serves a role: the newest running one with the latest image, or else the newest running one.
     pub fn current<'a>(&'a self, names: &'a Names, role: &'a str, latest: &str) -> Option<&'a Container> {
         let latest = self.images.get(latest);
         self.of_role(names, role)
@@ -244,7 +236,6 @@ impl Container {
         matches!(self.status.as_str(), "running" | "restarting" | "paused")
     }
 
-    /// The server's ports that it was created to publish.
     pub fn published(&self) -> impl Iterator<Item = u16> {
         self.ports.values().flatten().flatten().filter_map(|binding| binding.host_port.parse().ok())
     }

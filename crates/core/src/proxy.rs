@@ -1,8 +1,7 @@
 //! The kinds of proxy, and what a plan asks of them.
 //!
-//! Everything that differs between the kinds is in their own modules. The rest of the plan passes on values without
-//! looking into them: what a proxy needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and
-//! how they stop ([`Detach`]).
+//! Each kind's module contains everything specific to it. The rest of the plan passes on opaque values: what a proxy
+//! needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and how they stop ([`Detach`]).
 
 mod container;
 pub mod kamal;
@@ -64,8 +63,7 @@ pub fn ports(config: &Config, host: &str) -> Vec<u16> {
     kinds(config, host).into_iter().flat_map(of).collect()
 }
 
-/// Containers that exist next to a proxy's own while it is replaced. Afterwards, only a run that didn't finish leaves
-/// any.
+/// Containers next to a proxy's own while it is replaced. Only a run that didn't finish leaves any.
 pub(crate) fn spares() -> Vec<&'static str> {
     [kamal::container::BESIDE, traefik::container::BESIDE].concat()
 }
@@ -89,7 +87,6 @@ pub enum Opens {
 
 /// How a kind of proxy affects a plan. The default methods describe a role without a proxy.
 pub(crate) trait Rules: Sync {
-    /// The name for display.
     fn name(&self) -> &'static str;
 
     fn opens(&self) -> Opens;
@@ -153,8 +150,7 @@ pub(crate) trait Rules: Sync {
         Attach::None
     }
 
-    /// How to detach a container. One that was created with a cord is detached by it, whichever proxy serves the role
-    /// now.
+    /// How to detach a container. If it was created with a cord, by cutting it, whichever proxy serves the role now.
     fn detach(&self, of: &OfRole<'_>, container: &Container) -> Detach {
         Detach::by(cord::Cut::of(of.scope, container))
     }
@@ -223,7 +219,6 @@ impl ProxyKind {
         }
     }
 
-    /// The name of its container.
     pub fn container(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -290,7 +285,6 @@ pub(crate) struct Site<'a> {
     pub request: &'a DeployRequest,
 }
 
-/// What a proxy needs on a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OnServer {
     Traefik(traefik::OnServer),
@@ -392,7 +386,6 @@ impl Attach {
         }
     }
 
-    /// What happens, for display.
     pub(crate) fn describe(&self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -456,7 +449,6 @@ impl Detach {
         }
     }
 
-    /// What happens, for display.
     pub(crate) fn describe(&self) -> Option<String> {
         match self {
             Self::None => None,
@@ -522,7 +514,6 @@ impl Step {
         }
     }
 
-    /// What it does, for display.
     pub fn describe(&self) -> String {
         match self {
             Step::Traefik(step) => step.describe(),

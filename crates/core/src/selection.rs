@@ -100,9 +100,6 @@ impl<'a> Selection<'a> {
     }
 
     /// All roles and accessories on the servers that the filters leave. Servers that only have accessories come last.
-    ///
-    /// # Errors
-    /// A filter matches nothing.
     pub fn whole(config: &'a Config, filters: &Filters) -> Result<(Self, Accessories<'a>), NoMatch> {
         let accessories = Accessories::within(config, filters)?;
         let mut selection = match Self::new(config, filters) {

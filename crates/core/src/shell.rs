@@ -27,8 +27,7 @@ pub fn quote_expanding(word: &str) -> String {
     expand(word, false)
 }
 
-/// Like [`quote_expanding`], for volumes, which Kamal passes to the shell unquoted: expands `$NAME`, `$(pwd)` and a
-/// leading `~/` as well.
+/// Like [`quote_expanding`], for volumes, which Kamal passes unquoted: also expands `$NAME`, `$(pwd)`, a leading `~/`.
 pub fn quote_path(word: &str) -> String {
     match word.strip_prefix("~/") {
         Some(rest) => format!("\"$HOME\"/{}", expand(rest, true)),
@@ -90,8 +89,7 @@ fn variable(text: &str, bare_names: bool) -> Option<(&str, usize)> {
     is_name(&name[..end]).then_some((&name[..end], end + 1))
 }
 
-/// Expands `${NAME}` (and, with `bare_names`, `$NAME`) with `lookup`, for programs on this machine that run without a
-/// shell.
+/// Expands `${NAME}` (and, with `bare_names`, `$NAME`) with `lookup`, for local programs that run without a shell.
 ///
 /// # Errors
 /// The name of a variable that isn't set.
@@ -130,7 +128,6 @@ pub(crate) fn function(name: &str, lines: &str) -> String {
 pub struct Line(String);
 
 impl Line {
-    /// Starts a line with a program.
     pub fn new(program: &str) -> Self {
         Self(quote(program))
     }
@@ -201,9 +198,7 @@ pub enum Input {
     /// Nothing: standard input is closed immediately.
     #[default]
     None,
-    /// A secret text, then end of file.
     Secret(Secret),
-    /// The bytes of a file, then end of file.
     Bytes(SecretBytes),
 }
 
@@ -230,13 +225,11 @@ impl Script {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// Passes a secret on standard input.
     pub fn with_input(mut self, input: Secret) -> Self {
         self.input = Input::Secret(input);
         self
     }
 
-    /// Passes a file on standard input.
     pub fn with_bytes(mut self, input: SecretBytes) -> Self {
         self.input = Input::Bytes(input);
         self

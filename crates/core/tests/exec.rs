@@ -240,8 +240,7 @@ fn what_was_started_in_a_container_is_found_by_its_mark_and_ended() {
             .unwrap();
         let mut other = Command::new("sleep").arg("100").env("BOWLINE_EXEC", "other").spawn().unwrap();
         run(home.path(), &exec.end(0), "");
-        // As root, the script finds the processes from outside. Otherwise it looks inside the container, through
-        // Docker.
+        // As root, the script finds the processes from outside. Otherwise it looks inside, through Docker.
         match calls(home.path()).as_slice() {
             [] => assert!(marked.wait().unwrap().code().is_none()),
             [call] => assert!(call.starts_with("exec app-web-v1 sh -c found()"), "{call}"),

@@ -13,8 +13,7 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::remove::{Remove, What};
 use bowline_core::names::Names;
 
-/// `turns` is the number of calls during which another prune keeps Docker busy. With `broken`, Docker fails for another
-/// reason.
+/// For `turns` calls, another prune keeps Docker busy. With `broken`, Docker fails for another reason.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
 [ ! -e broken ] || { echo 'Cannot connect to the Docker daemon' >&2; exit 1; }

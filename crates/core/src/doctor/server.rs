@@ -10,8 +10,7 @@ use crate::names::Names;
 use crate::observed::{Container, Observed};
 use crate::proxy::{ProxyKind, kamal};
 
-/// Limits in kB of free space, for images and for small files. Below the first, a disk is nearly full. Below the
-/// second, a deploy fails.
+/// Limits of free space in kB: below the first, a disk is nearly full; below the second, a deploy fails.
 const ROOM_FOR_IMAGES: (u64, u64) = (2_000_000, 300_000);
 const ROOM_FOR_FILES: (u64, u64) = (20_000, 1000);
 /// The same limits for the number of free inodes.
@@ -22,11 +21,9 @@ const SKEW_S: u64 = 60;
 const SESSIONS: u32 = 4;
 /// The oldest major version of Docker that Bowline's commands are known to work with.
 const DOCKER: u32 = 20;
-/// Let's Encrypt's certificates are renewed about a month before they expire. One with less time left than this was not
-/// renewed.
+/// Let's Encrypt's certificates are renewed a month before they expire. With less time left than this, that failed.
 const LATE_S: i64 = 14 * 86_400;
 
-/// What was observed on a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     pub config: &'a Config,
@@ -44,7 +41,6 @@ pub struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// One finding or more for each check.
     pub fn findings(&self) -> Vec<Finding> {
         let found = [
             self.sshd(),

@@ -34,16 +34,11 @@ pub fn pull_secrets(config: &Config, accessory: &Accessory) -> Vec<String> {
     registry(config, accessory).into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
 }
 
-/// The registry to log in to for its image: its own, or the app's if the image's name starts with that server. An image
-/// elsewhere needs no login.
+/// The registry of its image, if that needs a login: its own, or the app's if the image is on that server.
 pub fn registry<'a>(config: &'a Config, accessory: &'a Accessory) -> Option<&'a Registry> {
     accessory.registry.as_ref().or_else(|| registry_of(config, &accessory.image))
 }
 
-/// The login at that registry.
-///
-/// # Errors
-/// A secret is missing.
 pub fn login(config: &Config, secrets: &Secrets, accessory: &Accessory) -> Result<Option<Login>, PlanError> {
     registry(config, accessory).map_or(Ok(None), |registry| super::secrets::login(registry, secrets))
 }
@@ -70,10 +65,6 @@ pub fn receive(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<
     })
 }
 
-/// Its container on a server.
-///
-/// # Errors
-/// A secret is missing, or can't be passed to a container.
 pub fn container(
     config: &Config,
     secrets: &Secrets,
@@ -96,10 +87,7 @@ pub fn container(
     })
 }
 
-/// Checks in advance what its proxy would reject once the container runs.
-///
-/// # Errors
-/// Another app uses the same host and path, or the proxy doesn't know some of the keys.
+/// Checks in advance what its proxy would reject once the container runs: another app's route, and unknown keys.
 pub fn check_proxy(
     config: &Config,
     scope: &Scope,
@@ -118,9 +106,6 @@ pub fn route(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<At
 }
 
 /// The files that the proxy reads for it: its certificate, its logins and error pages.
-///
-/// # Errors
-/// A secret is missing, or isn't a login.
 pub fn files(
     scope: &Scope,
     secrets: &Secrets,
@@ -149,10 +134,6 @@ fn labels(accessory: &Accessory) -> Pairs {
     }
 }
 
-/// What its containers on a server have in common, with the secrets resolved.
-///
-/// # Errors
-/// As [`container`].
 pub fn environment(
     config: &Config,
     secrets: &Secrets,

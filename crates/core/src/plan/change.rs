@@ -70,7 +70,6 @@ pub struct Given<'a> {
     pub behind: Vec<&'a str>,
     /// The accessories that the intent concerns, with their servers.
     pub accessories: Accessories<'a>,
-    /// The accessories' files, by accessory.
     pub files: BTreeMap<String, Vec<Upload>>,
     /// Error pages that the proxy shows for the apps behind it.
     pub pages: Pages,

@@ -29,7 +29,6 @@ pub struct DeployRequest {
     pub pages: Pages,
 }
 
-/// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     #[error("secret `{0}` is missing")]
@@ -39,15 +38,13 @@ pub enum PlanError {
     UnfitSecret(#[from] Unfit),
     #[error(transparent)]
     Proxy(#[from] Refusal),
-    /// A rollback to a version that is missing on these servers, each as `HOST (ROLE)`. `choices` are the versions that
-    /// every server has, newest first.
+    /// The version is missing on these servers (`HOST (ROLE)`). `choices`: versions on all servers, newest first.
     #[error("version {version} is not on {}", .missing.join(", "))]
     NoSuchVersion { version: String, missing: Vec<String>, choices: Vec<String> },
 }
 
-/// The version to roll back to if the user names none: the one that served before the current one, on the first server
-/// that records it. After a run that succeeded only on some servers, it is the version that some servers still serve
-/// and the others served before.
+/// The version to roll back to if the user names none: the one before the current one, on the first server that knows
+/// it. After a run that succeeded on only some servers, one that some still serve and others served before.
 pub fn previous_version(
     config: &Config,
     selection: &Selection<'_>,
@@ -113,8 +110,7 @@ pub fn versions(
 /// The fewest characters that can abbreviate a version, as for commits in git.
 const SHORTEST: usize = 4;
 
-/// Resolves the version that a rollback names: in full, or abbreviated if only one version on all servers begins like
-/// that.
+/// Resolves a version for a rollback: in full, or abbreviated if only one version on all servers begins like that.
 pub fn named_version(
     config: &Config,
     selection: &Selection<'_>,
@@ -322,8 +318,7 @@ impl Planner<'_> {
         }
     }
 
-    /// How the image gets to the server. Without a registry, a missing image must be sent, so that Docker doesn't look
-    /// for it in a registry.
+    /// How the image gets to the server. Without a registry, a missing one must be sent, or Docker would try to pull it.
     fn delivery(&self, image: &str, observed: &Observed) -> Result<Option<Delivery>, PlanError> {
         let kind = self.request.kind;
         let delivers = matches!(kind, DeployKind::Deploy | DeployKind::Redeploy);

@@ -2,8 +2,7 @@
 //! user's home directory with this app, and a run must not harm them.
 //!
 //! Labels and names keep most of their things apart. Two things can clash: labels for the proxy, in which any app can
-//! use any name, and names joined with `-`. Destination `staging` of `app` and the service `app-staging` have the same
-//! directory.
+//! use any name, and names joined with `-`: destination `staging` of `app` and service `app-staging` share a directory.
 
 use std::collections::BTreeMap;
 
@@ -45,8 +44,7 @@ pub(super) fn check(host: &str, names: &Names, labels: &Pairs, observed: &Observ
     Ok(())
 }
 
-/// The versions that other apps serve with a role of this name, if they share our directory. Their assets are among
-/// ours.
+/// The versions that other apps serve with this role, if they share our directory, so that their assets are in it.
 pub(super) fn versions(names: &Names, role: &str, observed: &Observed) -> Vec<String> {
     neighbours(observed, names)
         .filter(|other| other.labels.get("role").is_some_and(|theirs| theirs == role))

@@ -27,15 +27,13 @@ const BYTES: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub id: String,
-    /// Where it can be reached.
     pub addresses: Vec<IpAddr>,
     /// The id of its image. An image that was rebuilt for the same version has another id.
     pub image_id: String,
 }
 
-/// The label that identifies a container's configuration, leaving out what differs in each run: a hash of its command
-/// line, a dash, and a hash of command line and secrets. The second hash would allow guessing a short secret, so the
-/// label is itself a [`Secret`].
+/// The label that identifies a container's configuration, without what differs in each run: a hash of the command line,
+/// a dash, and a hash of command line and secrets. The second could reveal a short secret, so it is a [`Secret`].
 pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     let mut boot = boot.clone();
     boot.scope.run = String::new();
@@ -110,8 +108,7 @@ impl ServerPlan {
     }
 }
 
-/// Says which servers and roles stay as they are, for display. `None` if there are none. `kept` takes a server and a
-/// role.
+/// Says which servers and roles stay as they are, for display, if any do. `kept` takes a server and a role.
 pub fn told<'a>(plan: &'a Plan, kept: impl Fn(&str, &str) -> bool) -> Option<String> {
     let (mut whole, mut parts): (Vec<&'a str>, Vec<String>) = (Vec::new(), Vec::new());
     for server in &plan.servers {

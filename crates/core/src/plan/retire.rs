@@ -8,8 +8,7 @@ use crate::observed::{Container, Observed};
 use crate::proxy::{self, Detach, OfRole, ProxyKind, cord, kamal};
 use bowline_config::{Config, Role};
 
-/// How to retire a container that serves. The script checks whether requests go to it, because its health may have
-/// changed since it was observed.
+/// How to retire a serving container. The script checks its health again, which may have changed since the observation.
 pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Container) -> Retire {
     let waits = ProxyKind::of(role).rules().leaves_open_requests();
     let detach = OfRole { config, scope, role }.detach(container);
@@ -100,8 +99,7 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
     }
 }
 
-/// Seconds for `docker stop -t`, for a container created as configured: `stop_timeout`, or the `stop-timeout` in its
-/// `options`.
+/// Seconds for `docker stop -t`, for a container created as configured: from `stop_timeout`, or from its `options`.
 pub(super) fn stop_wait(role: &Role) -> Option<u64> {
     let own = || policy::value(&role.options, "stop-timeout")?.parse().ok().map(app::stop_limit);
     role.stop_timeout.map(|timeout| timeout.as_secs()).or_else(own)

@@ -15,8 +15,7 @@ use bowline_config::{Config, Credential, Env, Registry, Role, RoleHost};
 /// Values of secrets by name.
 pub type Secrets = BTreeMap<String, Secret>;
 
-/// The names of all secrets that a run on these servers needs: for the registry if it pulls, for the proxies, and for
-/// the containers.
+/// The names of all secrets that a run on these servers needs: for the registry, the proxies and the containers.
 pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: DeployKind) -> Vec<String> {
     let mut names = env_secrets(config, places(selection));
     if matches!(kind, DeployKind::Deploy | DeployKind::Redeploy) {

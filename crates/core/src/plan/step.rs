@@ -10,7 +10,6 @@ use crate::shell::Script;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     Observe(observe::Observe),
-    /// Take the lock and hold it.
     Lock(lock::Keep),
     Pull(registry::Pull),
     /// Receive the image from this run.
@@ -32,7 +31,6 @@ pub enum Step {
     Prune(prune::Prune),
     /// Stop a container, tag the image and prune, or some of these, in one script.
     Finish(Box<finish::Finish>),
-    /// Remove a part of the app.
     Remove(remove::Remove),
     Accessory(Box<accessory::Act>),
     /// Write an env file, or remove it.

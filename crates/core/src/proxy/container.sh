@@ -15,8 +15,7 @@ connect() {
     connected || bowline_said=$(docker network connect "$bowline_network" "$bowline_name" 2>&1) || { sleep 0.5; connected; } || failed
 }
 # Starts the existing container and calls `again`, or lets `run` create and start one, between `before_run` and
-# `after_run`. The name is already in use as soon as another app begins to create the container. Then this waits until
-# that container can be started.
+# `after_run`. If another app is creating the container, its name is in use, and this waits until it can be started.
 ensure() {
     if start; then
         again

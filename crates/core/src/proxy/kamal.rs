@@ -40,7 +40,6 @@ pub const NAME: &str = "kamal-proxy";
 /// How a new container is attached, for display.
 pub(super) const ATTACHES: &str = "have kamal-proxy route all requests to it, once it is healthy";
 
-/// What a server needs to have the proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnServer {
     /// Makes it run, if it doesn't.
@@ -69,8 +68,7 @@ fn command(words: &[&str]) -> Line {
     Line::new("docker").words(["exec", NAME, NAME]).words(words.iter().copied())
 }
 
-/// How to run the proxy of a server, if a role or an accessory on it configures that. They all have the same
-/// `proxy/run`.
+/// How to run a server's proxy, if a role or an accessory on it configures that. All that do agree.
 pub fn run_of<'c>(config: &'c Config, host: &str) -> Option<&'c Run> {
     let roles = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
     let accessories =
@@ -219,14 +217,11 @@ impl Rules for KamalProxy {
     }
 }
 
-/// One round trip to one server that manages the proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Make sure that the proxy and the network exist.
     Ensure(Box<Ensure>),
-    /// Load its image into Docker.
     Load(container::Load),
-    /// Replace the running proxy.
     Replace(Box<container::Replace>),
     /// Find out how to upgrade it.
     Look(Box<upgrade::Look>),
@@ -269,7 +264,6 @@ impl Step {
         }
     }
 
-    /// What it does, for display.
     pub fn describe(&self) -> String {
         match self {
             Step::Ensure(_) => format!("make sure {NAME} runs"),

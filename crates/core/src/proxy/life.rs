@@ -9,7 +9,6 @@ use crate::observed::Observed;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::Secrets;
 
-/// What a command does with a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Make sure that it runs.
@@ -25,14 +24,12 @@ pub enum Act {
     ForceRemove,
 }
 
-/// What happens to the proxy of one server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {
     Traefik(traefik::life::Life),
     Kamal(kamal::life::Life),
 }
 
-/// Input for a command about the proxy on a server.
 #[derive(Clone, Copy)]
 pub(crate) struct Here<'a> {
     pub config: &'a Config,
@@ -43,7 +40,6 @@ pub(crate) struct Here<'a> {
 }
 
 impl Act {
-    /// The subcommand's name.
     pub fn verb(self) -> &'static str {
         match self {
             Act::Boot => "boot",
@@ -87,8 +83,7 @@ impl Here<'_> {
         })
     }
 
-    /// The login to the registry of the proxy's image. The server may not be logged in, because no deploy has run on it
-    /// yet.
+    /// The login to the registry of the proxy's image, because no deploy may have logged in on the server yet.
     pub(crate) fn login(self, kind: ProxyKind, act: Act) -> Result<Option<Login>, PlanError> {
         match kind {
             _ if !act.makes() => Ok(None),

@@ -25,13 +25,11 @@ const STOP_WAIT_S: u32 = 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ports {
-    /// As configured.
     Published,
     /// None yet: it waits for the ports of another proxy.
     Unpublished,
 }
 
-/// Which kind of proxy replaces which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Traefik to kamal-proxy.
@@ -48,7 +46,6 @@ impl Direction {
         }
     }
 
-    /// The kind that serves before the change.
     pub fn from(self) -> ProxyKind {
         match self {
             Self::Upgrade => ProxyKind::Traefik,
@@ -56,7 +53,6 @@ impl Direction {
         }
     }
 
-    /// The kind that serves afterwards.
     pub fn to(self) -> ProxyKind {
         match self {
             Self::Upgrade => ProxyKind::Kamal,
@@ -146,8 +142,7 @@ pub(super) fn script(direction: Direction, scope: &Scope, parts: &Parts) -> Stri
     )
 }
 
-/// Lists what else the proxy that goes still serves. If an interrupted run left the server without a running proxy, it
-/// starts the old one again.
+/// Lists what else the old proxy serves. If an interrupted run left no proxy running, starts the old one again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     pub scope: Scope,
@@ -229,7 +224,6 @@ pub struct Settle {
     pub services: Vec<String>,
 }
 
-/// Which proxy remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The new one keeps the ports. The old one is removed.

@@ -30,13 +30,11 @@ use crate::shell::{Script, quote};
 pub use answer::Answer;
 use container::{API_PORT, Ensure, difference, has_api, will_have_api};
 
-/// Its container's name.
 pub const NAME: &str = "traefik";
 
 /// How a new container is attached, for display.
 pub(super) const ATTACHES: &str = "until Traefik routes to it";
 
-/// What a server needs to have Traefik.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnServer {
     /// Makes it run, if it doesn't.
@@ -208,7 +206,6 @@ impl Rules for Traefik {
     }
 }
 
-/// One round trip to one server that manages Traefik.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Make sure that Traefik and the network exist.
@@ -222,7 +219,6 @@ pub enum Step {
     Remove(container::Remove),
     /// Cut a cord and wait until its container is unhealthy.
     Cut(cord::Cut),
-    /// Boot a role's maintenance page.
     BeginPage(Box<maintenance::Begin>),
     /// Ask a role's maintenance pages to stop.
     EndPages(maintenance::End),
@@ -246,7 +242,6 @@ impl Step {
         }
     }
 
-    /// What it does, for display.
     pub fn describe(&self) -> String {
         match self {
             Step::Ensure(_) => "make sure Traefik runs".into(),

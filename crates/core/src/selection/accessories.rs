@@ -18,9 +18,6 @@ pub struct Accessories<'a> {
 
 impl<'a> Accessories<'a> {
     /// The accessory with this name, or all of them (`all`), on the servers that the filters leave.
-    ///
-    /// # Errors
-    /// There is no such accessory, or the filters leave none of its servers.
     pub fn new(config: &'a Config, filters: &Filters, name: &str) -> Result<Self, NoMatch> {
         if config.accessories.is_empty() {
             return Err(NoMatch::NoAccessories);
@@ -45,9 +42,6 @@ impl<'a> Accessories<'a> {
     }
 
     /// All accessories on the servers that the filters leave. There may be none.
-    ///
-    /// # Errors
-    /// A filter matches nothing.
     pub fn within(config: &'a Config, filters: &Filters) -> Result<Self, NoMatch> {
         let hosts = servers(config, filters)?;
         let placed = config.accessories.iter().filter_map(|accessory| {
@@ -73,8 +67,7 @@ impl<'a> Accessories<'a> {
         once(self.placed.iter().flat_map(|(_, hosts)| hosts.iter().copied()))
     }
 
-    /// The servers for a run that changes something. The one with the lock comes first, even if none of the accessories
-    /// is on it.
+    /// The servers for a run that changes something. The one with the lock comes first, with or without accessory.
     pub fn hosts_to_lock(&self) -> Vec<&'a str> {
         once(std::iter::once(self.lock).chain(self.hosts()))
     }

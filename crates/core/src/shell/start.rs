@@ -36,8 +36,7 @@ const UNSET: [&str; 14] = [
 /// Replaces line breaks in the program. Uses the first of these characters that the program doesn't contain.
 const SEPARATORS: [char; 4] = ['\u{1e}', '\u{1f}', '\u{1d}', '\u{1c}'];
 
-/// The mark before the program's own output, on standard output and on standard error. With a terminal, it appears only
-/// once.
+/// The mark before the program's own output, on standard output and standard error. A terminal gets it once.
 pub fn beginning(word: &str) -> String {
     format!("{BEGIN}{word}")
 }
@@ -47,8 +46,7 @@ pub fn word_of(line: &str) -> Option<&str> {
     line.rsplit_once(' ').map(|(_, word)| word)
 }
 
-/// The command line for a login shell. It starts a program whose output begins with the mark for `word`
-/// ([`beginning`]).
+/// The command line for a login shell. The program's own output begins with the mark for `word` ([`beginning`]).
 pub(super) fn line(program: &str, surroundings: Surroundings, word: &str) -> String {
     let separator = SEPARATORS.into_iter().find(|c| !program.contains(*c)).unwrap_or(SEPARATORS[0]);
     let program = program.replace('\n', &separator.to_string());

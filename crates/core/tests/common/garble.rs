@@ -1,8 +1,7 @@
 //! Text that a broken or malicious server might print: samples of real answers, changed at random. Each parser gets
 //! thousands of them, or as many as fit in `BOWLINE_FUZZ_SECONDS` seconds if that variable is set.
 //!
-//! The tests of several crates include this file. A number always produces the same text, so that a failing case can be
-//! repeated.
+//! The tests of several crates include this file. A number always produces the same text, to repeat a failing case.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
-//! The shells that servers have as `sh`. `bin/setup` installs those that a machine may lack. A missing shell fails the
-//! test.
+//! The shells that servers have as `sh`. `bin/setup` installs those that a machine lacks. A missing one fails the test.
 
 #![allow(
     clippy::panic,

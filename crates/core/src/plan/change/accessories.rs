@@ -12,7 +12,6 @@ use crate::proxy::kamal::files::Files;
 use crate::proxy::{self, Attach, kamal};
 use bowline_config::Accessory;
 
-/// What a command does with an accessory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// Make sure that it runs.
@@ -20,7 +19,6 @@ pub enum Deed {
     /// Replace its container.
     Reboot,
     Power(Action),
-    /// Pull its image.
     Pull,
     /// Remove it with all its data.
     Remove,
@@ -29,7 +27,6 @@ pub enum Deed {
 /// What happens to an accessory on one server. The fields are in the order in which they are carried out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnAccessory {
-    /// Stops the proxy from routing to it.
     pub unregister: Option<proxy::Step>,
     /// Creates its directories and uploads its files.
     pub files: Vec<Act>,
@@ -55,7 +52,6 @@ pub enum Serve {
 }
 
 impl Deed {
-    /// The subcommand's name.
     pub fn verb(self) -> &'static str {
         match self {
             Deed::Boot => "boot",
@@ -88,8 +84,7 @@ impl OnAccessory {
 }
 
 impl Basis<'_> {
-    /// The stages that change the selected accessories. With turns, a server's stages begin only after success on the
-    /// previous ones.
+    /// The stages for the selected accessories. With turns, a server's stages wait for success on the previous server.
     pub fn accessories(&self, deed: Deed, turns: Turns) -> Vec<Stage> {
         let hosts = self.given.accessories.hosts();
         let groups = match turns {

@@ -7,7 +7,6 @@ use crate::plan::{Retire, retire, step::Step};
 use crate::proxy::{Maintain, OfRole, Refusal};
 use bowline_config::{Role, RoleHost};
 
-/// A role on an observed server.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     role: &'a Role,
@@ -38,7 +37,6 @@ impl<'a> Basis<'a> {
         place.observed.of_role(&self.scope.names, &place.role.name)
     }
 
-    /// The container that serves.
     fn current(&self, place: Place<'a>) -> Option<&'a Container> {
         let latest = self.config.latest_image();
         place.observed.current(&self.scope.names, &place.role.name, &latest)
@@ -72,7 +70,6 @@ impl<'a> Basis<'a> {
         }
     }
 
-    /// Stops all running containers.
     pub fn stop(&self) -> Stage {
         self.each_role(|place| {
             let role = place.role.name.as_str();

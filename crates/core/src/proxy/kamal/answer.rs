@@ -47,7 +47,6 @@ impl fmt::Display for Answer {
     }
 }
 
-/// A service that the proxy routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     pub name: String,

@@ -18,7 +18,6 @@ pub struct BootConfig {
     pub registry: Option<String>,
     /// The image's name without server and tag.
     pub repository: Option<String>,
-    /// The image's tag.
     pub version: Option<String>,
     /// The port for metrics.
     pub metrics_port: Option<u16>,
@@ -28,7 +27,6 @@ pub struct BootConfig {
 }
 
 impl BootConfig {
-    /// The flags of `docker run`.
     fn options(&self) -> String {
         let mut words: Vec<String> = Vec::new();
         let mut flag = |name: &str, value: String| words.extend([plain(name), plain(&value)]);
@@ -97,7 +95,6 @@ pub fn reset() -> Script {
     Script::new(remove() + "\n")
 }
 
-/// The command that removes the files.
 pub(super) fn remove() -> String {
     let names = ["options", "image", "image_version", "run_command"];
     format!("rm -f {}", names.map(|name| format!(".kamal/proxy/{name}")).join(" "))

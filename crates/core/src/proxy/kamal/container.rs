@@ -27,7 +27,6 @@ pub(super) const NEXT: &str = "kamal-proxy_next";
 pub(super) const OLD: &str = "kamal-proxy_old";
 pub(crate) const BESIDE: [&str; 2] = [NEXT, OLD];
 
-/// The image to create a proxy from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Image {
     /// Bowline's own, unless files on the server name another (`boot_config`).
@@ -52,8 +51,8 @@ pub(super) const KAMALS: &str = "basecamp/kamal-proxy";
 /// The flags that Kamal uses by default.
 pub(super) const PUBLISHED: &str = "--publish 80:80 --publish 443:443 --log-opt max-size=10m";
 
-/// The server's ports on which the proxy accepts requests, or the default if only files on the server may say
-/// otherwise.
+/// The server's ports on which the proxy accepts requests. Without `proxy/run`, the defaults: files on the server may
+/// say otherwise, but aren't known here.
 pub(in crate::proxy) fn ports(run: Option<&Run>) -> Vec<u16> {
     match run {
         None => vec![80, 443],
@@ -187,9 +186,8 @@ pub(super) fn functions() -> String {
 }
 
 impl Ensure {
-    /// Starts the existing container or runs a new one, and waits until it responds. Prints [`super::Answer`]. Ends
-    /// with [`NoImage`] if Bowline's own image is needed and missing. Another app's deploy may run the same script at
-    /// the same time.
+    /// Starts the existing container or runs a new one, and waits until it responds. Another app's deploy may do the
+    /// same meanwhile. Prints [`super::Answer`]. Ends with [`NoImage`] if Bowline's own image is needed and missing.
     pub fn script(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}{network}(umask 022 && mkdir -p {FILES}) || exit\n{make}{functions}{has_image}{boot}",
@@ -220,7 +218,6 @@ impl Ensure {
 pub struct Load {
     pub scope: Scope,
     pub image: String,
-    /// The archive for `docker load`.
     pub archive: SecretBytes,
 }
 

@@ -25,7 +25,6 @@ const USER: u32 = 1001;
 /// Pages by file name (`503.html`).
 pub type Pages = BTreeMap<String, Vec<u8>>;
 
-/// The files of an app on a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Files {
     pub scope: Scope,
@@ -131,7 +130,6 @@ pub(crate) fn check_logins(proxy: &Proxy, secrets: &Secrets) -> Result<(), PlanE
     Ok(())
 }
 
-/// The files of an accessory, if it has any.
 pub(crate) fn of_accessory(
     scope: &Scope,
     service: &str,

@@ -27,8 +27,7 @@ fn accessories<'c>(config: &'c Config, host: &str) -> Vec<(&'c str, String, &'c 
     .collect()
 }
 
-/// A route that a service wants and another app's service already has. The proxy would reject it once the container
-/// runs.
+/// A route that a service wants and another app's service has. The proxy would reject it in the middle of a deploy.
 struct Conflict<'a> {
     own: String,
     other: &'a Service,

@@ -1,6 +1,5 @@
-# Registers the container $bowline_id as $bowline_target with the proxy $bowline_proxy, using the function `register`.
-# Watches the container meanwhile, because one that ends never becomes healthy. Prints what `look` prints once the
-# container gets the requests.
+# Registers the container $bowline_id as $bowline_target with the proxy $bowline_proxy, by the function `register`.
+# Watches the container, because one that ends never becomes healthy. Prints what `look` prints once it gets requests.
 bowline_files=$(mktemp -d) || exit
 trap 'rm -rf "$bowline_files"; kill "$bowline_try" 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM PIPE

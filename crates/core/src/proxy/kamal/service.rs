@@ -71,7 +71,6 @@ fn short(id: &str) -> &str {
     id.get(..SHORT).unwrap_or(id)
 }
 
-/// How a role's requests get to a container.
 pub(super) fn route(of: &OfRole<'_>, proxy: &Proxy, container: &str) -> Route {
     let OfRole { config, scope, role } = of;
     let app = scope.names.app();
@@ -90,7 +89,6 @@ pub(super) fn route(of: &OfRole<'_>, proxy: &Proxy, container: &str) -> Route {
     }
 }
 
-/// How an accessory's requests get to its container.
 pub(crate) fn of_accessory(config: &Config, scope: &Scope, service: &str, proxy: &Proxy) -> Route {
     let given = Given { app: &scope.names.app(), role: service };
     Route {
@@ -113,7 +111,6 @@ pub(crate) fn of_accessory(config: &Config, scope: &Scope, service: &str, proxy:
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Register {
     pub route: Route,
-    /// The container's id.
     pub id: String,
 }
 
@@ -190,8 +187,7 @@ impl Unregister {
     }
 }
 
-/// Removes a service whose container has stopped and whose role no longer exists, because no other step would. Does
-/// nothing if the container runs.
+/// Removes a service whose role no longer exists, because no other step would. Does nothing if the container runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forget {
     pub scope: Scope,
@@ -306,8 +302,7 @@ impl Pause {
     }
 }
 
-/// Defines the shell function `services`, which prints the rows of the proxy's table, without the header and terminal
-/// styles.
+/// Defines the shell function `services`, which prints the rows of the proxy's table, without header and styles.
 pub(crate) fn services() -> String {
     format!(
         "services() {{\n\

@@ -12,7 +12,6 @@ const TRIES: u32 = 50;
 /// Moves Traefik's ports to the waiting proxy, with the services that it has by then.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TakeOver {
-    /// Creates the container with the ports.
     pub ensure: Ensure,
 }
 
@@ -28,9 +27,8 @@ impl TakeOver {
     }
 }
 
-/// Shell lines that remove services from a stopped proxy. Otherwise, it would send their requests to containers that no
-/// longer exist when it is booted again. A temporary proxy with the same volume and without a network does this.
-/// Failures are ignored.
+/// Shell lines that remove services from a stopped proxy. Otherwise, it would route to containers that no longer exist
+/// when it is booted again. A temporary proxy with the same volume and no network does this. Failures are ignored.
 pub(crate) fn forget(services: &[String]) -> String {
     if services.is_empty() {
         return String::new();

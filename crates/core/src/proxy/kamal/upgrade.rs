@@ -23,7 +23,6 @@ pub const UPGRADED: &str = ".kamal/proxy/upgraded";
 /// Finds out which proxy runs and which one should.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
-    /// The proxy that should run.
     pub ensure: Ensure,
 }
 
@@ -150,7 +149,6 @@ impl Found {
 #[derive(Debug, Clone, PartialEq)]
 pub struct InPlace {
     pub ensure: Ensure,
-    /// The version in the wanted image.
     pub version: String,
 }
 

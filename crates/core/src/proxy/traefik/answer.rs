@@ -7,7 +7,6 @@ use std::str::FromStr;
 use crate::commands::answer::{Unreadable, lines};
 use crate::commands::policy::Returns;
 
-/// What a script did, and the addresses of the containers that it started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Whether the container was created.

@@ -158,9 +158,8 @@ fn mounts_socket(options: &[(String, OptionValue)]) -> bool {
     volumes.any(|volume| volume.split(':').nth(1) == Some(SOCKET))
 }
 
-/// Replaces the running Traefik with one that has the current configuration. The new container is created before the
-/// old one stops. If it doesn't come up, the old one starts again. Otherwise, the old one stays, stopped, until
-/// [`Settle`].
+/// Replaces the running Traefik. The new container, with the current configuration, is created before the old one
+/// stops. If it doesn't come up, the old one starts again. Otherwise, the old one stays, stopped, until [`Settle`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replace {
     pub ensure: Ensure,
@@ -251,8 +250,7 @@ pub struct Power {
 }
 
 impl Power {
-    /// Prints [`super::Answer`], and [`policy::RETURNS`] with the restart policy of a stopped Traefik that Docker will
-    /// start when it restarts.
+    /// Prints [`super::Answer`], and [`policy::RETURNS`] if Docker's restart will start a stopped Traefik again.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence() + &ask::functions();
         let start = format!(

@@ -115,7 +115,6 @@ pub struct Answer {
 /// How the wait for the container to become unhealthy ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum End {
-    /// It is no longer healthy.
     #[default]
     Unhealthy,
     /// It is still healthy at the timeout.

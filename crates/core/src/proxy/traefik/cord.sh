@@ -1,5 +1,4 @@
-# Cuts the cord $bowline_cord of the container $bowline_id, and defines `look`, which reports the container's health for
-# at most $bowline_timeout seconds.
+# Cuts the cord $bowline_cord of the container $bowline_id. `look` reports its health for $bowline_timeout seconds.
 bowline_was=
 bowline_at=
 see() {

@@ -44,7 +44,6 @@ pub enum Protocol {
     Udp,
 }
 
-/// A router that labels configure.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Router {
     pub protocol: Protocol,
@@ -129,9 +128,8 @@ pub fn route_labels(name: &str) -> Pairs {
     .into()
 }
 
-/// Adds a suffix to the name of every router, service and middleware in these labels and updates the references between
-/// them, to avoid a [`conflict`]. Also adds the label `bowline.suffix`, so that messages can use the names in the
-/// configuration.
+/// Adds a suffix to the name of every router, service and middleware in these labels, and to references between them,
+/// to avoid a [`conflict`]. The label `bowline.suffix` lets messages use the names in the configuration.
 pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
     let named: Vec<&str> = labels.iter().filter_map(|(key, _)| element(key).map(|(_, name)| name)).collect();
     let reference = |word: &str| {
@@ -217,8 +215,7 @@ pub(crate) fn network<'l>(labels: impl IntoIterator<Item = (&'l String, &'l Stri
     Route::new("", labels).network
 }
 
-/// Renames the elements in the labels of a new container if a running one defines them differently. Traefik would drop
-/// the elements of both.
+/// Renames elements in a new container's labels that a running one defines differently. Traefik would drop both.
 pub(crate) fn unlike(labels: Pairs, running: &[&Container]) -> Pairs {
     let agrees = |labels: &Pairs| running.iter().all(|old| conflict(labels, &old.labels).is_none());
     if agrees(&labels) {

@@ -41,8 +41,7 @@ const PAGE: &str = include_str!("maintenance/page.html");
 
 pub const MESSAGE: &str = "The site is down for maintenance.";
 
-/// The page with its message: the project's own, or the built-in one. As with kamal-proxy, `{{ .Message }}` in the page
-/// is replaced.
+/// The project's own page, or the built-in one, with the message in place of `{{ .Message }}`, as in kamal-proxy.
 pub fn page(own: Option<&str>, message: &str) -> String {
     let escaped = message
         .replace('&', "&amp;")
@@ -121,7 +120,6 @@ pub fn labels(own: &Pairs, prefix: &str) -> Pairs {
     labels
 }
 
-/// Boots a role's maintenance page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begin {
     pub scope: Scope,
@@ -174,8 +172,7 @@ impl Begin {
         Script::new(text).with_input(Secret::new(self.routes()))
     }
 
-    /// Traefik's configuration in the container: it responds with the page, or with the bare status if the plugin can't
-    /// be used.
+    /// Traefik's configuration in the container: a page, or a bare status if the plugin can't be used.
     fn routes(&self) -> String {
         let route = |priority: u32, middlewares: &[&str]| {
             serde_json::json!({
@@ -263,8 +260,7 @@ impl End {
         )
     }
 
-    /// Asks the containers to stop, and waits until Docker considers them unhealthy. They still respond. Prints
-    /// [`super::Answer`].
+    /// Asks the containers to stop, and waits until they are unhealthy. They still respond. Prints [`super::Answer`].
     pub fn tell(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}{ids}bowline_address={address}\n{tell}",

@@ -18,9 +18,6 @@ pub fn of_pull(config: &Config) -> Vec<String> {
 }
 
 /// The login at the registry of its image.
-///
-/// # Errors
-/// A secret is missing.
 pub fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
     registry_of(config, &config.traefik.image).map_or(Ok(None), |registry| login_to(registry, secrets))
 }

@@ -19,7 +19,6 @@ pub fn waiting(traefik: &Traefik) -> Traefik {
 /// Moves kamal-proxy's ports to the waiting Traefik. Its API shows afterwards whether it routes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TakeOver {
-    /// Creates the container with the ports.
     pub ensure: Ensure,
 }
 

@@ -1,5 +1,4 @@
-//! Why Traefik doesn't route, in its own words: reads the errors in its log, and the containers behind the addresses
-//! that it lists.
+//! Why Traefik doesn't route, in its own words: errors in its log, and the containers at the addresses that it lists.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,7 +33,6 @@ pub fn get(url: &str) -> Script {
     ))
 }
 
-/// What a server reports about its Traefik.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trouble {
     /// Name and network of the running containers, by address.

@@ -1,5 +1,4 @@
-# Makes an image of Traefik with the plugin and, from standard input, the page, and runs it. Prints its address once it
-# responds.
+# Makes an image of Traefik with the plugin and the page (standard input), runs it, and prints its address when it is ready.
 ask_name "$bowline_traefik" '{{.Image}}' || {
     echo 'there is no Traefik' >&2
     exit "$bowline_no_page"

@@ -11,7 +11,6 @@ use crate::proxy::traefik::{self, running};
 use crate::proxy::{self, OfRole, Refusal};
 use bowline_config::{Pairs, lay_over};
 
-/// A switch between the app and its page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turn {
     /// The page responds before the app stops getting requests.
