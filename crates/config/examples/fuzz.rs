@@ -24,7 +24,7 @@ use bowline_config::{Destination, Diagnostics, SourceFile, load, show::show};
 
 /// The most processor time that a case may take.
 const MOST: Duration = Duration::from_secs(1);
-/// How long a case may hang. The machine may be busy.
+/// A case that takes this long hangs, even on a busy machine.
 const HANGS: Duration = Duration::from_secs(60);
 
 /// Pieces that have a meaning in YAML, in ERB or in the tables.
@@ -191,7 +191,6 @@ fn processor_time() -> Duration {
     Duration::from_nanos(told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
-/// Every file of every project.
 fn corpus() -> Vec<String> {
     let projects = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/projects");
     let paths = |directory: &Path| -> Vec<PathBuf> {
@@ -208,7 +207,6 @@ fn corpus() -> Vec<String> {
         .collect()
 }
 
-/// A file of the corpus with a few changes.
 fn changed(corpus: &[String], random: &mut Random) -> String {
     let mut text = random.of(corpus).to_owned();
     for _ in 0..=random.below(6) {
@@ -295,7 +293,6 @@ fn case(base: &str, over: &str) -> bool {
     }
 }
 
-/// Renders a template. `None` if it can't be rendered.
 fn rendered(file: SourceFile) -> Option<SourceFile> {
     let text = [file.text.clone()];
     let template = match Template::new(file) {

@@ -9,7 +9,6 @@ use super::{
     RoleHost, Ssh, Timeouts, Traefik,
 };
 
-/// The configuration of a project for one destination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The generation of Kamal that the files are for, and so the proxy that sends requests to roles.
@@ -18,7 +17,6 @@ pub struct Config {
     pub told_by: Option<String>,
     /// `service`: first part of every container's name.
     pub service: String,
-    /// The destination given with `-d`, if any.
     pub destination: Option<String>,
     /// `image`: the image's name, without the registry's address and without a tag.
     pub image: String,
@@ -34,7 +32,6 @@ pub struct Config {
     pub env_tags: Vec<(String, Env)>,
     /// `accessories`, in the order of the file. A deploy leaves them alone.
     pub accessories: Vec<Accessory>,
-    /// `volumes`, for every app container.
     pub volumes: Vec<String>,
     /// `logging` at the root, for Traefik. Roles have their own merged copy.
     pub logging: Logging,
@@ -55,7 +52,6 @@ pub struct Config {
     pub hooks_output: HooksOutput,
     /// `secrets_path` (`.kamal/secrets`), relative to the project.
     pub secrets_path: String,
-    /// `aliases`: names and their command lines.
     pub aliases: Pairs,
     /// `error_pages_path`: a directory of the project with pages for kamal-proxy to show on errors.
     pub error_pages_path: Option<String>,

@@ -50,7 +50,6 @@ pub(super) fn error(path: &str, node: &Node, message: &str) -> Diagnostic {
     }
 }
 
-/// `path: message`.
 pub(super) fn says(path: &str, message: &str) -> String {
     if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") }
 }
@@ -59,7 +58,6 @@ pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
 }
 
-/// A value and the path of keys to it.
 #[derive(Debug, Clone)]
 pub(super) struct Field<'n> {
     pub(super) path: String,
@@ -163,7 +161,6 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A number that isn't negative.
     pub(super) fn count(&self) -> Option<u64> {
         self.integer().and_then(|count| u64::try_from(count).ok())
     }
@@ -205,7 +202,6 @@ impl<'n> Field<'n> {
         self.entries().iter().filter_map(pair).collect()
     }
 
-    /// A map of flags for a command line.
     pub(super) fn options(&self) -> Vec<(String, OptionValue)> {
         let flag = |(key, field): &(&Key, Field)| Some((key.text.clone(), field.option()?));
         self.entries().iter().filter_map(flag).collect()

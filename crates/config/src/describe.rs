@@ -1,6 +1,6 @@
 //! The configuration language, described once: every section, every key, its values, and what it does.
 //!
-//! Each table stands next to the decoder of its section. Everything else derives from the tables: `shape` checks files
+//! Each table is next to the decoder of its section. Everything else derives from the tables: `shape` checks files
 //! against them, `docs` prints them, `schema` turns them into a JSON Schema, and the tests go through them row by row. So a
 //! key that isn't in a table doesn't exist, and one that is in a table can't be forgotten anywhere.
 
@@ -233,7 +233,6 @@ impl Form {
         }
     }
 
-    /// Values that are valid for any key of this form.
     fn values(&self) -> Vec<String> {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         match self {
@@ -247,7 +246,6 @@ impl Form {
         }
     }
 
-    /// The text formats among its forms.
     pub(super) fn likes(&self) -> impl Iterator<Item = &'static Like> {
         let forms = match self {
             Form::Either(forms) => forms,

@@ -60,7 +60,6 @@ pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
 pub struct Found {
     /// The name to pass to [`text`].
     pub name: String,
-    /// A description in one line.
     pub what: String,
 }
 

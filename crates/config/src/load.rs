@@ -16,7 +16,6 @@ pub struct Destination {
     pub file: SourceFile,
 }
 
-/// A valid configuration and its warnings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     pub config: Config,

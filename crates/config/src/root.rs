@@ -96,7 +96,6 @@ pub(super) fn decode(
     })
 }
 
-/// The settings at the root that are single values.
 struct Rest {
     readiness_delay: Duration,
     retain_containers: usize,

@@ -62,7 +62,6 @@ fn basics() -> Map<String, Value> {
     definitions.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
-/// The definitions of sections, each defined once.
 #[derive(Default)]
 struct Definitions(BTreeMap<String, Value>);
 

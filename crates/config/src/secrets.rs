@@ -20,7 +20,6 @@ pub struct SecretUses {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSecret<'a> {
     pub name: &'a str,
-    /// The names that exist.
     pub known: &'a [&'a str],
     /// What to do if the name is not a typo.
     pub help: &'a str,

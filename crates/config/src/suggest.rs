@@ -53,7 +53,7 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> S
     }
 }
 
-/// The places where this key is known, among sections that the Kamal of this path has.
+/// The places where this key is known, in sections that the Kamal of this path has.
 fn elsewhere(path: &str, name: &str, root: &'static Keys) -> Option<String> {
     let known = |keys: &Keys| keys.get(name).is_some_and(|setting| !matches!(setting.form, Form::Refused(_)));
     let other = match generation(path, root) {

@@ -6,7 +6,6 @@ use super::super::describe::{Keys, Setting, Status};
 use super::super::root;
 use super::{TOPICS, all, described, kind, origin, section_status, status};
 
-/// The width of prose.
 const COLUMNS: usize = 130;
 
 pub fn page() -> String {

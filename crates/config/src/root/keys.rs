@@ -7,7 +7,6 @@ use super::super::{
 };
 use super::super::{ssh, sshkit, timeouts, traefik};
 
-/// How much of a hook's output is shown.
 const LEVEL: Form = Form::Word(&["quiet", "verbose"]);
 
 const PROXY: Form = Form::Either(&[

@@ -30,7 +30,6 @@ pub struct Accessory {
     pub service: String,
     /// `image`, prefixed with its registry's server.
     pub image: String,
-    /// `registry`: the accessory's own registry.
     pub registry: Option<Registry>,
     /// Where it runs, each host once: `host`, `hosts`, or the hosts of `role`, `roles`, `tag` or `tags`.
     pub hosts: Vec<String>,
@@ -43,15 +42,12 @@ pub struct Accessory {
     pub files: Vec<AccessoryMount>,
     /// `directories`: directories to create on the server and mount.
     pub directories: Vec<AccessoryMount>,
-    /// `volumes`, as written.
     pub volumes: Vec<String>,
     /// `labels`, without the label `service` that Bowline sets.
     #[serde(serialize_with = "shown::pairs")]
     pub labels: Pairs,
-    /// `options`: more flags for `docker run`.
     #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
-    /// `network` (`kamal`).
     pub network: String,
     /// `proxy`: how kamal-proxy sends requests to it, if it does. The root's `proxy` doesn't apply.
     pub proxy: Option<Proxy>,
@@ -61,7 +57,6 @@ pub struct Accessory {
 pub struct AccessoryMount {
     /// The path of a file in the project, or of a directory on the server. A relative one is below the accessory's directory.
     pub local: String,
-    /// Its path in the container.
     pub remote: String,
     /// `chmod` on the server (`755` for files; directories keep the mode that `mkdir` gives them).
     pub mode: Option<String>,
@@ -242,7 +237,6 @@ fn names<'n>(field: &Field<'n>) -> Vec<(String, Field<'n>)> {
     fields.into_iter().filter_map(|field| Some((field.text()?, field))).collect()
 }
 
-/// The error for a tag that no server has.
 fn unplaced<'t>(field: &Field, tag: &str, known: impl Iterator<Item = &'t str>) -> Diagnostic {
     let error = field.error(&format!("unknown tag: {}", given(tag))).label("no server has this tag");
     match nearest(tag, known) {

@@ -15,11 +15,9 @@ pub struct Boot {
     /// `wait`: the pause after each group.
     #[serde(serialize_with = "shown::seconds")]
     pub wait: Option<Duration>,
-    /// `barrier`: whether the other roles boot immediately and keep their old containers, or boot once the barrier has opened.
     pub barrier: BarrierOrder,
     /// `parallel_roles` (true): whether the roles of a server boot in parallel.
     pub parallel_roles: bool,
-    /// `on_failure`: what happens to servers that already run the new version when another one fails.
     pub on_failure: OnFailure,
 }
 

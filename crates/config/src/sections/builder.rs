@@ -17,14 +17,11 @@ pub struct Builder {
     pub context: Option<String>,
     /// `dockerfile` (`Dockerfile`), relative to the project.
     pub dockerfile: String,
-    /// `target`: the stage to build.
     pub target: Option<String>,
     /// `arch`: platforms (`amd64`, `arm64`); if empty, that of the machine that builds. `multiarch: true` is both.
     pub arch: Vec<String>,
-    /// `args`: `--build-arg`s.
     #[serde(serialize_with = "shown::pairs")]
     pub args: Pairs,
-    /// `driver` of the buildx builder, if given.
     pub driver: Option<String>,
     /// `remote`: another machine that builds.
     pub remote: Option<Machine>,
@@ -34,22 +31,17 @@ pub struct Builder {
     /// `local` in Kamal 1's form: what this machine builds.
     #[serde(rename = "local")]
     pub local_machine: Option<Machine>,
-    /// `pack`: buildpacks instead of a Dockerfile.
     pub pack: Option<Pack>,
     pub cache: Option<Cache>,
     /// `secrets`: names of secrets that the build can read.
     pub secrets: Vec<String>,
-    /// `ssh`: `--ssh`.
     pub ssh: Option<String>,
-    /// `provenance`: `--provenance`.
     pub provenance: Option<String>,
-    /// `sbom`: `--sbom`.
     pub sbom: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
-    /// `arch`, in Kamal 1's form.
     pub arch: Option<String>,
     /// The URL of its engine (`ssh://…`, `tcp://…`, `unix://…`).
     pub url: Option<String>,
@@ -57,7 +49,6 @@ pub struct Machine {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pack {
-    /// `builder`: the builder image.
     pub builder: Option<String>,
     pub buildpacks: Vec<String>,
 }

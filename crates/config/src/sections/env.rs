@@ -100,7 +100,6 @@ pub(crate) struct TaggedEnv {
     pub(crate) tags: Option<Tags>,
 }
 
-/// The envs of tags, and their positions.
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
     pub(crate) envs: Vec<(String, Env)>,

@@ -15,7 +15,6 @@ pub struct Healthcheck {
     pub cmd: String,
     /// `port` (3000): the port that the default command requests. Traefik uses the port that the image exposes.
     pub port: u16,
-    /// `path` (`/up`).
     pub path: String,
     /// `interval` (1 s): the time between two checks.
     #[serde(serialize_with = "interval")]
@@ -139,7 +138,6 @@ impl Parts {
         self.max_attempts
     }
 
-    /// Merges this over `base`.
     pub(crate) fn over(self, base: &Parts) -> Self {
         Self {
             cmd: self.cmd.or_else(|| base.cmd.clone()),

@@ -7,7 +7,6 @@ use crate::decode::{Field, Report};
 use crate::given::given;
 use crate::suggest::variable_help;
 
-/// Docker Hub's addresses in image names.
 const DOCKER_HUB: &[&str] = &["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +61,6 @@ pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
     false
 }
 
-/// The name without the tag and the digest.
 fn untagged(name: &str) -> &str {
     let name = name.split('@').next().unwrap_or_default();
     let last = name.rfind('/').map_or(0, |at| at + 1);
@@ -146,7 +144,6 @@ fn host<'p>(parts: &[&'p str]) -> Option<&'p str> {
     (first.contains(['.', ':']) || *first == "localhost").then_some(*first)
 }
 
-/// Whether a name contains the registry's address.
 pub(crate) fn names_a_registry(name: &str) -> bool {
     host(&name.split('/').collect::<Vec<_>>()).is_some()
 }

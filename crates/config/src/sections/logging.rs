@@ -15,7 +15,6 @@ pub struct Logging {
     pub options: Pairs,
 }
 
-/// Docker's own drivers.
 const DRIVERS: &[&str] = &[
     "json-file",
     "local",

@@ -19,7 +19,6 @@ pub use run::Run;
 pub struct Proxy {
     /// `host` or `hosts`: the host names of the app; if empty, it gets requests for every host.
     pub hosts: Vec<String>,
-    /// `app_port` (80): the port on which the app listens in its container.
     pub app_port: u16,
     #[serde(rename = "ssl")]
     pub tls: Tls,
@@ -30,7 +29,6 @@ pub struct Proxy {
     /// `response_timeout`; kamal-proxy's 30 s if absent.
     #[serde(serialize_with = "shown::seconds")]
     pub response_timeout: Option<Duration>,
-    /// `path_prefix` or `path_prefixes`.
     pub path_prefixes: Vec<String>,
     /// `strip_path_prefix`; kamal-proxy strips by default.
     pub strip_path_prefix: Option<bool>,
@@ -38,18 +36,13 @@ pub struct Proxy {
     pub healthcheck: ProxyCheck,
     pub buffering: Buffering,
     pub logging: ProxyLogging,
-    /// `run`: how the proxy's container runs, if given.
     pub run: Option<Run>,
-    /// `canonical_host`: the host to which requests for all others are redirected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical_host: Option<String>,
-    /// `tls_staging` (false): certificates from Let's Encrypt's staging authority.
     #[serde(skip_serializing_if = "shown::is_default")]
     pub tls_staging: bool,
-    /// `client_ip_header`: the header in which a proxy in front passes the client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip_header: Option<String>,
-    /// `exclude_metrics_paths`: paths that the metrics don't count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude_metrics_paths: Vec<String>,
     /// The settings that only Bowline's own proxy has.
@@ -86,9 +79,7 @@ pub struct ProxyCheck {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Buffering {
-    /// `requests` (true).
     pub requests: bool,
-    /// `responses` (true).
     pub responses: bool,
     /// `memory`: bytes kept in memory.
     pub memory: Option<u64>,

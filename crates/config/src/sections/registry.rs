@@ -8,7 +8,6 @@ use crate::image;
 use crate::secret::{REDACTED, Secret};
 use crate::shown;
 
-/// `registry`, at the root or of an accessory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
     /// `server`, which precedes the names of images; Docker Hub if absent.
@@ -77,7 +76,6 @@ impl Registry {
         self.is_absent() && local_port(self.server.as_deref()).is_some()
     }
 
-    /// The names of the secrets that its login needs.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let login = self.login.iter().flat_map(|login| [&login.username, &login.password]);
         login.filter_map(|credential| match credential {

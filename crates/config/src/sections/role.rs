@@ -20,13 +20,11 @@ pub(crate) use keys::{ASSET_PATH, HOSTS, KEYS};
 /// A role, with what it inherits from the root already merged in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
-    /// `web`, `workers`, …
     pub name: String,
     /// Its hosts in order, each once.
     pub hosts: Vec<RoleHost>,
     /// `cmd`, appended after the image.
     pub cmd: Option<String>,
-    /// `options`: more flags for `docker run`.
     pub options: Vec<(String, OptionValue)>,
     /// The root's labels merged with the role's, without those that Bowline sets.
     pub labels: Pairs,
@@ -261,7 +259,6 @@ pub(crate) fn labels(field: &Field, report: &mut Report) -> Pairs {
     field.pairs()
 }
 
-/// Docker's restart policies.
 const RESTART: &[&str] = &["no", "always", "unless-stopped", "on-failure"];
 
 pub(crate) fn options(field: &Field, report: &mut Report) -> Vec<(String, OptionValue)> {

@@ -103,7 +103,6 @@ fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<Str
     tags
 }
 
-/// The error for a tag that has no env.
 pub(crate) fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
     let mut error =
         field.error(&format!("unknown tag: {}", given(tag))).label("no env is given for this tag");

@@ -9,9 +9,7 @@ use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ssh {
-    /// `user` (`root`).
     pub user: String,
-    /// `port` (22).
     pub port: u16,
     /// `keys`: private key files. The reader of the files expands `~`.
     pub keys: Vec<String>,
@@ -24,7 +22,6 @@ pub struct Ssh {
     pub proxy_command: Option<String>,
     /// `key_data`: private keys, tried first.
     pub key_data: Vec<KeyData>,
-    /// `config`: which OpenSSH configuration to read.
     pub config: SshConfig,
     /// `forward_agent` as written, for display. Bowline never forwards the agent.
     pub forward_agent: Option<bool>,
@@ -36,7 +33,6 @@ pub struct Ssh {
 pub enum KeyData {
     /// The name of a secret that holds a private key.
     Named(String),
-    /// The private key itself.
     Inline(Secret),
 }
 
@@ -218,7 +214,6 @@ impl SshConfig {
     }
 }
 
-/// The user, host and port of an SSH connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'s> {
     pub user: &'s str,

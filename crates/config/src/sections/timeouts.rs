@@ -5,33 +5,21 @@ use std::time::Duration;
 use crate::decode::Field;
 use crate::describe::{Form, Keys, Setting};
 
+/// `KEYS` describes the limits and their defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// `connect` (10 s): from the first packet to the end of authentication.
     pub connect: Duration,
-    /// `agent` (5 s): listing the keys of the SSH agent.
     pub agent: Duration,
-    /// `confirm` (90 s): the user's confirmation, if the agent asks before it signs.
     pub confirm: Duration,
-    /// `silence` (25 s): silence after which a connection counts as lost.
     pub silence: Duration,
-    /// `command` (60 s): any other command on a server, without waits that have their own limit.
     pub command: Duration,
-    /// `lock` (30 s): taking or releasing the deploy lock.
     pub lock: Duration,
-    /// `api` (5 s): each request to Traefik's API.
     pub api: Duration,
-    /// `route` (15 s): the wait until Traefik's routes have changed.
     pub route: Duration,
-    /// `pull` (30 min): pulling an image on a server, or sending one.
     pub pull: Duration,
-    /// `install` (20 min): installing Docker on a server.
     pub install: Duration,
-    /// `build` (2 h): each program of a build on this machine.
     pub build: Duration,
-    /// `hook` (30 min).
     pub hook: Duration,
-    /// `secrets` (5 min): each program that a secrets file runs, including the user's answers to it.
     pub secrets: Duration,
 }
 

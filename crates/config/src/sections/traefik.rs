@@ -11,21 +11,15 @@ use crate::{Env, OptionValue, Pairs};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Traefik {
-    /// `image` (`traefik:v2.11`).
     pub image: String,
-    /// `publish` (true): whether Docker publishes port 80 of the container.
     pub publish: bool,
-    /// `host_port` (80).
     pub host_port: u16,
-    /// `docker_socket` (`/var/run/docker.sock`): the path of Docker's socket on the server.
     pub docker_socket: String,
-    /// `labels`, as written.
     #[serde(serialize_with = "shown::pairs")]
     pub labels: Pairs,
     /// `args`, as written: `--KEY=VALUE` each.
     #[serde(serialize_with = "shown::pairs")]
     pub args: Vec<(String, OptionValue)>,
-    /// `options`: more flags for `docker run`.
     #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
     pub env: Env,

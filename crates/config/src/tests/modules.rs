@@ -7,7 +7,6 @@ use std::path::Path;
 /// Modules that only contain others.
 const ROOMS: [&str; 2] = ["sections", "text"];
 
-/// The modules that each module uses.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 fn read(path: &Path) -> String {
@@ -56,7 +55,6 @@ fn after(code: &str, path: &str) -> Vec<String> {
         .collect()
 }
 
-/// The modules that a file declares.
 fn declared(text: &str) -> impl Iterator<Item = String> {
     text.lines().filter_map(|line| {
         let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub ")).unwrap_or(line);

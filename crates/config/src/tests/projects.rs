@@ -9,7 +9,6 @@ use super::super::template::{Ended, Outputs, Program, Template, Unrendered};
 use super::schema::Validator;
 use super::*;
 
-/// A project of `tests/projects`.
 struct Project {
     name: String,
     directory: PathBuf,
@@ -30,7 +29,7 @@ impl Project {
         all
     }
 
-    /// Its destinations. `None` stands for `deploy.yml` alone, if that is a configuration.
+    /// Its destinations. `None` means `deploy.yml` alone, if that is a configuration.
     fn destinations(&self) -> Vec<Option<String>> {
         let files = fs::read_dir(&self.directory).unwrap().map(|entry| entry.unwrap().file_name());
         let names: BTreeSet<String> = files

@@ -15,7 +15,6 @@ use crate::given;
 use crate::rendered::Rendered;
 pub(crate) use masked::Masked;
 
-/// A configuration file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceFile {
     /// The path to show in messages.
@@ -85,7 +84,6 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
-    /// What is wrong, in one line.
     pub message: String,
     pub span: Span,
     pub label: Option<String>,
@@ -156,7 +154,6 @@ pub(crate) struct Source {
 pub struct Diagnostics {
     sources: Vec<Source>,
     items: Vec<Diagnostic>,
-    /// Advice that may fix all of them.
     remedy: Option<String>,
 }
 
@@ -231,7 +228,7 @@ impl Diagnostics {
         group
     }
 
-    /// One snippet for each file that the diagnostic points to, the file of its own span first.
+    /// One snippet for each file that the diagnostic points to, the one with its main span first.
     fn places<'a>(
         &'a self,
         item: &'a Diagnostic,

@@ -55,7 +55,6 @@ pub enum Part {
     Text(Secret),
     /// The value of another name.
     Variable(Variable),
-    /// The output of a command.
     Command(Command),
 }
 
@@ -131,7 +130,6 @@ pub enum Quotes {
     Double,
 }
 
-/// An error or warning about a place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub at: Range<usize>,

@@ -192,7 +192,7 @@ impl<'t> Builder<'t, '_> {
         Node { span, kind, replaced: None }
     }
 
-    /// Whether the tag makes any scalar a text (`!!str`, `!`). Ignores YAML's other tags, and rejects all others.
+    /// Whether the tag makes any scalar a text (`!!str`, `!`). Ignores YAML's other tags, and rejects custom ones.
     fn check_tag(&self, tag: Option<&Tag>, span: Span) -> Result<bool, Fatal> {
         match tag {
             None => Ok(false),

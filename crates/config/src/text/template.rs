@@ -73,7 +73,6 @@ impl Program {
         }
     }
 
-    /// Its standard input, if any.
     pub fn input(&self) -> Option<&str> {
         match self {
             Program::Shell(_) | Program::File(_) => None,
@@ -94,7 +93,6 @@ pub enum Ended {
 
 pub type Outputs = HashMap<Program, Ended>;
 
-/// Why rendering stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unrendered<E> {
     /// This program must run first.

@@ -40,7 +40,7 @@ fn is_engine(text: &str) -> bool {
     ["ssh://", "tcp://", "unix://", "/"].iter().any(|scheme| text.starts_with(scheme) && text != *scheme)
 }
 
-/// Build arguments, which anyone with the image can read in its history.
+/// Anyone with the image can read its build arguments in the image's history.
 const ARGS: Form = Form::Map(
     "NAME",
     &Form::Either(&[

@@ -10,7 +10,6 @@ use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Own {
-    /// `compress` (false): whether the proxy compresses responses.
     #[serde(skip_serializing_if = "shown::is_default")]
     pub compress: bool,
     /// `basic_auth`: names of secrets with a `USER:PASSWORD` each; if empty, the app needs no password.
@@ -19,7 +18,6 @@ pub struct Own {
     /// `allow_ips`: the networks that may use the app; if empty, all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_ips: Vec<String>,
-    /// `trusted_proxies`: the networks whose `X-Forwarded-For` the proxy trusts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
     /// `request_headers`: set on requests to the app; an empty value removes the header.
@@ -28,7 +26,6 @@ pub struct Own {
     /// `response_headers`: set on responses to the client; an empty value removes the header.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "shown::pairs")]
     pub response_headers: Pairs,
-    /// `stream_timeout`: how long WebSockets and event streams of the old version stay open after a switch.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown::seconds")]
     pub stream_timeout: Option<Duration>,
 }
@@ -50,7 +47,6 @@ impl Own {
         own
     }
 
-    /// The names of the keys in use.
     pub fn keys(&self) -> Vec<&'static str> {
         let used = [
             ("compress", self.compress),

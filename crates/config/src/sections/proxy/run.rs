@@ -8,7 +8,6 @@ use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
-    /// `publish` (true): whether its ports are published.
     pub publish: bool,
     /// `http_port` (80), if it is published.
     pub http_port: Option<u16>,
@@ -17,7 +16,6 @@ pub struct Run {
     /// `bind_ips`: addresses of the server to publish on; all if empty.
     pub bind_ips: Vec<String>,
     pub metrics_port: Option<u16>,
-    /// `debug` (false).
     pub debug: bool,
     /// `log_max_size` (`10m`); `None` leaves it to Docker.
     #[serde(serialize_with = "shown::or_empty")]
@@ -28,7 +26,6 @@ pub struct Run {
     pub repository: Option<String>,
     /// `version`; `v0.9.2` if another key of its image is given.
     pub version: Option<String>,
-    /// `options`: further flags of `docker run`.
     #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
 }

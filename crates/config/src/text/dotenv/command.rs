@@ -10,7 +10,6 @@ use super::parts::Cooked;
 use super::words::call;
 use super::{Command, CommandKind, Piece, Problem, Quotes, scan};
 
-/// Parses the command at a `$(…)`.
 pub(super) fn command(cooked: &Cooked, whole: Range<usize>) -> Result<Command, Problem> {
     let at = cooked.place(whole.clone());
     let inner = whole.start + 2..whole.end - 1;

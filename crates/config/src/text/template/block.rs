@@ -30,7 +30,6 @@ pub(super) struct Branch {
     pub(super) nodes: Vec<Node>,
 }
 
-/// A parsed tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Read {
     Node(Node),

@@ -131,7 +131,6 @@ pub(super) enum Statement {
     Assign { name: String, value: Expr, unless_set: bool },
 }
 
-/// Parses the code of a tag as one expression.
 pub(super) fn parse(text: &str, code: Range<usize>, context: &Context) -> Parsed<Expr> {
     let mut parser = Parser::new(text, &code, context);
     let expr = parser.expr()?;
@@ -139,7 +138,6 @@ pub(super) fn parse(text: &str, code: Range<usize>, context: &Context) -> Parsed
     if parser.at < code.end { Err(parser.foreign()) } else { Ok(expr) }
 }
 
-/// Parses the code of a tag as statements.
 pub(super) fn statements(text: &str, code: Range<usize>, context: &mut Context) -> Parsed<Vec<Statement>> {
     context.extra.set(true);
     let (mut read, mut at) = (Vec::new(), code.start);
@@ -426,7 +424,6 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The arguments of `fetch`, and the block that provides a default.
     fn fetch(&mut self) -> Parsed<ExprKind> {
         let (arguments, closed) = self.arguments(2)?;
         let mut arguments = arguments.into_iter();

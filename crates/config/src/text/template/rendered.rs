@@ -41,7 +41,6 @@ impl Rendered {
         }
     }
 
-    /// Maps the spans of a diagnostic to the file.
     pub(crate) fn restore_diagnostic(&self, item: &mut Diagnostic) {
         item.span = self.span(item.span);
         item.also.iter_mut().for_each(|(span, _)| *span = self.span(*span));

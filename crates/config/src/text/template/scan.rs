@@ -1,7 +1,7 @@
 //! Splits a template into its tags and the text between them.
 //!
 //! The rules are those of Ruby's ERB with trim mode `-`, as in Kamal: `<%-` removes the spaces before it on its line, `-%>`
-//! removes the line break after it, and `<%%` stands for `<%`. Tags are found before any Ruby is parsed, as in ERB: the first
+//! removes the line break after it, and `<%%` means `<%`. Tags are found before any Ruby is parsed, as in ERB: the first
 //! `%>` ends a tag, even inside a string.
 
 use std::ops::Range;
