@@ -92,8 +92,7 @@ impl<'a> Change<'a> {
         Basis { config, given, scope: &self.scope, selection, observed: &self.observed }
     }
 
-    /// Carries out stages in order. Stops at an interrupt, a lost lock or a failure, but a stage may run after any
-    /// failure.
+    /// Carries out stages in order. Stops at an interrupt, a lost lock, or a failure that the next stage forbids.
     ///
     /// # Errors
     /// When a hook fails.
