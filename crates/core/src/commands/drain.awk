@@ -21,7 +21,7 @@ function under_way(connection,  word, n, i, pair, field, sent, got, acked) {
   if (got < 300) return 1                                                  # Too recent to tell: look again.
   if (acked < got && got - acked < 1000) return 0                          # The client acknowledged an answer.
   if (prompt[port(word[3]) " " port(word[4])]) return 0                    # The last request was answered immediately.
-  return field["data_segs_in"] != field["data_segs_out"]                   # As many answers as requests.
+  return field["data_segs_in"] != field["data_segs_out"]                   # Idle after as many answers as requests.
 }
 BEGIN { n = split(ports, list, " "); for (i = 1; i <= n; i++) open[list[i]] = 1 }
 # The kernel's table says how the last request was acknowledged. One that is answered immediately is acknowledged by its

@@ -1,7 +1,7 @@
 # Follows the container $bowline_id, which was just started, until it is ready or has failed, for at most $bowline_timeout
 # seconds. It has failed when Docker has restarted it $bowline_most times. Without a health check, it is ready when it still
-# runs after $bowline_delay seconds, or immediately if $bowline_seen restarts is what it had before. Requests reach it on
-# $bowline_network. If $bowline_ready is `started`, it is ready once it runs. If it is `registering`, the proxy decides.
+# runs after $bowline_delay seconds, or immediately if Docker has restarted it exactly $bowline_seen times. Requests reach it
+# on $bowline_network. If $bowline_ready is `started`, it is ready once it runs. If it is `registering`, the proxy decides.
 bowline_deadline=$(($(date +%s) + bowline_timeout))
 bowline_last=
 failed() {
