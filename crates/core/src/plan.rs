@@ -27,7 +27,7 @@ use step::Step;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeployKind {
     Deploy,
-    /// Like a deploy, but without pruning containers and images, and it replaces every container.
+    /// Like a deploy, but replaces every container, and doesn't prune containers and images.
     Redeploy,
     /// Boots a version that is still on the servers: no pull, no pruning.
     Rollback,
@@ -38,7 +38,7 @@ pub enum DeployKind {
 }
 
 impl DeployKind {
-    /// Which kind of proxy replaces which, if this run does that.
+    /// The direction of a takeover, if this run is one.
     pub fn direction(self) -> Option<Direction> {
         match self {
             DeployKind::TakeOver(direction) => Some(direction),

@@ -27,7 +27,6 @@ pub struct Selection<'a> {
 pub enum NoMatch {
     #[error("the configuration has no `servers`, only accessories: there is no app to deploy")]
     NoServers,
-    /// No role and no accessory has a server.
     #[error("the configuration has no servers")]
     NoHosts,
     #[error("no host matches {given}; the hosts are: {known}")]

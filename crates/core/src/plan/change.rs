@@ -28,7 +28,6 @@ use bowline_config::{Config, once};
 pub enum Intent {
     /// Start each role's container: the one with this version, or the one that served last.
     Start(Option<String>),
-    /// Stop all running containers.
     Stop,
     /// Stop containers that run next to the serving one.
     StopStale,
@@ -59,7 +58,7 @@ pub struct Page {
     pub drain_timeout: Option<u64>,
 }
 
-/// Further input of a plan.
+/// What a plan depends on, in addition to the configuration and the observed state.
 #[derive(Debug, Clone, Default)]
 pub struct Given<'a> {
     /// The project's own maintenance page.

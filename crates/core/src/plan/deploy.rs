@@ -318,7 +318,7 @@ impl Planner<'_> {
         }
     }
 
-    /// How the image gets to the server. Without a registry, a missing one must be sent, or Docker would try to pull it.
+    /// How the image gets to the server. Without a registry, a missing image is sent, or Docker would try to pull it.
     fn delivery(&self, image: &str, observed: &Observed) -> Result<Option<Delivery>, PlanError> {
         let kind = self.request.kind;
         let delivers = matches!(kind, DeployKind::Deploy | DeployKind::Redeploy);

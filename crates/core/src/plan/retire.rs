@@ -8,7 +8,7 @@ use crate::observed::{Container, Observed};
 use crate::proxy::{self, Detach, OfRole, ProxyKind, cord, kamal};
 use bowline_config::{Config, Role};
 
-/// How to retire a serving container. The script checks its health again, which may have changed since the observation.
+/// How to retire a serving container. The script checks its health, which may have changed since it was observed.
 pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Container) -> Retire {
     let waits = ProxyKind::of(role).rules().leaves_open_requests();
     let detach = OfRole { config, scope, role }.detach(container);

@@ -15,7 +15,6 @@ pub enum Step {
     /// Receive the image from this run.
     Receive(registry::Receive),
     Network(network::Network),
-    /// Manage a proxy.
     Proxy(proxy::Step),
     /// Extract assets, and make them available to the running versions.
     Assets(assets::Prepare),

@@ -68,7 +68,7 @@ fn command(words: &[&str]) -> Line {
     Line::new("docker").words(["exec", NAME, NAME]).words(words.iter().copied())
 }
 
-/// How to run a server's proxy, if a role or an accessory on it configures that. All that do agree.
+/// How to run a server's proxy, if a role or an accessory on it configures that. Those that do must agree.
 pub fn run_of<'c>(config: &'c Config, host: &str) -> Option<&'c Run> {
     let roles = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
     let accessories =
@@ -83,7 +83,7 @@ fn runs(config: &Config) -> impl Iterator<Item = &Run> {
     of_roles.chain(config.accessories.iter().filter_map(|accessory| accessory.proxy.as_ref()?.run.as_ref()))
 }
 
-/// Creates or starts the proxy's container on a server as configured.
+/// The step that creates or starts the proxy's container on a server as configured.
 pub fn ensure(config: &Config, scope: &Scope, host: &str) -> Ensure {
     let run = run_of(config, host).cloned();
     let image = run.as_ref().map_or(Image::Own, Image::of);

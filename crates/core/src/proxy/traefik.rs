@@ -78,7 +78,7 @@ pub fn running(observed: &Observed) -> Option<Api> {
     Some(if has_api(&traefik.args) { at } else { Api::Silent })
 }
 
-/// Creates or starts Traefik's container on a server as configured.
+/// The step that creates or starts Traefik's container on a server as configured.
 pub fn ensure(config: &Config, secrets: &Secrets, scope: &Scope, host: &str) -> Result<Ensure, PlanError> {
     Ok(Ensure {
         scope: scope.clone(),

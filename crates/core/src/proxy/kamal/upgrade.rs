@@ -114,7 +114,7 @@ pub enum Way {
     InPlace {
         /// The running version, for display.
         from: String,
-        /// The wanted version, as a number.
+        /// The wanted version, for example `0.2.0`.
         to: String,
     },
     /// With a new container.

@@ -1,4 +1,4 @@
-//! The cord: a file whose absence makes a container unhealthy, so that the proxy stops sending it requests before it stops.
+//! The cord: a file whose absence makes a container unhealthy, so that Traefik stops routing to it before it stops.
 //!
 //! Booting a container ties the cord: it creates a directory with one file and mounts it, and the health check looks for the
 //! file. Deleting the file cuts the cord.

@@ -88,8 +88,7 @@ impl Trouble {
         self.errors.iter().rev().find(has).map(String::as_str)
     }
 
-    /// The names of the containers with these addresses, with their network unless it is the one that all apps share.
-    /// An unknown address stays an address.
+    /// The names of the containers with these addresses, and the network if it isn't the shared one.
     pub fn named(&self, addresses: &[IpAddr]) -> String {
         let name = |address: &IpAddr| match self.names.get(address) {
             Some((name, network)) if network == NETWORK || network.is_empty() => name.clone(),

@@ -100,8 +100,7 @@ fn current<'o>(of: &OfRole<'o>, observed: &'o Observed) -> Option<&'o Container>
     observed.current(&of.scope.names, &of.role.name, &of.config.latest_image())
 }
 
-/// The page's labels for a role. They come from the labels of the serving container, or else from the configuration.
-/// The flag says whether they come from the configuration.
+/// The labels of a role's page, based on those of the serving container, or else (`true`) on those in the configuration.
 fn page_labels(of: &OfRole<'_>, observed: &Observed) -> (Pairs, bool) {
     let prefix = of.scope.names.prefix(&of.role.name);
     match current(of, observed) {
