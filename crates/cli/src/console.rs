@@ -32,7 +32,6 @@ enum Job {
     Flush(oneshot::Sender<()>),
 }
 
-/// The standard streams of this process.
 pub struct StandardStreams {
     terminal: Option<Terminal>,
     /// Whether to announce the start of a command.
@@ -69,7 +68,6 @@ impl StandardStreams {
         }
     }
 
-    /// The mode of a command that uses these streams.
     pub fn mode(&self) -> Mode {
         if self.terminal.is_some() { Mode::Terminal } else { Mode::Piped }
     }

@@ -9,7 +9,6 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Wrong usage or configuration. Nothing was changed.
 pub const USAGE: u8 = 2;
-/// Another run holds the deploy lock.
 pub const LOCKED: u8 = 3;
 /// A server could not be reached, or the connection was lost, and nothing else was wrong.
 pub const UNREACHABLE: u8 = 4;
@@ -55,8 +54,7 @@ fn of_failures(failures: &[Failure]) -> u8 {
     if causes.peek().is_some() && causes.all(Failure::is_unreachable) { UNREACHABLE } else { FAILED }
 }
 
-/// Passes on the exit status of a program that ran for us. Statuses above 255 become 255, and signals 128 plus their
-/// number.
+/// The exit status for a program that ran for us: its own (at most 255), or 128 plus the signal's number.
 pub fn of_program(exit: &Exit) -> u8 {
     match exit {
         Exit::Status(status) => u8::try_from(*status).unwrap_or(u8::MAX),

@@ -43,7 +43,6 @@ pub(crate) fn alias(name: &str, text: &str) -> String {
     format!("hint: `{name}` is an alias: {text}")
 }
 
-/// The lines of a hint below an error.
 pub(crate) fn lines(hint: Option<&str>, paint: Paint) -> Vec<String> {
     let text = clean::lines(hint.unwrap_or_default());
     let mut rest = text.lines();

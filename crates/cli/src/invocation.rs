@@ -76,8 +76,7 @@ impl<'a> Invocation<'a> {
         Self::of(settings, project, focus, subject, NewHosts::Remember)
     }
 
-    /// Like [`Self::open_for`], for a project that is already loaded. `new_hosts` says how to treat the host key of a
-    /// new server.
+    /// Like [`Self::open_for`], for a loaded project. `new_hosts` says what to do with the host key of a new server.
     pub(crate) fn of(
         settings: &'a Settings,
         project: Project,
@@ -108,7 +107,6 @@ impl<'a> Invocation<'a> {
         Ok(Self { settings, project, world, screen, focus })
     }
 
-    /// This process's streams, for a command that attaches to them.
     pub(crate) fn console(&self) -> StandardStreams {
         StandardStreams::new(self.settings, self.screen.handle())
     }

@@ -1,8 +1,7 @@
-//! The command line `bowline`: what users type and see.
+//! The command line `bowline`: what users type and see. This crate has no rules about deploying.
 //!
 //! [`settings`] resolves the arguments ([`args`]). A command ([`commands`]) opens an [`invocation`], calls the engine
-//! with what [`load`] provides, and shows the result ([`ui`]) or attaches the [`console`]. This crate has no rules
-//! about deploying.
+//! with what [`load`] provides, and shows the result ([`ui`]) or attaches the [`console`].
 //!
 //! It is a library only so that tests and examples can use its parts. Nothing else should depend on it.
 
@@ -27,7 +26,6 @@ use clap::error::ErrorKind;
 
 use settings::Surroundings;
 
-/// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     bug::tell_panics();
     let words: Vec<OsString> = std::env::args_os().collect();

@@ -1,5 +1,4 @@
-//! Resolves the command line in its environment: terminals, colours, verbosity, filters. Commands use this, never the
-//! raw arguments.
+//! Resolves the command line in its environment: terminals, colours, verbosity, filters.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -17,9 +16,7 @@ use crate::ui::paint::Paint;
 pub enum View {
     /// A picture of all servers on a terminal, drawn again and again.
     Live,
-    /// One line per event.
     Plain,
-    /// One JSON object per event.
     Json,
 }
 
@@ -58,7 +55,6 @@ pub struct Settings {
     pub config_file: String,
     pub destination: Option<String>,
     pub options: Options,
-    /// How long to wait for a deploy lock that another run holds.
     pub lock_wait: Duration,
     /// The output of programs in templates of the configuration that ran already.
     pub templates: Arc<Templates>,
@@ -109,7 +105,6 @@ impl Settings {
         }
     }
 
-    /// A copy with changed engine options.
     pub fn with(&self, change: impl FnOnce(&mut Options)) -> Self {
         let mut settings = self.clone();
         change(&mut settings.options);

@@ -26,8 +26,7 @@ pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
     });
 }
 
-/// For work that has nothing to undo. A signal drops the work, and with it the programs that it runs. Must be called
-/// inside the runtime.
+/// For work that has nothing to undo. A signal drops it, and ends its programs. Must be called inside the runtime.
 pub async fn unless_interrupted<T>(wanted: impl Future<Output = T>) -> Result<T, RunError> {
     let mut signals = Signals::open();
     tokio::select! {

@@ -96,8 +96,8 @@ enum Message {
     End { good: bool },
 }
 
-/// Counts the lines from servers that are not shown yet. When it is full, senders wait: a reader that pauses (`|
-/// less`) must hold up the servers instead of filling memory.
+/// Counts the lines from servers that are not shown yet. When it is full, senders wait: a reader that pauses must
+/// hold up the servers instead of filling memory.
 #[derive(Debug, Default)]
 struct Backlog {
     lines: Mutex<usize>,
@@ -222,7 +222,6 @@ impl Screen {
         self.handle.clone()
     }
 
-    /// Shows the remaining events, and ends.
     pub fn finish(mut self, good: bool) -> Tally {
         self.end(good)
     }

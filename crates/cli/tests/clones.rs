@@ -1,5 +1,5 @@
-//! Clones for builds, made by the real git: what they contain, and which files of the user stay unchanged. Docker is
-//! a stub.
+//! Clones for builds, made by the real git: their content, and the user's files that stay unchanged. Docker is a
+//! stub.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 
@@ -92,7 +92,6 @@ impl Repository {
         built
     }
 
-    /// The directory of the clone.
     fn clone(&self) -> PathBuf {
         let clones = std::fs::read_dir(self.cache().join("clones")).unwrap().flatten();
         clones.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap().join("shop")

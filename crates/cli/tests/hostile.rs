@@ -106,8 +106,7 @@ const EXEC: &[&str] = &["app", "exec", "date"];
 const LOCK: &[&str] = &["lock", "status"];
 const ALL: [&[&str]; 6] = [DEPLOY, &["plan", "--version", "v1"], &["app", "details"], LOGS, EXEC, LOCK];
 
-/// Runs every command against the server. Each must end within the limits and leave the screen alone, and a deploy
-/// must fail.
+/// Runs every command. Each must end within the limits and leave the screen alone, and a deploy must fail.
 fn stand(name: &str, server: &Server, commands: &[&[&str]]) -> Vec<String> {
     let mut all = Vec::new();
     for words in commands {

@@ -155,7 +155,6 @@ fn this_machine() -> String {
     format!("{}-{system}", std::env::consts::ARCH)
 }
 
-/// Serves the files of a directory over HTTP until the test ends.
 fn serve(directory: PathBuf) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,5 +1,4 @@
-//! A made-up run in every view that can be compared as text. Also checks that text from a server can't control a
-//! terminal.
+//! A made-up run in every view that is text. Also checks that text from a server can't control a terminal.
 
 #[path = "../examples/show/events.rs"]
 mod events;
@@ -77,8 +76,7 @@ fn a_run_in_the_live_view() {
     insta::assert_snapshot!("live_300", live(300, false, 470));
 }
 
-/// The events for an image sent to three servers: one connection is lost, and one server already has most of the
-/// image.
+/// The events for an image sent to three servers: one connection is lost, one server has most of the image already.
 fn sending() -> Vec<(u64, Event)> {
     let hosts = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
     let what = || "send shop:v2".to_owned();

@@ -26,9 +26,7 @@ pub(crate) struct Credentials {
     pub(crate) user: String,
     pub(crate) named: Vec<PathBuf>,
     pub(crate) defaults: Vec<PathBuf>,
-    /// Certificate files, each for any of the keys.
     pub(crate) certificates: Vec<PathBuf>,
-    /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
     /// Whether to use only those of the agent's keys that are also in these files.
     pub(crate) agent_only_files: bool,
@@ -100,7 +98,6 @@ impl Budget {
     }
 }
 
-/// Where the private key is.
 enum Half<'a> {
     Agent(&'a mut Agent),
     File(&'a PrivateKey),
@@ -115,7 +112,6 @@ impl Half<'_> {
     }
 }
 
-/// Why the attempts end.
 enum End {
     In,
     /// The connection ended, or the server asked for more than a key.
@@ -313,7 +309,6 @@ impl<'a> Login<'a> {
         self.offered.iter().any(|offered| offered.key_data() == key.key_data())
     }
 
-    /// Tries a key through the agent, its certificates first.
     async fn through_agent(
         &mut self,
         agent: &mut Agent,
@@ -405,8 +400,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// The hash to sign with an RSA key: the best one that the server supports. Current sshd versions reject SHA-1,
-    /// the protocol's original hash.
+    /// The hash to sign with an RSA key: the best that the server supports. Current sshd versions reject SHA-1.
     async fn hash_for(&mut self, key: &PublicKey) -> Try<Option<HashAlg>> {
         if !key.algorithm().is_rsa() {
             return Continue(None);

@@ -1,7 +1,6 @@
 //! Limits the bytes that wait in this process on their way to a server. russh accepts writes to a channel while the
 //! other side's window is open, and a window is megabytes. With many servers on slow connections, that would add up.
-//! So all long streams go through [`Paced`]: what a server pulls through a forwarded port, and what a program reads
-//! on its standard input.
+//! So all long streams go through [`Paced`]: forwarded connections, and the standard input of programs.
 
 use std::future::Future;
 use std::io;
@@ -21,8 +20,7 @@ const MOST: usize = 128 * 1024;
 
 /// The bytes of one SSH connection that channels have accepted and the kernel hasn't.
 ///
-/// Writers count plain text, [`Self::sent`] counts packets. The packets' overhead makes the count slightly too low
-/// until the backlog is empty.
+/// Writers count plain text, [`Self::sent`] counts packets, so the count is slightly too low until nothing waits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backlog(Arc<Waiting>);
 
@@ -33,7 +31,6 @@ struct Waiting {
 }
 
 impl Backlog {
-    /// Subtracts bytes that the kernel has accepted.
     pub(crate) fn sent(&self, bytes: usize) {
         let less = |waiting: usize| Some(waiting.saturating_sub(bytes));
         let _ = self.0.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);

@@ -42,7 +42,6 @@ impl Begin {
         own
     }
 
-    /// The last non-empty line before the start.
     fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.before);
         text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()

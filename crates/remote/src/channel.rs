@@ -29,7 +29,6 @@ const WAITING_LINES: usize = 1024;
 /// How long a full queue may wait before further lines are dropped.
 const TAKEN: Duration = Duration::from_secs(1);
 
-/// Why a step did not start.
 #[derive(Debug)]
 pub(crate) enum Start {
     /// The connection ended before the step was sent.
@@ -62,7 +61,6 @@ impl Opened {
         Self { reader, channel, permit }
     }
 
-    /// Whether the server has already closed the channel.
     pub(crate) async fn has_ended(&mut self) -> bool {
         tokio::select! {
             biased;
@@ -108,7 +106,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Sends a script over an open channel. It runs on a terminal if one is given.
     pub(crate) async fn start(
         session: &Arc<Session>,
         opened: Opened,
@@ -127,7 +124,6 @@ impl Running {
         Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, begins, permit })
     }
 
-    /// Waits for the program to end. Its output has to fit the limits.
     pub(crate) async fn finish(mut self, on_line: OnLine<'_>, room: Option<&Room>) -> Result<Output> {
         let mut capture = Capture::new(on_line).within(room);
         let mut exit = None;
@@ -250,8 +246,7 @@ impl Running {
     }
 }
 
-/// Writes the program's input. Ignores errors: if a program ends without reading its input, its exit status says
-/// more.
+/// Writes the program's input. Ignores errors: a program may end without reading it, and its exit status says more.
 async fn feed(writer: &ChannelWriteHalf<Msg>, backlog: &Backlog, input: &Input, end: bool) {
     let _ = backlog.write(writer, input.expose()).await;
     if end {
@@ -259,7 +254,6 @@ async fn feed(writer: &ChannelWriteHalf<Msg>, backlog: &Backlog, input: &Input, 
     }
 }
 
-/// The name of a signal without `SIG`.
 fn signal(signal: &russh::Sig) -> String {
     match signal {
         russh::Sig::Custom(name) => name.clone(),
@@ -274,7 +268,6 @@ fn not_run() -> ServerError {
     }
 }
 
-/// The state of a kept channel. [`pump`] updates it.
 #[derive(Clone, Default)]
 struct Marks {
     /// The queue of lines stayed full for too long, and lines were dropped.
@@ -322,7 +315,6 @@ async fn pump(
     }
 }
 
-/// Passes lines on. Drops them once the reader has taken none for [`TAKEN`].
 async fn pass(lines: Vec<String>, sender: &mpsc::Sender<String>, by: Reader, marks: &Marks) {
     for line in lines {
         if by == Reader::Pauses {
@@ -339,7 +331,6 @@ async fn pass(lines: Vec<String>, sender: &mpsc::Sender<String>, by: Reader, mar
     }
 }
 
-/// A program whose standard input stays open.
 struct Kept {
     session: Arc<Session>,
     lines: mpsc::Receiver<String>,

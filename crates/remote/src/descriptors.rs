@@ -1,6 +1,5 @@
-//! Limits the connections that are open at a time, because each uses an open file and their number is limited
-//! (`ulimit -n`). If a run has more servers, an unused connection closes to make room for the next, and opens again
-//! when needed.
+//! Limits the connections that are open at a time, because the number of open files is limited (`ulimit -n`). If a
+//! run has more servers, an unused connection closes to make room for the next, and opens again when needed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +36,6 @@ pub(crate) struct Descriptors {
     capacity: usize,
     /// The descriptors of connections that stay in use without a time limit.
     kept: AtomicUsize,
-    /// Held during the search for a connection to close.
     looking: Mutex<()>,
 }
 

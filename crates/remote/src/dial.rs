@@ -34,7 +34,6 @@ pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result
     }
 }
 
-/// Connects to the first of these addresses that responds, within a time limit.
 pub(crate) async fn tcp(addresses: &[SocketAddr], ends: &Ends, within: Duration) -> Result<TcpStream> {
     let until = Instant::now() + within;
     let mut last = None;

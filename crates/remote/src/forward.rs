@@ -1,5 +1,4 @@
-//! Remote port forwarding, as with `ssh -R`: sshd passes each connection to `127.0.0.1:PORT` on the server to us as a
-//! channel.
+//! Remote port forwarding (`ssh -R`): sshd passes connections to `127.0.0.1:PORT` on the server to us as channels.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,7 +79,6 @@ pub(crate) async fn listen(session: Arc<Session>, accept: Arc<dyn Accept>) -> Re
     Ok(Some(Listening { port: number, held: Box::new(Open { session, port, _over, _staying }) }))
 }
 
-/// Passes a new connection to the port's acceptor, if the port is ours.
 pub(crate) fn pass(forwards: &Forwards, port: u32, channel: Channel<Msg>, reply: ChannelOpenHandle) {
     let Some(Forward { accept, mut over }) = forwards.ports().get(&port).cloned() else {
         // Dropping `reply` refuses the connection.

@@ -154,7 +154,6 @@ fn variants(image: &bowline_registry::Image) -> Vec<Variant> {
     image.variants().iter().map(variant).collect()
 }
 
-/// An image in a file or directory.
 struct Found {
     store: Arc<Store>,
     image: bowline_registry::Image,
@@ -242,7 +241,6 @@ impl Offer for Served {
     }
 }
 
-/// Writes to a channel.
 struct Sending(mpsc::Sender<Result<Bytes, String>>);
 
 impl Write for Sending {
@@ -257,7 +255,6 @@ impl Write for Sending {
     }
 }
 
-/// Reads from a channel.
 struct Receiving {
     pieces: mpsc::Receiver<Bytes>,
     piece: Bytes,

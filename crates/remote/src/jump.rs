@@ -1,5 +1,4 @@
-//! The route to a host: over jump hosts, each an SSH connection inside the previous one, or through a local
-//! command (`proxy_command`).
+//! The route to a host: over jump hosts, each an SSH connection inside the previous one, or by `proxy_command`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -38,8 +37,8 @@ pub(crate) struct Route {
 const HOPS: usize = 16;
 
 impl Route {
-    /// Plans the route to a host, written `[USER@]HOST[:PORT]`. The proxy in `deploy.yml` takes precedence over the
-    /// one in `ssh_config`. The first jump host is reached as its own configuration says, each other one through the
+    /// Plans the route to a host, written `[USER@]HOST[:PORT]`. The proxy in `deploy.yml` takes precedence over
+    /// `ssh_config`. The first jump host is reached as its own configuration says, each other one through the
     /// previous.
     pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self> {
         let Target { user, host, port } = ssh.target(host);
@@ -95,7 +94,6 @@ fn port(endpoint: &Endpoint) -> u16 {
     endpoint.port.unwrap_or(22)
 }
 
-/// Opens a stream to a host through the session on the previous hop.
 pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn Bytes>> {
     let port = u32::from(to.port);
     let opened = via.handle().channel_open_direct_tcpip(to.hostname.clone(), port, "127.0.0.1", 0).await;
@@ -118,7 +116,6 @@ pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn 
     }
 }
 
-/// Starts a command whose standard input and output are the connection.
 pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn Bytes>> {
     let tokens = Tokens { options, endpoint: &to.endpoint, settings: &to.settings };
     let line = tokens.command(line).map_err(|why| ServerError::Unreachable {

@@ -1,9 +1,8 @@
 //! Checks the host keys of servers, and records the key of a new one.
 //!
 //! The rule is `StrictHostKeyChecking=accept-new`: the key of a new host is accepted and recorded. A host that shows
-//! another key than the recorded one is rejected. russh has such a check, but it misses patterns and accepts keys
-//! marked `@revoked`. So this is our own, with the syntax of sshd(8): lists, `*` and `?`, `!`, `[host]:port`, hashed
-//! names and markers.
+//! another key than the recorded one is rejected. russh's own check misses patterns and accepts keys marked
+//! `@revoked`. This one has the syntax of sshd(8): lists, `*` and `?`, `!`, `[host]:port`, hashed names and markers.
 //!
 //! It is stricter than OpenSSH in one point: a host with a known key of another type is not new. We ask for the known
 //! type first, so a server that still has that key shows it.
@@ -81,7 +80,6 @@ impl Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     pub(crate) store: Store,
-    /// The command and the lines that it has printed.
     printed: Option<(String, Vec<Arc<Line>>)>,
 }
 

@@ -1,5 +1,4 @@
-//! Limits output: cuts a program's output into lines for the view, and keeps it for the result. Neither can exhaust
-//! the memory of this machine.
+//! Cuts a program's output into lines for the view, and keeps it for the result, within the limits of our memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -73,7 +72,6 @@ impl Lines {
     }
 }
 
-/// Collects a program's output, and passes its lines on.
 pub(crate) struct Capture<'a> {
     on_line: OnLine<'a>,
     out_lines: Lines,
@@ -97,7 +95,6 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Counts standard output towards a shared limit, too.
     pub(crate) fn within(mut self, room: Option<&'a Room>) -> Self {
         self.room = room;
         self

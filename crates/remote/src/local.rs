@@ -20,8 +20,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use crate::lines::Capture;
 
-/// How long to wait for the output of a program that has ended: a background process that it started may hold its
-/// pipes open forever.
+/// How long to wait for the output of a program that has ended. Its background processes may keep the pipes open.
 const LINGER: Duration = Duration::from_millis(500);
 /// The time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -199,8 +198,8 @@ impl Group {
         Self { leader: id.and_then(Pid::from_raw), alone: false }
     }
 
-    /// Runs a command in a separate group. Its background processes may outlive it. Dropping this before the command
-    /// ends kills all of them.
+    /// Runs a command in a separate group. Its background processes may outlive it, unless this is dropped before it
+    /// ends.
     pub(crate) async fn output(command: &mut Command) -> io::Result<std::process::Output> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
@@ -210,7 +209,6 @@ impl Group {
         output
     }
 
-    /// Lets the remaining processes continue.
     pub(crate) fn let_go(mut self) {
         self.leader = None;
     }
@@ -367,7 +365,6 @@ impl Pieces for Printed {
     }
 }
 
-/// Appends output up to a total of [`SAID`] bytes.
 fn keep(kept: &mut Vec<u8>, said: &[u8]) {
     let room = SAID.saturating_sub(kept.len()).min(said.len());
     kept.extend_from_slice(&said[..room]);

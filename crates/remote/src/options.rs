@@ -1,5 +1,4 @@
-//! Everything that connecting takes from the user and their environment, so that a test or a CI job can provide its
-//! own.
+//! What connecting takes from the user and their environment. Tests and CI jobs can provide their own.
 
 use std::path::{Path, PathBuf};
 
@@ -24,13 +23,11 @@ impl Prompt for NoPrompt {
     }
 }
 
-/// The `ssh_config` to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum UserConfig {
     /// The user's, in [`Options::home`], and the system's.
     #[default]
     Default,
-    /// Only this file.
     File(PathBuf),
     None,
 }
@@ -38,7 +35,6 @@ pub enum UserConfig {
 /// What to do with the key of a new server, unless the SSH configuration rejects new servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NewHosts {
-    /// Record it.
     #[default]
     Remember,
     /// Accept it without recording it.
@@ -48,13 +44,11 @@ pub enum NewHosts {
 /// How to connect. [`Options::from_env`] has the defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Time in which the user types a passphrase, or the agent waits for confirmation, does not count as time to
-    /// connect.
+    /// Time in which the user types a passphrase, or the agent waits for confirmation, does not count as connecting.
     pub timeouts: Timeouts,
     /// The home directory: `~` in paths, `~/.ssh/config`, the default key files, `known_hosts`. It may differ from
     /// the passwd entry, which `ssh` uses.
     pub home: Option<PathBuf>,
-    /// The agent's socket.
     pub agent: Option<PathBuf>,
     pub user_config: UserConfig,
     /// The known_hosts files, in place of those in `ssh_config` or the defaults. New keys go into the first one.
@@ -65,8 +59,7 @@ pub struct Options {
     pub starts: usize,
     /// The maximum number of open connections. Each uses a file descriptor.
     pub connections: usize,
-    /// The maximum number of concurrent steps on one server. OpenSSH refuses more than ten sessions per connection
-    /// (`MaxSessions`).
+    /// The maximum number of concurrent steps per server. OpenSSH allows ten sessions per connection (`MaxSessions`).
     pub channels: usize,
 }
 
@@ -91,7 +84,6 @@ impl Options {
         Self { timeouts, ..self }
     }
 
-    /// Uses the `ssh_config` that the project names, if it names one.
     pub(crate) fn for_project(self, ssh: &Ssh) -> Self {
         let user_config = match &ssh.config {
             SshConfig::Default => self.user_config,

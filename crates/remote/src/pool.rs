@@ -1,5 +1,4 @@
-//! The connections of this process: one per server, shared by all steps, and opened again if it breaks between two
-//! steps.
+//! The connections of this process: one per server, shared by all steps, and reopened if it breaks between two.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -282,8 +281,7 @@ impl Shared {
         let slots = self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         slots.values().any(|slot| {
             let Ok(mut state) = slot.state.try_lock() else { return false };
-            // Each user of a connection holds a reference to it, obtained under this lock. A connection through a
-            // jump host has no descriptor.
+            // Its users hold references, which they get under this lock. Behind a jump host it has no descriptor.
             let idle =
                 |session: &mut Arc<Session>| Arc::strong_count(session) == 1 && session.has_descriptors();
             state.session.take_if(idle).is_some()
@@ -356,14 +354,12 @@ fn through(settings: &HostSettings, why: &str) -> ServerError {
     }
 }
 
-/// Whether a file is one of `ssh`'s default keys.
 fn is_default(options: &Options, file: &std::path::Path) -> bool {
     const NAMES: [&str; 8] =
         ["rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa", "mldsa44_ed25519"];
     NAMES.iter().any(|name| file == options.expand(&format!("~/.ssh/id_{name}")))
 }
 
-/// Names the jump host in its error.
 fn on_the_way(error: ServerError, route: &Route, index: usize) -> ServerError {
     let host = route.hops.get(index).map(|hop| hop.endpoint.host.as_str()).unwrap_or_default();
     match error {

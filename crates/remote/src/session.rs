@@ -33,7 +33,6 @@ const QUIET: Duration = Duration::from_secs(8);
 /// sessions until the programs end, and refuses more than ten (`MaxSessions`).
 const LEFT_BEHIND: usize = 2;
 
-/// The server, and how to log in.
 pub(crate) struct Target {
     /// The name of its key in known_hosts files.
     pub(crate) name: HostName,
@@ -42,12 +41,10 @@ pub(crate) struct Target {
     pub(crate) command: Option<known_hosts::Command>,
     pub(crate) credentials: Credentials,
     pub(crate) algorithms: Algorithms,
-    /// The maximum number of open channels.
     pub(crate) channels: usize,
     pub(crate) timeouts: Timeouts,
 }
 
-/// The transport of a connection.
 pub(crate) struct Way {
     pub(crate) stream: Box<dyn Bytes>,
     /// Permits for its own descriptors, if it has any, and for the agent's during the login.
@@ -103,7 +100,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Does the handshake over a stream, and logs in.
     pub(crate) async fn open(
         way: Way,
         mut target: Target,
@@ -173,14 +169,12 @@ impl Session {
         })
     }
 
-    /// Whether new steps can use it.
     pub(crate) fn usable(&self) -> bool {
         !self.handle.is_closed()
             && !self.broken.load(Ordering::Relaxed)
             && self.left.load(Ordering::Relaxed) <= LEFT_BEHIND
     }
 
-    /// Whether the login shell is known to run our programs.
     pub(crate) fn runs_programs(&self) -> bool {
         self.runs.load(Ordering::Relaxed)
     }
@@ -194,7 +188,6 @@ impl Session {
         self.broken.store(true, Ordering::Relaxed);
     }
 
-    /// Whether closing it frees a descriptor.
     pub(crate) fn has_descriptors(&self) -> bool {
         self.room.0 > 0
     }
@@ -233,7 +226,6 @@ impl Session {
         &self.forwards
     }
 
-    /// Counts a channel that was abandoned while its program ran.
     pub(crate) fn leave_behind(&self) {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
@@ -242,12 +234,10 @@ impl Session {
         &self.timeouts
     }
 
-    /// Why the connection ended, or else this text.
     pub(crate) fn why(&self, otherwise: &str) -> String {
         self.ending.get().unwrap_or_else(|| otherwise.to_owned())
     }
 
-    /// The error for a connection that broke during a step.
     pub(crate) fn lost(&self) -> ServerError {
         ServerError::Lost { reason: self.why("the channel closed without a status") }
     }
@@ -349,7 +339,6 @@ impl Session {
     }
 }
 
-/// Why a connection stays in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stay {
     /// A program that runs as long as its channel is open.
@@ -357,7 +346,6 @@ pub(crate) enum Stay {
     Port,
 }
 
-/// A connection that stays in use until this is dropped.
 pub(crate) struct Staying {
     session: Arc<Session>,
     what: Stay,
@@ -416,7 +404,6 @@ fn silent(name: &HostName, why: &str) -> ServerError {
     }
 }
 
-/// Our side of the handshake.
 #[derive(Debug)]
 pub(crate) struct Client {
     name: HostName,

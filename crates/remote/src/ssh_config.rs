@@ -27,8 +27,7 @@ use crate::ssh_config::ask::Asker;
 pub(crate) use crate::ssh_config::tokens::{Tokens, expand};
 pub(crate) use crate::ssh_config::transport::{Algorithms, Ends};
 
-/// A host as written in `deploy.yml` or as a jump host. The SSH configuration decides on a user or port that is
-/// `None`.
+/// A host as written in `deploy.yml` or as a jump host. The SSH configuration provides a missing user or port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
@@ -229,8 +228,7 @@ fn jump(text: &str) -> Result<Endpoint> {
 }
 
 impl Endpoint {
-    /// Parses `[USER@]HOST[:PORT]`. An IPv6 address needs brackets if a port follows. Returns `None` if the port is
-    /// invalid.
+    /// Parses `[USER@]HOST[:PORT]`. An IPv6 address needs brackets if a port follows. `None` if the port is invalid.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (user, address) = match text.rsplit_once('@') {
             Some((user, address)) => (Some(user.to_owned()), address),

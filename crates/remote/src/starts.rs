@@ -15,15 +15,12 @@ const THROUGH: usize = 30;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Gate {
     Address(SocketAddr),
-    /// Servers behind a jump host.
     Jump(Vec<Endpoint>),
-    /// Servers reached through local commands.
     Command,
 }
 
 #[derive(Debug)]
 pub(crate) struct Starts {
-    /// The limit per address.
     limit: usize,
     gates: Mutex<HashMap<Gate, Arc<Semaphore>>>,
 }

@@ -30,7 +30,6 @@ pub(crate) struct Guarded {
     patience: Duration,
     heard: Heard,
     backlog: Backlog,
-    /// The permits for its file descriptors, released with it.
     _room: Option<OwnedSemaphorePermit>,
 }
 

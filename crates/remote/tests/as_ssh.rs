@@ -221,7 +221,6 @@ async fn more_servers_than_connections() {
     }
     over.store(true, Ordering::SeqCst);
     watch.join().unwrap();
-    // A closed connection stays in the table for a moment.
     let most = most.load(Ordering::SeqCst);
     assert!((1..=4).contains(&most), "{most} connections at once");
     // Long-running programs keep their connections, so a fifth fails instead of waiting forever.

@@ -15,7 +15,6 @@ fn terminal(columns: u32, rows: u32) -> Terminal {
     Terminal { kind: "xterm-256color".into(), size: Size { columns, rows, ..Size::default() } }
 }
 
-/// Both outputs as text, and the exit status.
 async fn whole(output: &mut dyn FarOutput) -> (String, String, Exit) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {

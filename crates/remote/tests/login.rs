@@ -62,7 +62,6 @@ async fn what_start_up_files_print_is_no_output_of_any_step() {
     assert_eq!(kept.next_line().await.unwrap(), None);
 }
 
-/// The reason and hint for a step that never ran.
 fn never<T>(ended: Result<T, ServerError>) -> (String, String) {
     match ended {
         Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),

@@ -23,7 +23,6 @@ const SERVERS: usize = 50;
 const LAYER: usize = 200 << 20;
 /// The speed of each connection in bytes per second.
 const RATE: usize = 500_000;
-/// How long to send.
 const TIME: Duration = Duration::from_secs(30);
 
 struct Serve(Arc<Registry>);

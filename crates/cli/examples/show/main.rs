@@ -1,5 +1,4 @@
-//! Plays a made-up run into a view: `cargo run --example show -- [SERVERS] [broken] [ask] [query] [FLAGS of
-//! bowline]`.
+//! Plays a made-up run into a view: `cargo run --example show -- [SERVERS] [broken] [ask] [query] [FLAGS]`.
 //! The first Ctrl-C prints a message, the second ends the run. `ask` asks for a passphrase in the middle.
 
 mod events;

@@ -21,7 +21,6 @@ struct Flag {
     adds: bool,
 }
 
-/// Why a word is not a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unknown<E> {
     /// There is no such alias. There may be a similar one.
@@ -36,7 +35,6 @@ pub(super) enum Unknown<E> {
 pub(super) struct Expanded {
     /// The words of the command line, starting with the program's name.
     pub(super) words: Vec<OsString>,
-    /// The aliases that were followed, with their command lines.
     pub(super) followed: Pairs,
 }
 
@@ -46,11 +44,7 @@ impl Expanded {
     }
 }
 
-/// Follows aliases until the command line starts with a command. `lookup` returns the aliases for a configuration
-/// file and a destination.
-///
-/// # Errors
-/// The first word is neither a command nor a usable alias.
+/// Follows aliases until the command line starts with a command. `lookup` returns those for a file and a destination.
 pub(super) fn expand<E>(
     words: &[OsString],
     mut lookup: impl FnMut(&str, Option<&str>) -> Result<Pairs, E>,
@@ -216,8 +210,7 @@ mod tests {
         ("strange", "frobnicate --x"),
     ];
 
-    /// The resulting words without the program's name, or the error. Also the files and destinations in which aliases
-    /// were looked up.
+    /// The words after the program's name, or the error. Also the files and destinations that were looked up.
     fn expanded(line: &str) -> (Result<String, String>, Vec<String>) {
         let words: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
         let mut asked = Vec::new();

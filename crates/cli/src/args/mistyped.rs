@@ -125,7 +125,6 @@ fn meant(error: &clap::Error, above: &str, name: &str) -> String {
     }
 }
 
-/// Adds the subcommands of this name.
 fn named(above: &clap::Command, name: &str, found: &mut Vec<String>) {
     for sub in above.get_subcommands().filter(|sub| is_shown(sub)) {
         for below in sub.get_subcommands().filter(|below| is_shown(below) && below.get_name() == name) {

@@ -184,7 +184,6 @@ impl Name {
         show(settings, self.subject(), &gathered)
     }
 
-    /// The confirmation question for a change to these accessories.
     async fn ask(
         &self,
         settings: &Settings,

@@ -74,7 +74,6 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Adds this flag to the settings.
     pub(super) fn on(&self, settings: &Settings) -> Settings {
         settings.with(|options| options.image_archive.clone_from(&self.image_archive))
     }
@@ -88,7 +87,6 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Adds this flag to the settings.
     pub(super) fn on(&self, settings: &Settings) -> Settings {
         settings.with(|options| options.no_cache = self.no_cache)
     }

@@ -22,7 +22,6 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// Adds these flags to the settings.
     fn on(&self, settings: &Settings) -> Settings {
         self.archive.on(&self.cache.on(settings)).with(|options| options.skip_push = self.skip_push)
     }

@@ -1,5 +1,4 @@
-//! `app exec` and `accessory exec`: run a command once per role or server, or in one container with its streams
-//! attached.
+//! `app exec`, `accessory exec`: run a command once per role or server, or in one container with attached streams.
 
 use bowline_core::commands::exec::Mode;
 use bowline_engine as engine;

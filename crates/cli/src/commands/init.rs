@@ -21,7 +21,6 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    /// Writes the missing files, and says which.
     pub(super) fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let directory = std::env::current_dir().unwrap_or_default();
         let name = directory.file_name().unwrap_or_default().to_string_lossy();

@@ -36,7 +36,6 @@ pub(crate) struct LogsArgs {
 }
 
 impl LogsArgs {
-    /// Shows these lines, and keeps following them with `-f`.
     pub(super) async fn show(
         self,
         settings: &Settings,

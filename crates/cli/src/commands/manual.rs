@@ -97,7 +97,6 @@ impl Man {
     }
 }
 
-/// Finds the command with this path.
 fn find<'c>(root: &'c Command, path: &[String]) -> Result<&'c Command, RunError> {
     path.iter().try_fold(root, |command, name| {
         command.find_subcommand(name).ok_or_else(|| {
@@ -108,7 +107,6 @@ fn find<'c>(root: &'c Command, path: &[String]) -> Result<&'c Command, RunError>
     })
 }
 
-/// The command that was probably meant.
 fn nearest(path: &[String]) -> Option<String> {
     let words = ["bowline"].into_iter().chain(path.iter().map(String::as_str));
     let error = args::command().try_get_matches_from(words).err()?;
@@ -125,8 +123,7 @@ fn name(command: &Command) -> String {
     command.get_bin_name().unwrap_or("bowline").replace(' ', "-")
 }
 
-/// The manual page of one command. clap_mangen doesn't render the end, because it would turn the examples into
-/// paragraphs.
+/// The manual page of a command. We render the end, because clap_mangen would turn the examples into paragraphs.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     let man = clap_mangen::Man::new(command.clone().name(name(command)));

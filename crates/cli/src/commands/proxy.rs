@@ -188,7 +188,6 @@ impl ProxyChange {
         }
     }
 
-    /// The confirmation question, if there is one.
     fn question(&self) -> Option<(Confirm, String)> {
         let (confirm, question) = match self {
             Self::Reboot { rolling, confirm } => (confirm, down(*rolling)),

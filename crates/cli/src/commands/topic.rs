@@ -89,8 +89,7 @@ fn commands(command: &Command, words: &[&str], places: &mut Vec<(String, String)
     }
 }
 
-/// Whether the help of a command contains all these words, in its own text or in that of the flags selected by
-/// `flags`.
+/// Whether a command's help contains all these words, in its own text or in that of the selected flags.
 fn written(command: &Command, name: &str, flags: impl Fn(&Arg) -> bool, words: &[&str]) -> bool {
     let said = |text: Option<&StyledStr>| text.map(ToString::to_string).unwrap_or_default();
     let flags = command.get_arguments().filter(|flag| flags(flag) && !flag.is_hide_set());

@@ -80,7 +80,6 @@ impl TraefikChange {
         }
     }
 
-    /// The confirmation question, if there is one.
     fn question(&self) -> Option<(Confirm, String)> {
         match self {
             Self::Reboot { rolling, confirm } => Some((*confirm, down(*rolling))),

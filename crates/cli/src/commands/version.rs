@@ -9,7 +9,6 @@ use crate::ui::results::say;
 pub(crate) struct Version;
 
 impl Version {
-    /// Needs neither a project nor a runtime.
     pub(super) fn run(self, settings: &Settings) -> u8 {
         say(settings, env!("CARGO_PKG_VERSION"));
         exit::DONE

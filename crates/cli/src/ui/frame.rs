@@ -1,8 +1,8 @@
-//! The live view as a pure function of the events and the time: lines to print permanently above the picture, and the
-//! picture itself. So every state can be tested without a terminal.
+//! The live view as a pure function of the events and the time, so that every state can be tested without a terminal:
+//! lines to print permanently above the picture, and the picture itself.
 //!
-//! With few servers, every role on every server has a row. With many, only busy and failed ones have a row, and the
-//! last line counts the others.
+//! With few servers, every role on every server has a row. With many, only busy and failed ones do, and the last line
+//! counts the others.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -27,7 +27,6 @@ pub struct Frame {
     places: HashMap<(String, Option<String>), usize>,
     /// Servers whose roles have rows, which also show the server's own steps.
     with_roles: HashSet<String>,
-    /// The last line that a program on this machine printed.
     last_line: Option<String>,
     stopping: bool,
 }
@@ -39,7 +38,6 @@ struct Current {
     failed: bool,
     /// The phase was interrupted, so it may not have reached its goal.
     interrupted: bool,
-    /// Servers that have finished the phase.
     servers: HashSet<String>,
 }
 
@@ -51,7 +49,6 @@ struct Row {
     for_role: bool,
     /// The running steps with their start times. The last one is shown.
     steps: Vec<(String, Duration)>,
-    /// The progress of the last step.
     progress: Option<String>,
     state: Option<(String, Duration)>,
     done: Option<String>,
@@ -178,7 +175,6 @@ impl Frame {
         }
     }
 
-    /// Marks the server as done with the current phase.
     fn done_with(&mut self, host: &str) {
         if let Some(current) = &mut self.phase {
             current.servers.insert(host.to_owned());
@@ -332,7 +328,7 @@ impl Frame {
         row.failed.as_ref().or_else(of_server)
     }
 
-    /// Whether a row is shown. A role's row always is if there is room, any other only while it is busy or failed.
+    /// Whether a row is shown. A role's row is hidden only if there are too many and it is neither busy nor failed.
     fn is_shown(&self, row: &Row, many: bool) -> bool {
         let busy = self.busy(row).is_some();
         if row.for_role {

@@ -186,7 +186,6 @@ fn kind(kind: DeployKind) -> &'static str {
     }
 }
 
-/// The output of a command on a server.
 pub fn result(result: &HostOutput) -> Value {
     let (status, signal) = match &result.output.exit {
         Exit::Status(status) => (Some(*status), None),

@@ -29,7 +29,6 @@ impl Live {
         Self { frame, terminal, begun: Instant::now(), drawn_at: None, drawn: Vec::new() }
     }
 
-    /// Replaces the picture with these lines.
     fn replace(&mut self, lines: &[String]) {
         let (_, columns) = self.terminal.size();
         let text = over(&self.drawn, usize::from(columns), lines);
@@ -55,8 +54,7 @@ impl Live {
     }
 }
 
-/// The text that writes lines over a picture whose lines have these widths. A terminal that became narrower has
-/// wrapped the lines.
+/// The text that writes lines over a picture with lines of these widths, which a narrower terminal has wrapped.
 ///
 /// Each row is cleared separately. If a terminal such as tmux is asked to clear everything from its first row on, it
 /// adds the cleared rows to its history, and so would keep every picture.

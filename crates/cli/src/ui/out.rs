@@ -7,7 +7,6 @@ pub fn stdout<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> bool {
     write(std::io::stdout().lock(), lines)
 }
 
-/// Writes lines to standard error. Returns `false` if its reader is gone.
 pub fn stderr<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> bool {
     write(std::io::stderr().lock(), lines)
 }
@@ -22,7 +21,6 @@ fn write<S: AsRef<str>>(stream: impl Write, lines: impl IntoIterator<Item = S>) 
     put(stream, &text)
 }
 
-/// Writes this text to standard error as it is, in a single write.
 pub fn raw_stderr(text: &str) -> bool {
     put(std::io::stderr().lock(), text)
 }

@@ -59,7 +59,6 @@ impl Plain {
         }
     }
 
-    /// The lines about steps, their output and their number.
     fn steps(&self, event: &Event) -> Vec<String> {
         let (paint, verbose) = (self.paint, self.verbosity == Verbosity::Verbose);
         match event {

@@ -13,7 +13,6 @@ use super::{Handle, clean, terminal};
 pub struct Asker(Arc<dyn Fn() -> Box<dyn Send + Sync> + Send + Sync>);
 
 impl Asker {
-    /// Hides this screen during questions.
     pub fn new(screen: &Handle) -> Self {
         let screen = screen.clone();
         Self(Arc::new(move || Box::new(screen.hide())))

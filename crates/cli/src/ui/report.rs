@@ -7,9 +7,7 @@ use super::{clean, order, words};
 use crate::exit::Ended;
 use crate::hints;
 
-/// How many log lines of a failed container to show.
 const LOG_LINES: usize = 50;
-/// The maximum width of a line in a list of servers.
 const LINE: usize = 100;
 
 /// The report of an error. `release` is the command that releases the lock.

@@ -11,15 +11,12 @@ use crate::settings::{Settings, Verbosity, View};
 /// Text for one of the two streams, without its last line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// Standard output.
     Out(String),
-    /// Standard error output.
     Err(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heading {
-    /// The app, or anything else on its servers.
     App,
     Accessory,
 }

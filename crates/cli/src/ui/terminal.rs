@@ -1,5 +1,4 @@
-//! The user's terminal: its size, and its attributes before a program changed them, so that they are restored however
-//! the process ends.
+//! The user's terminal: its size, and the attributes to restore however the process ends.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -18,8 +17,7 @@ pub fn remember(terminal: impl AsFd) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Restores the saved attributes, if there are any. Doesn't wait for output: a terminal that accepts no more output
-/// must not block us.
+/// Restores saved attributes. Doesn't wait for output, because a terminal that accepts none must not block us.
 pub fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some((terminal, attributes)) = before {

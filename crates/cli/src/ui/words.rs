@@ -9,13 +9,11 @@ use bowline_engine::event::Phase;
 
 use super::{Focus, clean};
 
-/// The text for a current phase.
 pub fn doing(phase: &Phase) -> String {
     let (doing, _, what) = phase_words(phase);
     format!("{doing}{what}")
 }
 
-/// The text for a finished phase.
 pub fn done(phase: &Phase) -> String {
     let (_, done, what) = phase_words(phase);
     format!("{done}{what}")
@@ -65,12 +63,10 @@ pub fn servers(phase: &Phase) -> Option<usize> {
     }
 }
 
-/// The progress of sending an image.
 pub fn sending(sent: u64, at_most: u64, per_second: u64) -> String {
     format!("{} of at most {}, {}/s", bytes(sent), bytes(at_most), bytes(per_second))
 }
 
-/// One line about how much of an image was sent.
 pub fn sent(sent: &[(String, u64)]) -> Option<String> {
     let most = sent.iter().max_by_key(|(_, bytes)| *bytes)?;
     let least = sent.iter().map(|(_, bytes)| *bytes).min()?;
@@ -88,7 +84,6 @@ pub fn sent(sent: &[(String, u64)]) -> Option<String> {
     Some(format!("sent {} to {}, of which {most} to {host}", bytes(all), count(sent.len(), "server")))
 }
 
-/// One line about a plan.
 pub fn planned(plan: &Plan) -> String {
     let nothing = plan.servers.iter().all(|server| server.steps().is_empty());
     let roles: std::collections::BTreeSet<&str> =

@@ -1,4 +1,4 @@
-//! A project directory, and a way to run the binary in it.
+//! A project directory, and the binary run in it.
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 

@@ -28,20 +28,17 @@ pub(crate) enum Harm {
     Signal(String),
     /// The server disconnects with this message instead of running anything.
     HangsUp(String),
-    /// Every command is refused.
     Refuses,
     /// The server sends this banner before the login.
     Banner(String),
 }
 
-/// A server that runs until it is dropped.
 pub(crate) struct Server {
     pub(crate) port: u16,
     _runtime: Option<Runtime>,
 }
 
 impl Server {
-    /// Starts a server that speaks SSH.
     pub(crate) fn new(harm: Harm) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

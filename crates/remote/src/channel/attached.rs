@@ -1,10 +1,9 @@
-//! A step whose input and output are streamed, with or without a terminal on the server.
+//! A step whose input and output are streamed, with or without a terminal. It has the connection to itself.
 //!
 //! Output is read from the channel on demand, which slows down the program to the pace of its reader: while nothing
 //! reads, russh stops reading the connection, the server's TCP window fills, and the program has to wait. (The
 //! channel's own window doesn't help, as russh reopens it when data arrives, read or not.) This also blocks
-//! keepalives, so a server with `ClientAliveInterval` gives up on a reader that pauses for long. An attached step has
-//! the connection to itself.
+//! keepalives, so a server with `ClientAliveInterval` gives up on a reader that pauses for long.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,7 +33,6 @@ fn no_terminal() -> ServerError {
 }
 
 impl Running {
-    /// Hands its input and output over as streams.
     pub(crate) async fn attach(mut self, terminal: bool) -> Result<Attached> {
         if terminal {
             self.agreed(no_terminal).await?;

@@ -26,11 +26,8 @@ pub(super) struct Line {
 /// How to find a line by host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lookup {
-    /// By these exact names.
     Plain(Vec<String>),
-    /// By hashing the name.
     Hashed,
-    /// Only by matching the line.
     Patterns,
 }
 

@@ -13,7 +13,6 @@ use super::line::{Line, Lookup};
 use super::{Entry, trouble};
 use crate::Result;
 
-/// Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store(Arc<Mutex<HashMap<PathBuf, Index>>>);
 

@@ -21,7 +21,6 @@ const AS_WRITTEN: [&str; 4] = ["proxycommand", "identityfile", "certificatefile"
 /// Tokens with the same value for all hosts with the same user and port.
 const THE_SAME: &str = "%diLlpruT";
 
-/// The first file of a configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) file: PathBuf,
@@ -49,7 +48,6 @@ pub(super) struct Outline {
     hosts: Vec<String>,
     /// `HostName` lines.
     names: Vec<Below>,
-    /// Lines whose value depends on the host.
     dependent: Vec<Below>,
     /// Lines whose value names the host by a token, with their keyword. `ssh -G` must print that token as written.
     tokens: Vec<(String, Below)>,
@@ -77,7 +75,6 @@ impl Outline {
         outline
     }
 
-    /// An outline that can't judge anything.
     pub(super) fn doubtful() -> Self {
         Self { doubtful: true, ..Self::default() }
     }

@@ -2,8 +2,7 @@
 //!
 //! `ssh` uses only the passwd entry, so it would read the `~/.ssh/config` and `known_hosts` of another home directory
 //! than we do. So we give it a configuration that includes the two files it reads by default, `~/.ssh/config` and the
-//! system's: in `Include`, `~` is `HOME`. Both must belong to us or to root, which `ssh` demands of included files as
-//! of its own.
+//! system's: in `Include`, `~` is `HOME`. `ssh` demands that both belong to us or to root.
 //!
 //! Paths in its output that are below the passwd entry's home directory are moved below `HOME`: known hosts (its
 //! defaults, and those given with `~` or `%d`) and the agent's socket. A path that was written out in full looks the
@@ -28,8 +27,7 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// `None` if there is nothing to do: the directories are the same or unknown, or the caller chose a configuration
-    /// file.
+    /// `None` if the directories are the same or unknown, or the caller chose a configuration file.
     pub(super) fn of(options: &Options) -> Option<Self> {
         let home = options.home.as_ref().filter(|_| options.user_config == UserConfig::Default)?;
         let text = std::fs::read("/etc/passwd").ok()?;

@@ -15,7 +15,6 @@ fn parsed(text: &str, host: &str) -> Result<HostSettings, String> {
     read(&options, &endpoint(host), &Pairs(pairs(text)), &[]).map_err(|e| e.to_string())
 }
 
-/// An endpoint and its settings, from an answer of `ssh -G`.
 pub(super) fn settings_of(text: &str, host: &str) -> (Endpoint, HostSettings) {
     (endpoint(host), parsed(text, host).unwrap())
 }

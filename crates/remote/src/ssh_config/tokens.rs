@@ -8,7 +8,6 @@ use super::home;
 use super::{Endpoint, HostSettings};
 use crate::options::Options;
 
-/// The values of tokens for a host.
 pub(crate) struct Tokens<'a> {
     pub(crate) options: &'a Options,
     pub(crate) endpoint: &'a Endpoint,

@@ -42,7 +42,6 @@ impl Ends {
         Self { family, address: text("bindaddress"), interface: text("bindinterface") }
     }
 
-    /// Filters a host's addresses by family.
     pub(crate) fn fitting(&self, host: &str, all: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
         let (version, family) = match self.family {
             Family::Any => return Ok(all),

@@ -20,7 +20,6 @@ use bowline_engine::ports::{Limit, Network, Output, Server, ServerError};
 use bowline_remote::{NoPrompt, Options, Prompt, SshNetwork, UserConfig};
 use tempfile::TempDir;
 
-/// The limit for starting a step.
 pub const SOON: Limit = Limit { time: Duration::from_secs(20), setting: "command" };
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -80,7 +79,6 @@ impl Sshd {
         sshd
     }
 
-    /// Starts the daemon, again on the same port.
     pub fn boot(&mut self) {
         let log = std::fs::File::create(self.path("log")).unwrap();
         let mut command = Command::new(SSHD);
@@ -94,7 +92,6 @@ impl Sshd {
         }
     }
 
-    /// Ends the daemon and its connections.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // Kills its processes first. Otherwise, a shell would still report that they were killed.
@@ -208,7 +205,6 @@ pub async fn run(server: &Arc<dyn Server>, text: &str) -> Result<Output, ServerE
     server.run(&step(text), None, &|_| {}).await
 }
 
-/// The reason and hint of a failed connection.
 pub async fn unreached(network: &SshNetwork, host: &str) -> (String, String) {
     match network.connect(host).await {
         Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
@@ -306,7 +302,6 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Delays every byte by `delay`, each way.
     pub fn to(port: u16, delay: Duration) -> Self {
         Self::through(port, delay, Duration::MAX)
     }
