@@ -250,7 +250,7 @@ pub struct Power {
 }
 
 impl Power {
-    /// Prints [`super::Answer`], and [`policy::RETURNS`] if Docker's restart will start a stopped Traefik again.
+    /// Prints [`super::Answer`], and [`policy::Returns`] if Docker's restart will start a stopped Traefik again.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence() + &ask::functions();
         let start = format!(
