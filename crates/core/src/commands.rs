@@ -53,7 +53,6 @@ const KEEPER: &str = "@lost";
 /// can't arrive any more.
 pub(crate) const PULLS: &str = "@pulls";
 
-/// An action on an existing container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Start,

@@ -76,7 +76,6 @@ async fn look<'a>(
     Ok((fleet, failures, there))
 }
 
-/// `accessory details`.
 pub async fn details(call: Call<'_>, name: &str) -> Result<Gathered> {
     let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
     let (fleet, failures, places) = look(call, &accessories).await?;

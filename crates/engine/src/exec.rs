@@ -25,7 +25,6 @@ use work::{Command, Work, unless_stopped};
 #[derive(Debug, Clone)]
 pub struct ExecRequest {
     pub words: Vec<String>,
-    /// Additional environment variables.
     pub env: Pairs,
     /// Whether to use the running container instead of a new one.
     pub reuse: bool,

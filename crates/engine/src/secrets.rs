@@ -36,7 +36,6 @@ pub use trouble::Trouble;
 pub struct Store {
     path: String,
     destination: Option<String>,
-    /// The existing files.
     files: Vec<Evaluated>,
     /// Why an existing file can't be read.
     unreadable: Option<String>,
@@ -63,7 +62,6 @@ struct Place {
 pub enum Unavailable {
     /// A file exists and can't be read.
     Unreadable(String),
-    /// Files contain errors.
     Invalid(Box<Diagnostics>),
     /// A command failed, or a variable is not set.
     Failed(Box<Diagnostics>),

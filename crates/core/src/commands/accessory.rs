@@ -54,7 +54,6 @@ pub enum What {
     Remove { image: String },
 }
 
-/// The options of `docker run` for an accessory's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     pub image: String,
@@ -84,7 +83,6 @@ pub enum ImageFrom {
 const DELAY_S: u64 = 1;
 
 impl Container {
-    /// How requests reach the container, according to its labels.
     pub fn attach(&self, service: &str) -> Attach {
         proxy::by_labels(service, self.labels.iter().map(|(key, value)| (key, value)))
     }
@@ -286,7 +284,6 @@ impl Act {
     }
 }
 
-/// Shell lines that read the login from the start of the input.
 fn read_login(login: Option<&Login>) -> &'static str {
     if login.is_some() { registry::READ } else { "" }
 }

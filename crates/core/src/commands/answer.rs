@@ -27,7 +27,6 @@ impl Unreadable {
     }
 }
 
-/// Why a script failed, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     pub reason: String,

@@ -20,7 +20,6 @@ pub struct Environment {
     pub clear: Pairs,
     pub secret: SecretEnv,
     pub volumes: Vec<String>,
-    /// Further options of `docker run`, as configured.
     pub options: Vec<(String, OptionValue)>,
     pub logging: Logging,
 }
@@ -51,7 +50,6 @@ pub(crate) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Lin
     })
 }
 
-/// Tags the version's image as the latest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     pub scope: Scope,

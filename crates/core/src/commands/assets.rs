@@ -43,7 +43,6 @@ pub struct Running {
     pub volume: Option<Volume>,
 }
 
-/// An asset volume of a container that Bowline or Kamal booted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     /// The directory on the server.
@@ -158,7 +157,6 @@ fn reach(volume: &Volume) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clean {
     pub role: String,
-    /// The versions whose assets stay.
     pub keep: Vec<String>,
     /// The roles whose names begin with this role's name and a `-` (`web-api` for `web`). Their assets stay.
     pub siblings: Vec<String>,

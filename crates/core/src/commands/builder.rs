@@ -14,7 +14,6 @@ use bowline_config::{Builder as Wanted, Config, Generation, Machine};
 /// The abilities of Docker on the deploying machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Here {
-    /// Whether `docker buildx` is installed.
     pub buildx: bool,
     /// Docker's own platform, such as `amd64` or `arm64`.
     pub arch: String,
@@ -58,7 +57,6 @@ pub struct Builder<'c> {
     pub name: Option<String>,
     /// Whether `docker buildx build` runs, rather than `docker build` or `pack`.
     pub buildx: bool,
-    /// The platform of this machine's Docker.
     own: String,
 }
 

@@ -48,7 +48,6 @@ pub fn project_directory(root: &str, prefix: &str) -> String {
 /// Where a project is in its git repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The root of the work tree.
     pub root: String,
     /// The project's directory relative to `root`: empty, or a path that ends with `/`.
     pub prefix: String,

@@ -28,7 +28,6 @@ pub struct Examine {
     pub scope: Scope,
     /// `[SERVER/]IMAGE`.
     pub repository: String,
-    /// The ports that the proxy publishes.
     pub ports: Vec<u16>,
     pub login: Option<Login>,
 }
@@ -68,7 +67,6 @@ impl Examine {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkup {
-    /// The user that commands run as.
     pub user: String,
     /// The server's clock, in seconds since 1970.
     pub clock: i64,
@@ -109,7 +107,6 @@ pub enum Docker {
     Runs { version: String, arch: String },
 }
 
-/// A disk with files of Docker or Bowline on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     pub holds: Holds,

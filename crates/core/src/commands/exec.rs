@@ -77,7 +77,6 @@ pub enum Missing {
     Bring,
 }
 
-/// The owner of the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Of {
     /// A role of the app, with a version or tag.
@@ -87,7 +86,6 @@ pub enum Of {
 }
 
 impl Of {
-    /// The role's or accessory's name.
     pub fn name(&self) -> &str {
         match self {
             Of::Role { name, .. } | Of::Accessory { name, .. } => name,
@@ -281,7 +279,6 @@ impl Exec {
     }
 }
 
-/// The variable in the environment of a run's commands.
 pub(super) fn mark(scope: &Scope) -> String {
     format!("{MARK}={}", scope.run)
 }

@@ -31,7 +31,6 @@ impl FromStr for Taken {
 }
 
 impl Taken {
-    /// The problem, for display.
     pub fn told(&self) -> String {
         let said = self.0.iter().map(|(port, who)| match who {
             Some(who) => format!("port {port} is taken by {who}"),

@@ -75,7 +75,6 @@ fn functions(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32))
     )
 }
 
-/// A container's state according to Docker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// `running`, `restarting`, `exited`, …
@@ -84,7 +83,6 @@ pub struct State {
     pub health: String,
     /// Its last exit code.
     pub code: i64,
-    /// How often Docker restarted it.
     pub restarts: u32,
     /// Whether it was killed because memory ran out.
     pub out_of_memory: bool,
@@ -187,7 +185,6 @@ impl fmt::Display for Event {
     }
 }
 
-/// Why waiting for a container ended without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     Exited,
@@ -278,11 +275,9 @@ impl fmt::Display for Failed {
 pub struct Answer {
     /// Its id, if it was just created or started.
     pub id: Option<String>,
-    /// Its states in order.
     pub states: Vec<State>,
     /// Its addresses, if it is ready.
     pub ready: Option<Vec<IpAddr>>,
-    /// The failure, if it is not ready.
     pub failed: Option<Failed>,
 }
 
@@ -305,12 +300,10 @@ impl Answer {
         }
     }
 
-    /// The addresses of a container that must be ready.
     pub fn addresses(self) -> Result<Vec<IpAddr>, Unreadable> {
         self.ready.ok_or(Unreadable::Missing("@ready"))
     }
 
-    /// How often Docker had restarted it when it was last observed.
     pub fn restarts(&self) -> u32 {
         self.states.last().map_or(0, |state| state.restarts)
     }
@@ -367,7 +360,6 @@ impl fmt::Display for Answer {
 /// The longest health JSON that is parsed, in bytes. Docker keeps five checks of 4 KiB each.
 const LONGEST: usize = 1024 * 1024;
 
-/// The relevant part of Docker's health JSON.
 #[derive(Serialize, Deserialize)]
 struct Health {
     #[serde(rename = "Log", default)]

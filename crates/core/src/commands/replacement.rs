@@ -5,7 +5,6 @@ use super::status::Status::{self, PortTaken};
 use super::{answer, ask, policy, published};
 use crate::shell::quote;
 
-/// The names of both containers during a replacement, and the exit status of a failure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replacement<'a> {
     pub name: &'a str,

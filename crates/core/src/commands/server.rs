@@ -51,7 +51,6 @@ impl OnServer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bootstrap;
 
-/// Why a server could not be bootstrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// Docker is missing, and this user may not install software.
@@ -73,7 +72,6 @@ impl Refusal {
         ("not-in-group", Refusal::NotInGroup),
     ];
 
-    /// The reason and a hint, from the output of the server's programs.
     pub fn explain(self, said: &str) -> Explanation {
         let lines: Vec<&str> = said.trim().lines().collect();
         let last = lines[lines.len().saturating_sub(5)..].join("\n");
@@ -126,7 +124,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Docker's version, if it can be used.
     pub fn version(&self) -> Result<&str, Unreadable> {
         self.docker.as_deref().ok_or(Unreadable::Missing("@docker"))
     }
@@ -165,7 +162,6 @@ impl fmt::Display for Answer {
 }
 
 pub const INSTALLER: &str = "https://get.docker.com";
-/// The alternative in hints.
 const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/engine/install/";
 
 /// Seconds for a newly installed daemon to respond.

@@ -50,7 +50,6 @@ impl fmt::Display for Instead {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     pub scope: Scope,
-    /// The container's name, for display.
     pub name: String,
     pub serving: Serving,
     pub network: String,

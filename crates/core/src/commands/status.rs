@@ -31,7 +31,6 @@ statuses! {
     NotServing = 65,
     /// The container wasn't stopped because it is healthy.
     Healthy = 66,
-    /// Docker did not respond.
     NoAnswer = 69,
     /// The container did not become ready ([`super::ready::Answer`] has the reason).
     NotReady = 70,

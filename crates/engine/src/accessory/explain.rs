@@ -7,7 +7,6 @@ use bowline_core::commands::status::Status;
 use crate::error::{Cause, Failure};
 use crate::ports::Output;
 
-/// Explains why a step ended with a status other than 0.
 pub(super) fn cause(accessory: &Accessory, answer: Answer, output: Output) -> Cause {
     let status = output.status();
     if status == Some(Status::NotReady) {

@@ -17,7 +17,6 @@ use crate::ports::{Local, LocalCommand, Output};
 
 /// The time limit for a program to print its version.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The time limit for a login to the registry.
 const LOGIN: Duration = Duration::from_secs(30);
 
 /// Logs in with a temporary Docker configuration, so that the user's stays unchanged. Without the dummy login, Docker's

@@ -18,7 +18,6 @@ struct Name<'p> {
     certified: bool,
 }
 
-/// Checks all names, with one finding each.
 pub(super) async fn findings(call: Call<'_>) -> Vec<Finding> {
     let config = call.config();
     let roles = config.roles.iter().filter_map(|role| {
@@ -76,7 +75,6 @@ async fn one(world: &World, name: &Name<'_>) -> Finding {
     )
 }
 
-/// The addresses to which a server's name resolves.
 async fn addresses(world: &World, host: &str) -> Vec<IpAddr> {
     let name = host.rsplit_once('@').map_or(host, |(_, name)| name);
     match name.trim_matches(['[', ']']).parse() {

@@ -165,7 +165,6 @@ impl Round<'_> {
     }
 }
 
-/// What a server answered.
 struct Asked {
     checkup: Checkup,
     observed: Option<Observed>,

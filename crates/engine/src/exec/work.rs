@@ -39,7 +39,6 @@ pub(crate) struct Command {
     /// The command and its place, for display.
     pub(super) told: String,
     pub(super) step: Step,
-    /// The preparation before it starts.
     prepare: Option<Step>,
     /// The image to send if the server lacks it.
     bring: Option<Receive>,
@@ -52,7 +51,6 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// A command in a container of the app or of an accessory.
     pub(crate) fn in_container(host: &str, exec: Exec) -> Self {
         let exec = Box::new(exec);
         let words = exec.words.join(" ");
@@ -87,7 +85,6 @@ impl Command {
         }
     }
 
-    /// A command on the server itself.
     pub(crate) fn on_server(host: &str, command: OnServer) -> Self {
         Self {
             host: host.into(),

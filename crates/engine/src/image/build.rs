@@ -170,7 +170,6 @@ impl<'a> Build<'a> {
         Ok(again)
     }
 
-    /// Build secrets as environment variables.
     fn environment(&self) -> Vec<(String, Secret)> {
         let names = &self.call.config().builder.secrets;
         let value = |name: &String| Some((name.clone(), self.secrets.get(name)?.clone()));

@@ -33,7 +33,6 @@ pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Buil
     Ok(builder)
 }
 
-/// Finds out what Docker on this machine can do.
 async fn look(world: &World, config: &Config) -> Result<Here> {
     if !answers(world, &["docker", "--version"]).await? {
         return Err(absent(

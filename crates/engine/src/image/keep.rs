@@ -131,7 +131,6 @@ fn failed_at(what: &str, reason: String) -> RunError {
     RunError::Local { what: what.into(), hint: hint_to(&reason), reason, standing: Vec::new() }
 }
 
-/// A hint for this machine.
 fn hint_to(reason: &str) -> Option<String> {
     if reason.to_lowercase().contains("no space left on device") {
         let hint = "the disk of this machine's cache directory is full: free space there, or set XDG_CACHE_HOME to a directory with more";

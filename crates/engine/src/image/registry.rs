@@ -23,7 +23,6 @@ pub struct Where {
     pub servers: bool,
 }
 
-/// Logs in to the registry on this machine.
 pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
     let Some(login) = login(&config.registry, secrets)? else { return Ok(()) };
     let mut words = words(&["docker"]);

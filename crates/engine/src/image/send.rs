@@ -66,7 +66,6 @@ pub(crate) async fn to_all<'h>(
     sent
 }
 
-/// An image that is ready to be sent.
 pub(crate) struct Sender<'a> {
     fleet: &'a Fleet,
     /// `None` if this machine lacks the image. Servers may have it.

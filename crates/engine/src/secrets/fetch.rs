@@ -18,7 +18,6 @@ pub type Fetched = Vec<(String, Secret)>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchRequest {
     pub(super) adapter: Adapter,
-    /// The argument of `--account`.
     pub(super) account: Option<String>,
     /// The argument of `--from`: a vault, a folder, a project.
     pub(super) from: Option<String>,

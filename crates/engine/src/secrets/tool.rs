@@ -20,7 +20,6 @@ pub(super) struct Vendor {
     pub(super) program: &'static str,
     /// The argument that prints the program's version, to check that it is installed.
     pub(super) version: &'static str,
-    /// Its home page's URL.
     pub(super) home: &'static str,
 }
 
@@ -62,7 +61,6 @@ impl Turns {
     }
 }
 
-/// A vendor's command with its environment.
 pub(super) struct Tool<'a> {
     local: &'a dyn Local,
     turns: &'a Turns,

@@ -61,7 +61,6 @@ impl Answer {
         if self.back { "; the old container runs again" } else { "" }
     }
 
-    /// Explains why a script for this accessory failed, from its exit status, standard output and standard error.
     pub fn explain(
         &self,
         accessory: &Accessory,

@@ -9,9 +9,7 @@ use bowline_config::secret::SecretBytes;
 pub struct Directory {
     /// A path on the server, relative to the accessory's own directory unless absolute.
     pub path: String,
-    /// An argument for `chmod`.
     pub mode: Option<String>,
-    /// An argument for `chown`.
     pub owner: Option<String>,
 }
 
@@ -19,9 +17,7 @@ pub struct Directory {
 pub struct Upload {
     /// The absolute path in the container. On the server, the file has the same path below the accessory's directory.
     pub path: String,
-    /// An argument for `chmod`.
     pub mode: Option<String>,
-    /// An argument for `chown`.
     pub owner: Option<String>,
     pub content: SecretBytes,
 }

@@ -272,10 +272,8 @@ pub struct Start {
     pub scope: Scope,
     pub role: String,
     pub version: String,
-    /// The container's name, for display.
     pub name: String,
     pub id: String,
-    /// How requests reach the container.
     pub attach: Attach,
     pub network: String,
     /// The cord's directory on the server.

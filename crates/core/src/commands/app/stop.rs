@@ -15,7 +15,6 @@ use crate::shell::{Script, quote};
 pub struct Stop {
     pub scope: Scope,
     pub role: String,
-    /// The container's name, for display.
     pub name: String,
     pub id: String,
     /// The most seconds to wait until open requests are answered. `None` doesn't wait.
@@ -78,7 +77,6 @@ pub fn stopped(scope: &Scope, role: &str) -> Script {
 /// How the wait for open requests ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
-    /// No requests are open.
     Idle,
     /// Requests were still open when the time was up.
     Busy,

@@ -6,7 +6,6 @@ use crate::shell::{fill_in, quote};
 use bowline_config::secret::REDACTED;
 use bowline_config::{Cache, Pack, is_secret_key};
 
-/// The destination of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum BuildOutput {
     #[default]

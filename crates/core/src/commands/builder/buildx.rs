@@ -19,7 +19,6 @@ enum Wants {
 }
 
 impl Check {
-    /// Whether this output is that of the wanted builder.
     pub fn passes(&self, answer: &str) -> bool {
         match &self.wants {
             Wants::Nothing => true,
@@ -31,7 +30,6 @@ impl Check {
     }
 }
 
-/// Messages of Docker about a missing builder or context.
 const ABSENT: &[&str] = &["context not found", "no builder", "no compatible builder", "does not exist"];
 
 impl Builder<'_> {

@@ -27,9 +27,7 @@ pub enum Contents {
 /// A certificate that a resolver obtained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
-    /// The resolver's name in lower case.
     pub resolver: String,
-    /// The domain names that the certificate covers.
     pub names: Vec<String>,
     /// The certificate in base64.
     pub text: String,

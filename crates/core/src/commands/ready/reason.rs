@@ -36,9 +36,7 @@ impl Answer {
     }
 }
 
-/// What is known about a container that is not ready.
 struct Facts<'a> {
-    /// Seconds that it had to become ready.
     timeout: u64,
     failed: &'a Failed,
     states: &'a [State],
@@ -142,7 +140,6 @@ pub fn is_port_taken(said: &str) -> bool {
     said.contains("port is already allocated") || said.contains("address already in use")
 }
 
-/// Explains Docker's message about a container that it would not start.
 pub fn start_failed(said: &str) -> Explanation {
     let said = said.trim();
     let reason = format!("docker would not run the container: {said}");

@@ -34,10 +34,8 @@ pub fn held(images: &[Layers]) -> Script {
     Script::new(format!("bowline_of() {{\ncase $1 in\n{images}*) ;;\nesac\n}}\n{file}"))
 }
 
-/// The part of an image that a server has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// The server's architecture.
     pub architecture: String,
     /// The number of the image's layers, counted from the lowest.
     pub layers: usize,

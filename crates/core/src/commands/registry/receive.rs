@@ -8,7 +8,6 @@ use crate::commands::status::Status::{NoSuchImage, NotReceived, OtherPlatform};
 use crate::commands::{PULLS, Scope};
 use crate::shell::{Line, Script, quote};
 
-/// Gets the version's image from this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receive {
     pub scope: Scope,
@@ -21,12 +20,10 @@ pub struct Receive {
     pub way: Way,
 }
 
-/// How a server gets an image without a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     /// The server already has it.
     There,
-    /// The server pulls it from this run.
     Pull(Served),
     /// Standard input has it in the format of `docker load`.
     Load,

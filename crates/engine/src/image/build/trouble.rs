@@ -48,7 +48,6 @@ pub(super) fn is_refused(said: &str) -> bool {
     })
 }
 
-/// A hint for common errors in a build's output.
 pub(super) fn hint(said: &str, cloned: bool) -> Option<String> {
     if is_refused(said) {
         return Some("see `registry:` (server, username, password): may this user push there?".into());
