@@ -1,21 +1,23 @@
-//! The build script of both programs: links them statically on Linux with glibc.
+//! The build script of both programs. It links them statically on Linux with glibc.
 //!
-//! Such a program runs in an image that holds nothing else, and on any Linux, whatever its C library is. `-C target-feature=+crt-static`
-//! does the same for a whole build, but not for `cargo install` or a workspace with procedural macros, unless a target is named. Where the
-//! C library has no static part to link with, the program is linked as usual. `BOWLINE_LINK=dynamic` asks for that.
+//! A static program runs in an image that contains no other file, and on any Linux, whatever its C library. `-C
+//! target-feature=+crt-static` does the same for a whole build, but `cargo install` and workspaces with procedural
+//! macros need an explicit `--target` for it. If a static C library is missing, the script leaves the linking
+//! dynamic. `BOWLINE_LINK=dynamic` selects that too.
 //!
-//! glibc loads the modules of `/etc/nsswitch.conf` at run time, also into a static program. They fit the glibc of the machine, not ours,
-//! and the program crashes. `names.c` keeps it to what is built in: files and DNS.
+//! Even in a static program, glibc loads the modules named in `/etc/nsswitch.conf` at run time. They are built for
+//! the machine's glibc, not ours, and the program crashes. `names.c` restricts lookups to what is built in: files and
+//! DNS.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-/// What Rust's standard library asks the linker for.
+/// The libraries that Rust's standard library links with.
 const LIBRARIES: [&str; 6] = ["c", "m", "rt", "pthread", "dl", "util"];
-/// Unwinding is in a shared library or in these two.
+/// Linker script for `libgcc_s`, the shared library for unwinding: the static libraries that replace it.
 const UNWINDING: &str = "GROUP(-lgcc_eh -lgcc -lc)\n";
-/// Chooses the linking: `dynamic`, else static where that is possible.
+/// The variable that selects the linking: `dynamic`, or else static where possible.
 const CHOICE: &str = "BOWLINE_LINK";
 
 fn main() -> io::Result<()> {
@@ -43,7 +45,8 @@ fn compiler() -> String {
     env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".into())
 }
 
-/// Has the linker find static libraries first, by a directory of scripts that name them. Says whether it can.
+/// Makes the linker find the static libraries first, through a directory of linker scripts that name them. Returns
+/// false if a static library is missing.
 fn link_statically(directory: &Path) -> io::Result<bool> {
     for library in LIBRARIES {
         let file = format!("lib{library}.a");

@@ -1,4 +1,4 @@
-/* Names of hosts come from /etc/hosts and DNS, users from /etc/passwd: see build.rs. */
+/* Looks up hosts in /etc/hosts and DNS, and users and groups in files: see build.rs. */
 #include <nss.h>
 
 __attribute__((constructor)) static void keep_to_own_names(void) {

@@ -1,4 +1,4 @@
-//! Everything that the proxy parses, given to libFuzzer. The environment's `FUZZ_TARGET` says which of them.
+//! Fuzzes everything that the proxy parses, with libFuzzer. `FUZZ_TARGET` selects the parser.
 #![no_main]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed property ends the fuzzer")]
 
@@ -32,7 +32,7 @@ static TARGET: LazyLock<Property> = LazyLock::new(|| {
     })
 });
 
-/// The fuzzer begins with what the proxy is really given.
+/// Writes samples of real input to the corpus, for the fuzzer to start from.
 fn write_samples() {
     let changes = samples::changes();
     let changes = changes.each_ref().map(String::as_str);

@@ -1,7 +1,7 @@
-//! Who may use a service: `--allow-ip` and `--basic-auth`.
+//! Access to a service: `--allow-ip` and `--basic-auth`.
 //!
-//! The rules are built at deploy, where nonsense is refused, and asked once per request. If a service has both kinds, a request needs both:
-//! an address from the list and a user.
+//! The rules are parsed and checked at deploy, and evaluated once per request. If a service has both kinds, a request
+//! needs both an allowed address and a valid user.
 
 use std::net::IpAddr;
 
@@ -12,21 +12,18 @@ use ring::{hmac, rand};
 
 use crate::client_address::Ranges;
 
-/// The rules of one service.
 #[derive(Debug, Default)]
 pub struct Rules {
     allowed: Option<Ranges>,
     users: Option<Users>,
 }
 
-/// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on to the target.
     Pass,
-    /// Its address is not allowed: 403.
+    /// The address is not allowed: 403.
     Forbidden,
-    /// It names no user, or a wrong one: 401 with [`CHALLENGE`] as `WWW-Authenticate`.
+    /// The credentials are missing or wrong: 401 with [`CHALLENGE`] as `WWW-Authenticate`.
     Unauthorized,
 }
 
@@ -34,7 +31,7 @@ pub enum Verdict {
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"Restricted\", charset=\"UTF-8\"");
 
 impl Rules {
-    /// Rules from the values of `--allow-ip` and `--basic-auth`. The error is a sentence that names the flag.
+    /// Parses the values of `--allow-ip` and `--basic-auth`. The error names the flag.
     pub fn new(allow_ip: &[String], basic_auth: &[String]) -> Result<Self, String> {
         let allowed = match allow_ip {
             [] => None,
@@ -47,17 +44,16 @@ impl Rules {
         Ok(Rules { allowed, users })
     }
 
-    /// True if every request passes, so that the plane can skip the question.
+    /// Returns true if every request passes, so that the plane can skip the check.
     pub fn is_open(&self) -> bool {
         self.allowed.is_none() && self.users.is_none()
     }
 
-    /// True if the service asks for a user. Its `Authorization` header is then ours and not the target's.
+    /// Returns true if the service requires a user. Its `Authorization` header then isn't passed to the target.
     pub fn has_users(&self) -> bool {
         self.users.is_some()
     }
 
-    /// Judges a request by the client's address and its `Authorization` header.
     pub fn check(&self, client: IpAddr, authorization: Option<&HeaderValue>) -> Verdict {
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(client)) {
             return Verdict::Forbidden;
@@ -69,8 +65,8 @@ impl Rules {
     }
 }
 
-/// Pairs of user and password. Only their keyed hashes are kept, and all of them are compared, each in constant time: neither a pair's
-/// length nor its place in the list can be measured.
+/// The accepted pairs of user and password. Only their keyed hashes are kept. Every check compares all of them, each
+/// in constant time, so that timing reveals neither a pair's length nor its position.
 struct Users {
     key: hmac::Key,
     tags: Vec<hmac::Tag>,
@@ -87,7 +83,7 @@ impl Users {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new())
             .map_err(|_| "basic-auth: the system has no random numbers".to_owned())?;
         for pair in pairs {
-            // The pair itself must not appear in a message that is logged.
+            // The messages must not contain the pair, because they are logged.
             match pair.split_once(':') {
                 Some(("", _)) => return Err("basic-auth: the user is missing in USER:PASSWORD".into()),
                 Some((_, "")) => return Err("basic-auth: the password is missing in USER:PASSWORD".into()),
@@ -112,7 +108,7 @@ impl Users {
     }
 }
 
-/// `USER:PASSWORD` out of `Basic BASE64`.
+/// Extracts `USER:PASSWORD` from `Basic BASE64`.
 fn decode(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, credentials) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"Basic ") {

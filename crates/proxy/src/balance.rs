@@ -1,11 +1,11 @@
-//! Which target of a set gets a request: round robin over the healthy ones, reads to readers where there are any.
+//! Chooses the target for a request: round robin over the healthy targets. Reads go to readers if one is healthy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::target::{InvalidTarget, Target};
 
-/// The targets of one deploy.
+/// The targets of one deploy: writers get all kinds of requests, readers only reads.
 #[derive(Debug, Default)]
 pub struct Balancer {
     writers: Vec<Arc<Target>>,
@@ -14,17 +14,16 @@ pub struct Balancer {
     next_reader: AtomicUsize,
 }
 
-/// What a request may be sent to.
+/// The kind of request, which decides where it may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Readers if there is a healthy one.
+    /// To a reader if one is healthy, else to a writer.
     Read,
-    /// Writers only.
+    /// To writers only.
     Write,
 }
 
 impl Balancer {
-    /// New targets by their names.
     pub fn new(writers: &[String], readers: &[String], workers: usize) -> Result<Self, InvalidTarget> {
         let targets = |names: &[String]| {
             names.iter().map(|name| Target::new(name, workers).map(Arc::new)).collect::<Result<Vec<_>, _>>()
@@ -32,7 +31,7 @@ impl Balancer {
         Ok(Self { writers: targets(writers)?, readers: targets(readers)?, ..Self::default() })
     }
 
-    /// The next target for a request; none if none is healthy.
+    /// Returns the next healthy target, or `None` if there is none.
     pub fn pick(&self, class: Class) -> Option<&Arc<Target>> {
         let reader = match class {
             Class::Read => next(&self.readers, &self.next_reader),
@@ -41,7 +40,6 @@ impl Balancer {
         reader.or_else(|| next(&self.writers, &self.next_writer))
     }
 
-    /// Whether there are targets for reads alone.
     pub fn has_readers(&self) -> bool {
         !self.readers.is_empty()
     }
@@ -51,22 +49,18 @@ impl Balancer {
         self.writers.iter().chain(&self.readers)
     }
 
-    /// How many targets there are.
     pub fn len(&self) -> usize {
         self.writers.len() + self.readers.len()
     }
 
-    /// Whether there are no targets.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The names of the writers.
     pub fn writer_names(&self) -> Vec<String> {
         self.writers.iter().map(|t| t.name().to_string()).collect()
     }
 
-    /// The names of the readers.
     pub fn reader_names(&self) -> Vec<String> {
         self.readers.iter().map(|t| t.name().to_string()).collect()
     }

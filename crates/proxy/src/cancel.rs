@@ -1,11 +1,11 @@
-//! Ending what waits on a connection, from any thread.
+//! Cancels work on a connection from any thread.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Shared by a connection's user and by those who may end it.
+/// Shared by the task that uses a connection and the tasks that may cancel it.
 #[derive(Debug, Default)]
 pub(crate) struct Cancel {
     cancelled: AtomicBool,
@@ -14,12 +14,11 @@ pub(crate) struct Cancel {
 }
 
 impl Cancel {
-    /// Whether it has been ended.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Ends it. Its user is woken.
+    /// Cancels the work and wakes its task.
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -28,28 +27,26 @@ impl Cancel {
         }
     }
 
-    /// Whether it carries a WebSocket or an event stream.
+    /// Whether the connection carries a WebSocket or an event stream.
     pub(crate) fn is_streaming(&self) -> bool {
         self.streaming.load(Ordering::Relaxed)
     }
 
-    /// Notes what it carries.
     pub(crate) fn set_streaming(&self, streaming: bool) {
         self.streaming.store(streaming, Ordering::Relaxed);
     }
 
-    /// Wakes this task when it is ended; false if it already is.
+    /// Registers a waker to wake on cancellation. Returns false if the work is already cancelled.
     pub(crate) fn wakes(&self, waker: &Waker) -> bool {
         let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
         drop(known);
-        // Who ends it sets the flag before looking for a waker.
+        // `cancel` sets the flag before it takes the waker, so this check misses no cancellation.
         !self.is_cancelled()
     }
 
-    /// Returns once it is ended.
     pub(crate) async fn cancelled(&self) {
         poll_fn(|cx| if self.wakes(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }).await;
     }

@@ -18,26 +18,26 @@ use flags::{Flags, Given};
 
 use crate::control::{self, Drain};
 
-/// Does what the command line says: 0 for success, 1 for any error, which goes to standard error.
+/// Runs the command line. The exit status is 0, or 1 after any error, which goes to standard error.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().map_or_else(|| "bowline-proxy".to_owned(), called);
     match execute(&program, &words.collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Without a standard error there is no place to complain.
+            // If standard error is closed, the message is lost.
             let _ = writeln!(std::io::stderr(), "Error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// The name it was called by.
+/// The program's name without its directory.
 fn called(path: String) -> String {
     PathBuf::from(&path).file_name().map_or(path, |name| name.to_string_lossy().into_owned())
 }
 
-/// Writes to standard output. A reader that has gone is no error of ours.
+/// Writes to standard output. A closed pipe is not an error.
 fn print(text: &str) -> Result<(), String> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
@@ -45,7 +45,8 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// Goes on as the binary of the running proxy, if that is another one. If that fails, this one has to do.
+/// Replaces this process with the running proxy's binary, if that is a different one. If that fails, this binary
+/// carries on.
 fn become_the_running_one(program: &str) {
     let Ok(own) = std::env::current_exe() else { return };
     if let Some(running) = crate::upgrade::other_binary(&own, &run::socket()) {
@@ -86,7 +87,7 @@ fn execute(program: &str, words: &[String]) -> Result<(), String> {
     perform(command, argument, &flags)
 }
 
-/// The one argument of a command that has one.
+/// The command's argument, or an empty string if it takes none.
 fn argument(program: &str, command: &Command, given: &Given) -> Result<String, String> {
     match (command.argument, given.arguments.as_slice()) {
         ("", []) => Ok(String::new()),

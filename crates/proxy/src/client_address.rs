@@ -1,8 +1,8 @@
-//! Whose request it is: `--trusted-proxies`.
+//! The client's address, with `--trusted-proxies`.
 //!
-//! A connection from a trusted range is another proxy's, and its headers name the client. They are read from the right, where the nearest
-//! proxy wrote, up to the first address that is not trusted itself: what stands further left came from the client and may be a lie.
-//! `X-Forwarded-For` counts where it is present, otherwise `Forwarded` (RFC 7239).
+//! A connection from a trusted range comes from another proxy, whose headers name the client. They are read from the
+//! right, where the nearest proxy added its entry, up to the first address that is not trusted. Entries further left
+//! come from the client and may be forged. `X-Forwarded-For` is used if present, otherwise `Forwarded` (RFC 7239).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -20,17 +20,16 @@ enum Range {
 }
 
 impl Ranges {
-    /// Reads the values of a flag. The error is a sentence without the flag's name.
+    /// Parses the values of a flag. The error doesn't name the flag.
     pub fn parse<S: AsRef<str>>(values: &[S]) -> Result<Self, String> {
         values.iter().map(|value| range(value.as_ref())).collect::<Result<_, _>>().map(Ranges)
     }
 
-    /// True if no address is inside.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// True if the address is inside. An IPv4 address that arrives in IPv6 form counts as IPv4.
+    /// Whether the set contains an address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|range| match (range, address) {
@@ -103,7 +102,7 @@ pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &Ranges) -> IpAddr {
     }
 }
 
-/// Follows the hops from the nearest to the first that is not trusted. At a hop that can't be read, the last one before it counts.
+/// Follows the hops, nearest first, up to the first untrusted one. Stops before a hop that can't be parsed.
 fn walk(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, trusted: &Ranges) -> IpAddr {
     let mut client = peer;
     for hop in hops {
@@ -120,7 +119,7 @@ fn plain_hop(bytes: &[u8]) -> Option<IpAddr> {
     node(std::str::from_utf8(bytes).ok()?.trim_matches([' ', '\t']))
 }
 
-/// An address, with or without a port, in brackets or not.
+/// Parses an address, with or without a port, in brackets or not.
 fn node(text: &str) -> Option<IpAddr> {
     let address = if let Ok(ip) = text.parse::<IpAddr>() {
         ip
@@ -132,8 +131,8 @@ fn node(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// The parts of a `Forwarded` header between separators outside quotes, from the right: an unbalanced quote of the client spoils what the
-/// client wrote, and not what the proxy wrote after it.
+/// Splits a `Forwarded` header at separators outside quotes, from the right. An unbalanced quote from the client then
+/// garbles only the client's part, not what a proxy appended.
 fn parts_from_right(value: &[u8], separator: u8) -> Vec<&[u8]> {
     let (mut parts, mut end, mut quoted) = (Vec::new(), value.len(), false);
     for (at, byte) in value.iter().enumerate().rev() {
@@ -152,7 +151,8 @@ fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1
 }
 
-/// The `for=` of one element: `for=192.0.2.60;proto=http`, `for="[2001:db8::1]:4711"`. Names such as `unknown` and `_hidden` are no address.
+/// Parses the `for=` of one element: `for=192.0.2.60;proto=http`, `for="[2001:db8::1]:4711"`. Names such as `unknown`
+/// and `_hidden` are not addresses.
 fn forwarded_hop(element: &[u8]) -> Option<IpAddr> {
     let mut values = parts_from_right(element, b';').into_iter().filter_map(|pair| {
         let (name, value) = std::str::from_utf8(pair).ok()?.trim_matches([' ', '\t']).split_once('=')?;

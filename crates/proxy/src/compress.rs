@@ -1,8 +1,9 @@
-//! `--compress`: answers packed for the way to the client, with zstd, Brotli or gzip.
+//! `--compress`: compresses responses with zstd, Brotli or gzip.
 //!
-//! The plane asks [`choose`] once the target's answer has begun, and [`wrap`]s the body if it names a coding. Never packed: what is packed
-//! already, event streams and answers that ask not to be buffered, ranges, small answers, kinds that do not shrink, and anything under
-//! `Cache-Control: no-transform`. The body is packed as it comes: while the target pauses, what has arrived is flushed to the client.
+//! The plane calls [`choose`] with the head of the target's response, and [`wrap`]s the body if that returns a
+//! coding. Not compressed: responses that already are, event streams, responses that ask not to be buffered, ranges,
+//! small responses, types that don't shrink, and anything with `Cache-Control: no-transform`. The body is compressed
+//! as it arrives. While the target pauses, everything that has arrived is flushed to the client.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -15,14 +16,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use hyper::body::{Body, Frame, SizeHint};
 
-/// A way to pack a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// `zstd`
     Zstd,
-    /// `br`
     Brotli,
-    /// `gzip`
     Gzip,
 }
 
@@ -36,13 +33,13 @@ impl Coding {
     }
 }
 
-/// Our preference among codings that the client likes equally well.
+/// Our order of preference among codings of equal weight.
 const PREFERENCE: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
-/// Answers known to be smaller than this are sent as they are: the packed form would hardly fit fewer packets.
+/// Responses known to be smaller than this many bytes are not compressed: that would hardly save a packet.
 const SMALLEST: u64 = 1024;
 
-/// The coding for an answer, or none, from the request's method and headers and the head of the answer. If the choice hung on
-/// `Accept-Encoding`, the answer says so to caches (`Vary`), whatever the choice was.
+/// Chooses the coding for a response from the request's method and headers and the response's head. If the choice
+/// depends on `Accept-Encoding`, adds that to `Vary` for caches, even if the result is `None`.
 pub fn choose(method: &Method, request: &HeaderMap, answer: &mut response::Parts) -> Option<Coding> {
     if !is_worth_packing(method, answer) {
         return None;
@@ -76,7 +73,7 @@ fn is_worth_packing(method: &Method, answer: &response::Parts) -> bool {
         && headers.get(CONTENT_TYPE).is_some_and(shrinks)
 }
 
-/// Kinds that shrink. Event streams are text, but must not wait.
+/// Whether a type shrinks. Event streams are text, but must not wait.
 fn shrinks(content_type: &HeaderValue) -> bool {
     let Ok(text) = content_type.to_str() else { return false };
     let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -116,7 +113,7 @@ fn add_vary(headers: &mut HeaderMap) {
     }
 }
 
-/// The coding that the client likes best (RFC 9110, section 12.5.3). A client that does not ask gets none.
+/// The coding that the client prefers (RFC 9110, section 12.5.3), or `None` without `Accept-Encoding`.
 fn negotiate(request: &HeaderMap) -> Option<Coding> {
     let values = request.get_all("accept-encoding");
     let offers: Vec<(&str, u16)> = values
@@ -133,13 +130,13 @@ fn negotiate(request: &HeaderMap) -> Option<Coding> {
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("identity"))
         .map_or(0, |(_, weight)| *weight);
-    // The first of the best: `max_by_key` would give the last.
+    // `max_by_key` returns the last of equal elements: reversed, that is our first choice.
     let best = PREFERENCE.into_iter().rev().max_by_key(|coding| weight(coding.token()))?;
     let weight = weight(best.token());
     (weight > 0 && weight >= identity).then_some(best)
 }
 
-/// `gzip;q=0.8` as its name and thousandths.
+/// Parses `gzip;q=0.8` into the name and thousandths.
 fn offer(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?;
@@ -160,7 +157,7 @@ fn thousandths(weight: &str) -> Option<u16> {
     }
 }
 
-/// Makes the head of the answer say what its body will be, and returns the body that packs.
+/// Changes the response's head to describe the compressed body, and returns that body.
 pub fn wrap<B: Body<Data = Bytes>>(
     coding: Coding,
     headers: &mut HeaderMap,
@@ -170,7 +167,7 @@ pub fn wrap<B: Body<Data = Bytes>>(
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
-    // Packed bytes are another representation: a strong validator would promise the same bytes.
+    // Compressed bytes are another representation, and a strong validator promises the same bytes.
     let weak = headers
         .get(ETAG)
         .filter(|tag| !tag.as_bytes().starts_with(b"W/"))
@@ -181,7 +178,7 @@ pub fn wrap<B: Body<Data = Bytes>>(
     Ok(Packed { body, state: State::Open { encoder, unflushed: false }, trailers: None })
 }
 
-/// A body that is packed as it passes.
+/// A body that is compressed as it passes through.
 pub struct Packed<B> {
     body: B,
     state: State,
@@ -191,18 +188,16 @@ pub struct Packed<B> {
 enum State {
     Open {
         encoder: Encoder,
-        /// The encoder holds bytes that the client has not seen.
+        /// The encoder holds bytes that the client hasn't received.
         unflushed: bool,
     },
     Ended,
 }
 
-/// Why a packed body broke off: the target's body did, or the encoder failed.
+/// Why a compressed body ended early.
 #[derive(Debug)]
 pub enum Error<E> {
-    /// The target's body broke off.
     Body(E),
-    /// The encoder failed.
     Encoder(io::Error),
 }
 
@@ -253,7 +248,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Packed<B> {
                 Poll::Pending => return Poll::Pending,
             };
             match packed {
-                // A pending body stays registered with the waker, and is asked again after these bytes.
+                // A body that was pending has registered the waker, and is polled again after these bytes.
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Err(e) => {
@@ -280,7 +275,6 @@ fn finish(state: &mut State) -> io::Result<Bytes> {
     }
 }
 
-/// One of the three encoders, each writing into memory.
 enum Encoder {
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
@@ -288,7 +282,8 @@ enum Encoder {
 }
 
 impl Encoder {
-    /// Levels and windows for answers made on the fly: fast, and a few hundred kilobytes of memory for each answer under way.
+    /// Levels and windows for responses compressed on the fly: fast, and a few hundred kilobytes of memory per
+    /// response.
     fn new(coding: Coding) -> io::Result<Self> {
         Ok(match coding {
             Coding::Zstd => {

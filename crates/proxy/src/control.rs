@@ -1,7 +1,8 @@
-//! The control socket: a small versioned protocol of JSON lines between the commands and the daemon.
+//! The control socket: a versioned protocol of JSON lines between the commands and the daemon.
 //!
-//! One connection carries one command: a line with a [`ControlRequest`], answered by a line with a [`Reply`] once the command is done. Commands run side by
-//! side. A command goes on when its client goes away, as kamal-proxy's do.
+//! Each connection carries one command: a line with a [`ControlRequest`], answered by a line with a [`Reply`] once
+//! the command is done. Commands run concurrently. As with kamal-proxy, a command continues when its client
+//! disconnects.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,53 +19,42 @@ mod server;
 pub use client::call;
 pub use server::{Busy, Control, Upgrade, keep, listen, read};
 
-/// The version of the protocol.
 pub const VERSION: u32 = 1;
 
-/// The longest line.
+/// The longest command, in bytes.
 const LINE: usize = 1 << 20;
 
-/// What a client sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ControlRequest {
-    /// [`VERSION`] of the client.
     pub version: u32,
-    /// What it asks for.
     #[serde(flatten)]
     pub command: Command,
 }
 
-/// What it gets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reply {
-    /// [`VERSION`] of the daemon.
     pub version: u32,
-    /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What it asked for.
+    /// The output of commands such as `list`, else null.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }
 
-/// A set of targets and how to put it in place.
+/// A set of targets and how to switch to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Targets {
-    /// The service.
     pub service: String,
     /// The writers.
     pub targets: Vec<String>,
-    /// The readers.
     pub readers: Vec<String>,
-    /// How to go about it.
     pub deployment: DeploymentOptions,
 }
 
-/// How long a drain waits.
+/// How long a drain waits for open requests and streams.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drain {
-    /// For requests.
     #[serde(with = "duration")]
     pub requests: Duration,
     /// For WebSockets and event streams.
@@ -72,102 +62,84 @@ pub struct Drain {
     pub streams: Duration,
 }
 
-/// A deploy in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deploy {
-    /// What is deployed.
     #[serde(flatten)]
     pub targets: Targets,
-    /// How the service is reached.
     pub options: ServiceOptions,
-    /// How its targets are asked.
     pub target_options: TargetOptions,
 }
 
-/// What can be asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Command {
-    /// Add or replace a service.
+    /// Adds or replaces a service.
     Deploy(Box<Deploy>),
-    /// The first half of a deploy.
+    /// Checks new targets and holds them: the first half of a deploy.
     Prepare(Box<Deploy>),
-    /// The second half.
+    /// Sends requests to the prepared targets: the second half.
     Switch {
-        /// The service.
         service: String,
     },
-    /// Forget a service.
     Remove {
-        /// The service.
         service: String,
     },
-    /// Let requests wait.
+    /// Holds new requests.
     Pause {
-        /// The service.
         service: String,
-        /// For the requests in flight.
         drain: Drain,
-        /// How long each waits.
+        /// How long each request waits.
         #[serde(with = "duration")]
         wait: Duration,
     },
-    /// Answer 503.
+    /// Responds to new requests with 503.
     Stop {
-        /// The service.
         service: String,
-        /// For the requests in flight.
         drain: Drain,
-        /// For the page.
+        /// Text on the page.
         message: String,
     },
-    /// End a pause or a stop.
+    /// Ends a pause or a stop.
     Resume {
-        /// The service.
         service: String,
     },
-    /// All services.
     List,
-    /// A service's targets since their switch.
+    /// Figures of a service's targets since the switch to them.
     Stats {
-        /// The service.
         service: String,
     },
-    /// A second set of targets.
+    /// Gives a service its second set of targets.
     RolloutDeploy(Targets),
-    /// Who gets it.
+    /// Selects the clients that get the second set.
     RolloutSet {
-        /// The service.
         service: String,
-        /// Of the clients with the cookie.
+        /// Share of the clients that have the cookie.
         percentage: i64,
-        /// Values of the cookie that always do.
+        /// Values of the cookie that always get the second set.
         allowlist: Vec<String>,
     },
-    /// Nobody gets it.
+    /// Sends all clients to the first set again.
     RolloutStop {
-        /// The service.
         service: String,
     },
-    /// Another binary takes the listeners over.
+    /// Hands the listeners to another binary.
     Upgrade {
-        /// The binary.
         path: PathBuf,
-        /// For what the present process then has open.
+        /// For the current process, after the handover.
         drain: Drain,
     },
 }
 
 impl Command {
-    /// How long the daemon may take by the command's own limits.
+    /// How long the daemon may take, given the command's own limits.
     fn limit(&self) -> Duration {
-        /// What connections, locks and the state file may take on top.
+        /// Additional time for connections, locks and the state file.
         const MARGIN: Duration = Duration::from_secs(60);
         let own = match self {
             Self::Deploy(deploy) | Self::Prepare(deploy) => whole(&deploy.targets.deployment),
             Self::RolloutDeploy(targets) => whole(&targets.deployment),
             Self::Pause { drain, .. } | Self::Stop { drain, .. } => drain.requests,
-            // Its drain is as long as `prepare` said.
+            // The drain of `switch` is as long as `prepare` said, which isn't known here.
             Self::Switch { .. } | Self::Upgrade { .. } => Duration::from_secs(3600),
             _ => Duration::ZERO,
         };

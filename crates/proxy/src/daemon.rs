@@ -1,4 +1,4 @@
-//! The daemon: restores the state, opens the listeners, serves until it is asked to stop.
+//! The daemon: restores the state, opens the listeners, and serves until it is stopped.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -21,14 +21,13 @@ use crate::state::Store;
 use crate::tls::{self, Backoff, Tls};
 use crate::upgrade::{self, Heir, Predecessor, Wish};
 
-/// How long open connections may take when the daemon stops.
+/// How long open connections may last when the daemon stops.
 const SHUTDOWN: Limits = Limits { requests: Duration::from_secs(10), streams: Duration::from_secs(10) };
-/// How long they may take when another process has taken over, unless the command says otherwise.
+/// How long they may last after another process has taken over, unless the command says otherwise.
 const UPGRADE: Limits =
     Limits { requests: options::UPGRADE_DRAIN_TIMEOUT, streams: options::UPGRADE_STREAM_TIMEOUT };
-/// For former processes to say that they have followed a change, on top of their drains.
+/// How long former processes may take to confirm a change, in addition to their drains.
 const FOLLOWED: Duration = Duration::from_secs(10);
-/// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
 /// Runs the daemon until SIGTERM or SIGINT.
@@ -39,12 +38,12 @@ pub fn run(options: &RunOptions) -> io::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(serve(options));
-    // A name that is being looked up does not hold up the end.
+    // This doesn't wait for a DNS lookup in progress.
     runtime.shutdown_background();
     served
 }
 
-/// HTTP, HTTPS, and metrics if they are asked for: in this order children get them.
+/// HTTP, HTTPS, and metrics if enabled. Child processes get them in this order.
 fn listeners(options: &RunOptions) -> io::Result<Vec<TcpListener>> {
     let mut ports = vec![options.http_port, options.https_port];
     ports.extend(Some(options.metrics_port).filter(|port| *port != 0));
@@ -54,7 +53,7 @@ fn listeners(options: &RunOptions) -> io::Result<Vec<TcpListener>> {
 async fn serve(options: &RunOptions) -> io::Result<()> {
     let settings = settings(options)?;
     let services = Services::new(settings.workers);
-    // Before the state is restored: restored services have certificates too.
+    // Before the state is restored, because restored services need certificates too.
     let tls = start_tls(&services)?;
     let (mut process_1, listeners) = Heir::take(Past(services.clone()))?;
     let mut listeners = listeners.into_iter();
@@ -101,7 +100,7 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// What this process does for the one that takes over.
+/// What this process does for its successor.
 struct Past(Services);
 
 impl Predecessor for Past {
@@ -123,7 +122,7 @@ impl Predecessor for Past {
     }
 }
 
-/// Tells processes that served before this one, and still drain, of each change.
+/// Sends each change of the services to former processes that still drain.
 fn tell_predecessors(services: &Services, process_1: &Heir) {
     let process_1 = process_1.clone();
     services.tell(move |change| {
@@ -137,7 +136,7 @@ fn tell_predecessors(services: &Services, process_1: &Heir) {
     });
 }
 
-/// How the command `upgrade` is done; this process then has the command's limits to drain.
+/// Performs the command `upgrade`. This process then drains within the command's limits.
 fn upgrade_by(process_1: &Heir, leaving: &Arc<Mutex<Limits>>) -> control::Upgrade {
     let (asking, leaving) = (process_1.clone(), Arc::clone(leaving));
     Arc::new(move |path, limits| {
@@ -149,7 +148,7 @@ fn upgrade_by(process_1: &Heir, leaving: &Arc<Mutex<Limits>>) -> control::Upgrad
     })
 }
 
-/// Returns when the daemon has to end, with how long open connections may take.
+/// Waits until the daemon must end. Returns how long open connections may last.
 async fn ended(mut wish: watch::Receiver<Wish>, leaving: &Mutex<Limits>) -> io::Result<Limits> {
     tokio::select! {
         stopped = stopped() => stopped.map(|()| SHUTDOWN),
@@ -161,7 +160,8 @@ async fn ended(mut wish: watch::Receiver<Wish>, leaving: &Mutex<Limits>) -> io::
     }
 }
 
-/// Waits until no connection is left. Streams are ended at their deadline, and what is left after that at the end of the process.
+/// Waits until all connections are closed. Streams are cancelled at their deadline. What remains at the last deadline
+/// ends with the process.
 async fn drain(plane: &Plane, services: &Services, limits: Limits) {
     let rest = limits.requests.saturating_sub(limits.streams);
     if tokio::time::timeout(limits.streams.min(limits.requests), plane.closed()).await.is_ok() {
@@ -173,7 +173,7 @@ async fn drain(plane: &Plane, services: &Services, limits: Limits) {
     }
 }
 
-/// TLS for the services as they are at each moment.
+/// Starts TLS, and updates it whenever the services change.
 fn start_tls(services: &Services) -> io::Result<Arc<Tls>> {
     let runtime = tokio::runtime::Handle::current();
     let tls = Tls::new(runtime, tls::targets_of(services), Backoff::default()).map_err(io::Error::other)?;
@@ -197,7 +197,7 @@ fn settings(options: &RunOptions) -> io::Result<Settings> {
     })
 }
 
-/// Networks that speak the PROXY protocol: all, if none is named.
+/// Networks that use the PROXY protocol, if it is on: all, unless some are named.
 fn balancers(options: &RunOptions) -> io::Result<Option<Ranges>> {
     let named = &options.trusted_proxies;
     let all = ["0.0.0.0/0".to_owned(), "::/0".to_owned()];
@@ -215,7 +215,7 @@ async fn stopped() -> io::Result<()> {
     Ok(())
 }
 
-/// Listens on a port for IPv6 and IPv4; for IPv4 alone where there is no IPv6.
+/// Listens on a port for IPv6 and IPv4, or for IPv4 only if there is no IPv6.
 pub fn listen(port: u16) -> io::Result<TcpListener> {
     let both = bind(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into());
     let socket = match both {

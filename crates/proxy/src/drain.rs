@@ -1,7 +1,7 @@
-//! Waiting until targets have nothing in flight.
+//! Waits until targets have no open requests.
 //!
-//! A drain has two deadlines: one for requests, and an earlier one for WebSockets and event streams, so that an open stream
-//! does not hold a deploy for as long as a slow request may. What is left at its deadline is cut off.
+//! A drain has two deadlines: one for requests, and an earlier one for WebSockets and event streams, so that an open
+//! stream doesn't hold up a deploy for as long as a slow request may. What is open at its deadline is cut off.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,25 +11,24 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::target::Target;
 
-/// How long a drain waits.
+/// How long a drain waits, counted from its start.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// For requests.
     pub requests: Duration,
-    /// For WebSockets and event streams; never longer than for requests.
+    /// For WebSockets and event streams; capped at `requests`.
     pub streams: Duration,
 }
 
-/// Whether targets take requests again when they are drained.
+/// Whether drained targets accept requests again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Afterwards {
-    /// They have been replaced.
+    /// No, they have been replaced.
     Gone,
-    /// Their service is paused or stopped.
+    /// Yes, their service is only paused or stopped.
     Restored,
 }
 
-/// Drains targets side by side. They take no requests from the moment of the call, not only once it is polled.
+/// Drains targets concurrently. They refuse new requests from the call on, even before the future is polled.
 pub fn drain(
     targets: Vec<Arc<Target>>,
     limits: Limits,

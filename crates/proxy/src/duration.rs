@@ -1,4 +1,4 @@
-//! Durations as Go writes them: `1m30s` on command lines, nanoseconds in files.
+//! Durations in Go's formats: `1m30s` on command lines, nanoseconds in files.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::
     to.serialize_i64(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Reads nanoseconds; less than zero counts as zero.
+/// Reads nanoseconds. Negative values count as zero.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let nanos = Option::<i64>::deserialize(from)?.unwrap_or_default();
     Ok(Duration::from_nanos(u64::try_from(nanos).unwrap_or_default()))
 }
 
-/// A duration such as `300ms`, `1m30s`, `1.5h` or `0`; negative ones count as zero.
+/// Parses a duration such as `300ms`, `1m30s`, `1.5h` or `0`. Negative ones count as zero.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let invalid = || format!("time: invalid duration {text:?}");
     let (negative, mut rest) = match text.as_bytes().first() {
@@ -58,7 +58,7 @@ fn unit_nanos(unit: &str, text: &str) -> Result<f64, String> {
     })
 }
 
-/// A duration as Go prints it: `30s`, `1m30s`, `1.5s`, `250ms`, `0s`.
+/// Formats a duration as Go does: `30s`, `1m30s`, `1.5s`, `250ms`, `0s`.
 pub fn text(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {

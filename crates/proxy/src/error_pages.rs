@@ -1,7 +1,7 @@
-//! The pages that the proxy answers with by itself.
+//! The pages that the proxy itself responds with, such as 404 and 503.
 //!
-//! A service may bring its own (`--error-pages DIR`): the file `STATUS.html` is that status's page, written in the part of Go's html
-//! templates that [`template`] knows. Statuses without a file get the built-in page, others a plain heading.
+//! A service may bring its own (`--error-pages DIR`): the file `STATUS.html` is the page for that status, written in
+//! the part of Go's html templates that [`template`] supports. Other statuses get a built-in page or a plain heading.
 
 mod builtin;
 mod template;
@@ -17,18 +17,17 @@ use http::StatusCode;
 
 use template::Template;
 
-/// The pages of one service. The default has none of its own.
+/// The custom pages of one service; none by default.
 #[derive(Debug, Default)]
 pub struct ErrorPages(BTreeMap<u16, Template>);
 
-/// Why a directory of error pages can't be used. The first line of what the user sees is kamal-proxy's text, the cause follows in the log.
+/// Why a directory of error pages can't be used. The user sees kamal-proxy's text; this cause goes to the log.
 #[derive(Debug)]
 pub enum Error {
-    /// The directory or a file in it can't be read.
     Unreadable(PathBuf, io::Error),
-    /// The directory has no file `*.html`.
+    /// The directory has no `*.html` file.
     Empty(PathBuf),
-    /// A page is not text or uses something that pages can't use.
+    /// A page is too large, isn't text, or uses an unsupported part of templates.
     Page(PathBuf, String),
 }
 
@@ -44,11 +43,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A page larger than this is a mistake.
 const LARGEST_PAGE: u64 = 4 << 20;
 
 impl ErrorPages {
-    /// Reads and checks every `*.html` in the directory, whether its name is a status or not.
+    /// Reads and checks every `*.html` in the directory, even if its name isn't a status.
     pub fn load(directory: &Path) -> Result<Self, Error> {
         let unreadable = |e| Error::Unreadable(directory.to_owned(), e);
         let mut pages = BTreeMap::new();
@@ -67,7 +65,8 @@ impl ErrorPages {
         if found { Ok(ErrorPages(pages)) } else { Err(Error::Empty(directory.to_owned())) }
     }
 
-    /// The page for a status: the service's own, the built-in one, or a heading. `message` is the text given to `stop --message`.
+    /// Renders the page for a status: the service's own, the built-in one, or a heading. `message` is the text of
+    /// `stop --message`.
     pub fn render(&self, status: StatusCode, message: &str) -> Bytes {
         match self.0.get(&status.as_u16()) {
             Some(page) => page.render(message).into(),

@@ -1,4 +1,4 @@
-//! Whether a service takes requests: running, paused (they wait) or stopped (they are refused).
+//! Whether a service accepts requests: running, paused (they wait) or stopped (they are refused).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,15 @@ use crate::state;
 /// What a service does with new requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Serves them.
     Running,
-    /// Lets each wait for so long.
+    /// Holds each for this long at most.
     Paused(Duration),
-    /// Refuses them with a message for the page.
+    /// Refuses them, with a message for the error page.
     Stopped(Arc<str>),
 }
 
 impl State {
-    /// The word in lists.
+    /// The state's name in lists.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -30,7 +29,7 @@ impl State {
         }
     }
 
-    /// Its form in the state file. kamal-proxy keeps the values that do not belong to the present state as well.
+    /// The form in the state file. Unlike kamal-proxy's, it doesn't keep values that belong to other states.
     pub fn to_file(&self) -> state::Pause {
         match self {
             Self::Running => state::Pause::default(),
@@ -41,7 +40,6 @@ impl State {
         }
     }
 
-    /// From its form in the state file.
     pub fn of_file(pause: &state::Pause) -> Self {
         match pause.state {
             1 => Self::Paused(pause.fail_after),
@@ -51,10 +49,10 @@ impl State {
     }
 }
 
-/// Why a request did not pass.
+/// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// It waited as long as a pause lets requests wait.
+    /// It waited as long as the pause allows.
     Expired,
     /// The service is stopped, with this message.
     Stopped(Arc<str>),
@@ -68,29 +66,26 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate in this state.
     pub fn new(state: State) -> Self {
         Self { open: AtomicBool::new(state == State::Running), state: watch::Sender::new(state) }
     }
 
-    /// Whether requests pass at this moment.
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// What the service does with new requests.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
     }
 
-    /// Changes it. Requests that wait are let through, refused, or wait on.
+    /// Changes the state. Waiting requests then pass, are refused, or keep waiting.
     pub fn set(&self, state: State) {
-        // First the flag: what waits for the state looks at the flag next.
+        // The flag first: tasks that wait for the state check the flag next.
         self.open.store(state == State::Running, Ordering::SeqCst);
         self.state.send_replace(state);
     }
 
-    /// Returns once a request that arrived at `arrived` may go on.
+    /// Waits until a request that arrived at `arrived` may pass.
     pub async fn pass(&self, arrived: Instant) -> Result<(), Refused> {
         let mut changes = self.state.subscribe();
         loop {

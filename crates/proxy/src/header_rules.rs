@@ -1,15 +1,15 @@
-//! `--set-request-header` and `--set-response-header`: headers that a service's options set, replace or remove.
+//! `--set-request-header` and `--set-response-header`: headers that a service sets, replaces or removes.
 //!
-//! A value is `Name: text`; with nothing after the colon the header is removed. What belongs to the connection, to the message's framing or
-//! to the proxy itself can't be set, so that no rule can break a message or forge what targets trust.
+//! A value is `Name: text`. Without a text, the header is removed. Headers that belong to the connection, the message
+//! framing or the proxy itself can't be set, so that no rule can break a message or forge what targets trust.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The rules for one direction, in the order in which they were given.
+/// The rules for one direction, in the given order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules(Vec<(HeaderName, Option<HeaderValue>)>);
 
-/// Which messages the rules are for: the headers that can't be set differ.
+/// The direction of the messages. The headers that can't be set depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// `--set-request-header`: on the way to the target.
@@ -19,18 +19,16 @@ pub enum Direction {
 }
 
 impl Rules {
-    /// Reads the values of the flag. The error is a sentence that names the flag and the header, never the value.
+    /// Parses the values of the flag. The error names the flag and the header, but never the value.
     pub fn parse<S: AsRef<str>>(direction: Direction, values: &[S]) -> Result<Self, String> {
         let rules = values.iter().map(|value| rule(direction, value.as_ref()));
         rules.collect::<Result<_, _>>().map(Rules)
     }
 
-    /// True if there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Sets, replaces and removes.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0 {
             match value {
@@ -61,7 +59,7 @@ fn rule(direction: Direction, text: &str) -> Result<(HeaderName, Option<HeaderVa
     Ok((name, Some(value)))
 }
 
-/// Hop-by-hop headers and the framing of messages.
+/// Hop-by-hop headers and message framing.
 fn is_ours(name: &HeaderName) -> bool {
     const OURS: [HeaderName; 9] = [
         header::CONNECTION,
@@ -77,7 +75,7 @@ fn is_ours(name: &HeaderName) -> bool {
     OURS.contains(name) || name == "keep-alive" || name == "proxy-connection"
 }
 
-/// What targets may rely on.
+/// Headers that targets trust.
 fn is_trusted(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(

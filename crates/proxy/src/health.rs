@@ -1,7 +1,8 @@
 //! Health checks of targets.
 //!
-//! A check is a GET that follows redirects and is good with a status of 200 to 299. The first is made at once. A single target is
-//! checked until its first success; several are checked for as long as they serve.
+//! A check is a GET request that follows redirects. It succeeds with a status of 200 to 299. The first check runs
+//! immediately. A single target is checked until its first success; several targets are checked as long as they
+//! serve.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,10 +21,10 @@ use crate::options::HealthCheckConfig;
 use crate::plane::upstream::connect;
 use crate::target::{Health, Target};
 
-/// As Go's client: a chain of redirects longer than this is an error.
+/// The longest chain of redirects, as in Go's client.
 const MAX_REDIRECTS: usize = 10;
 
-/// Running checks. They end with this value.
+/// Running checks. Dropping this value stops them.
 #[derive(Debug, Default)]
 pub struct Checks {
     watched: Vec<Arc<Watched>>,
@@ -31,7 +32,6 @@ pub struct Checks {
     changed: Arc<Notify>,
 }
 
-/// A target under check.
 #[derive(Debug)]
 struct Watched {
     target: Arc<Target>,
@@ -39,7 +39,6 @@ struct Watched {
     failure: Mutex<Option<Failure>>,
 }
 
-/// What a check asked for, and what was wrong with the answer.
 #[derive(Debug)]
 struct Failure {
     url: String,
@@ -47,7 +46,7 @@ struct Failure {
 }
 
 impl Checks {
-    /// Starts to check targets. Must be called within a runtime.
+    /// Starts to check targets. Must be called within a Tokio runtime.
     pub fn start(targets: &[Arc<Target>], config: &HealthCheckConfig) -> Self {
         let changed = Arc::new(Notify::new());
         let watched = |target: &Arc<Target>| {
@@ -63,7 +62,7 @@ impl Checks {
         Self { tasks: watched.iter().map(check).collect(), watched, changed: Arc::clone(&changed) }
     }
 
-    /// Returns once all targets are healthy. After `limit` it says what the checks of the others last saw.
+    /// Waits until all targets are healthy. After `limit`, fails with the last check of each unhealthy target.
     pub async fn all_healthy(&self, limit: Duration) -> Result<(), String> {
         let unhealthy = || self.watched.iter().filter(|watched| !watched.target.is_healthy());
         let wait = async {
@@ -80,7 +79,6 @@ impl Checks {
         waited.map_err(|_| unhealthy().map(|watched| watched.last_seen()).collect::<Vec<_>>().join(", "))
     }
 
-    /// Ends the checks.
     pub fn stop(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
     }
@@ -171,7 +169,7 @@ impl Place {
         format!("http://{}{}", self.authority(), self.path)
     }
 
-    /// Where a redirect leads; none for what cannot be followed.
+    /// Resolves a redirect. Returns `None` if it can't be followed.
     fn redirected(&self, location: &str) -> Option<Self> {
         if location.starts_with('/') && !location.starts_with("//") {
             return Some(Self { path: location.to_owned(), ..self.clone() });
@@ -188,7 +186,7 @@ impl Place {
     }
 }
 
-/// The final status. `place` is then where it comes from.
+/// Follows redirects and returns the final status. `place` becomes the place that sent it.
 async fn follow(place: &mut Place, host_header: &str) -> Result<u16, String> {
     let first = place.clone();
     for _ in 0..=MAX_REDIRECTS {
@@ -217,7 +215,7 @@ async fn get(place: &Place, host_header: &str) -> Result<http::Response<hyper::b
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| error.to_string())?;
-    // The answer's body is of no interest: the connection goes with the check.
+    // The body is ignored, and the connection closes after the check.
     let exchange = async {
         tokio::select! {
             biased;

@@ -1,8 +1,8 @@
-//! The image that the proxy runs from, made without a Dockerfile and without Docker: `FROM scratch`, this program under two names.
+//! The proxy's image, built without a Dockerfile and without Docker: `FROM scratch`, this program under two names.
 //!
-//! The archive is what `docker load` takes, in both forms at once: an OCI layout for Docker 25 and later, `manifest.json` for older ones.
-//! User, paths and command are those of kamal-proxy's image, so that the same container options and volumes fit. The same program always
-//! gives the same archive, byte for byte.
+//! The archive has both forms that `docker load` accepts: an OCI layout for Docker 25 and later, and `manifest.json`
+//! for older versions. User, paths and command are those of kamal-proxy's image, so that the same container options
+//! and volumes work. The same program always produces the same archive, byte for byte.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,13 +11,13 @@ use ring::digest;
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
-/// The name of the image without its tag.
+/// The image's name without its tag.
 pub const REPOSITORY: &str = "bowline-proxy";
-/// The label and its value that distinguish this program's image from others under the same name.
+/// The label that distinguishes this program's image from others of the same name.
 const VENDOR: (&str, &str) = ("org.opencontainers.image.vendor", "Bowline");
-/// The label by which Kamal finds the proxy's containers and images to remove them.
+/// The title label, by which Kamal finds the proxy's containers and images to remove them.
 const TITLE: &str = "kamal-proxy";
-/// The user's and group's number in kamal-proxy's image: its volume belongs to them.
+/// The user and group ID of kamal-proxy's image, which own its volume.
 const USER: u64 = 1001;
 const HOME: &str = "/home/kamal-proxy";
 const DATA: &str = "home/kamal-proxy/.config/kamal-proxy";
@@ -27,9 +27,8 @@ const OTHER_NAME: &str = "usr/local/bin/kamal-proxy";
 /// Why a program can't become an image.
 #[derive(Debug)]
 pub enum Error {
-    /// It is not a program for Linux on a processor we know.
+    /// It is not a static Linux program for a supported processor.
     Program(&'static str),
-    /// Writing failed.
     Io(io::Error),
 }
 
@@ -50,13 +49,14 @@ impl From<io::Error> for Error {
     }
 }
 
-/// The tag for a version of this program. Kamal reads the tag as the proxy's version and refuses one older than its minimum (`v0.9.2`, in
-/// the order of RubyGems); the number in front keeps ours above every minimum, and in the order of our own versions.
+/// The tag for a version of this program. Kamal reads the tag as the proxy's version and refuses one older than its
+/// minimum (`v0.9.2`, in RubyGems order). The number in front keeps ours above every minimum, and in the order of our
+/// own versions.
 pub fn tag(version: &str) -> String {
     format!("v10.{}", version.split('+').next().unwrap_or(version))
 }
 
-/// Writes the archive for a program, with the given name (`bowline-proxy:v10.0.1.0`).
+/// Writes the archive of a program under a name such as `bowline-proxy:v10.0.1.0`.
 pub fn write(program: &[u8], name: &str, out: impl Write) -> Result<(), Error> {
     let architecture = architecture(program)?;
     let layer = layer(program)?;
@@ -90,7 +90,8 @@ pub fn write(program: &[u8], name: &str, out: impl Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// Docker's name for the processor, from the head of an ELF file. A program that needs a loader or libraries finds none in the image.
+/// Docker's name for the processor, from the ELF header. Fails if the program needs a loader or libraries, because
+/// the image has none.
 fn architecture(program: &[u8]) -> Result<&'static str, Error> {
     let short = Error::Program("it is not a Linux program");
     let Some((head, _)) = program.split_first_chunk::<64>() else { return Err(short) };
@@ -118,7 +119,8 @@ fn needs_loader(program: &[u8], head: &[u8; 64]) -> Option<bool> {
     Some(size >= 4 && headers.chunks(size).any(|header| header.starts_with(&INTERPRETER)))
 }
 
-/// The file system: the program, and what programs expect to find. `/tmp` is for the socket and for buffers.
+/// The file system: the program, and the files that programs expect. `/tmp` is for the socket and for buffered
+/// bodies.
 fn layer(program: &[u8]) -> io::Result<Vec<u8>> {
     let mut layer = Builder::new(Vec::with_capacity(program.len() + (32 << 10)));
     directories(&mut layer, &[("etc", 0o755, 0), ("home", 0o755, 0), ("home/kamal-proxy", 0o755, USER)])?;
@@ -195,7 +197,7 @@ fn index(name: &str, manifest_digest: &str, size: usize) -> Value {
     json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [manifest]})
 }
 
-/// The name as containerd keeps it.
+/// The name as containerd stores it.
 fn full_name(name: &str) -> String {
     match name.split_once('/') {
         None => format!("docker.io/library/{name}"),
@@ -219,7 +221,7 @@ fn sha256(content: &[u8]) -> String {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    /// The head of a program, with one program header of the given kind.
+    /// The start of an ELF program with one program header of the given kind.
     pub(crate) fn elf(machine: u16, kind: u32) -> Vec<u8> {
         let mut program = vec![0; 200];
         program[..6].copy_from_slice(b"\x7fELF\x02\x01");

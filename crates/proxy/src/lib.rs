@@ -1,10 +1,10 @@
-//! The proxy between the internet and the apps: a drop-in for kamal-proxy.
+//! The proxy between the internet and the apps: a drop-in replacement for kamal-proxy.
 //!
-//! Three groups of rooms. The control side ([`cli`], [`control`], [`options`], [`state`], [`log`], [`metrics`]) takes commands and keeps what they
-//! said. The data plane ([`plane`], [`router`], [`service`], [`target`], [`balance`], [`gate`], [`rollout`], [`rules`], [`health`], [`drain`], [`daemon`],
-//! [`upgrade`]) carries
-//! requests. The rest are rules the plane asks: [`tls`], [`error_pages`], [`proxy_protocol`], [`access`], [`client_address`], [`compress`],
-//! [`header_rules`]. [`image`] makes the image all of this runs in.
+//! There are three groups of modules. The control side ([`cli`], [`control`], [`options`], [`state`], [`log`],
+//! [`metrics`]) takes commands and saves their effects. The data plane ([`plane`], [`router`], [`service`],
+//! [`target`], [`balance`], [`gate`], [`rollout`], [`rules`], [`health`], [`drain`], [`daemon`], [`upgrade`]) carries
+//! requests. The others are features that the plane uses: [`tls`], [`error_pages`], [`proxy_protocol`], [`access`],
+//! [`client_address`], [`compress`], [`header_rules`]. [`image`] builds the image that all of this runs in.
 
 pub mod access;
 pub mod balance;
@@ -40,7 +40,6 @@ pub mod upgrade;
 
 use std::process::ExitCode;
 
-/// Does what the command line says.
 pub fn main() -> ExitCode {
     cli::main()
 }

@@ -1,8 +1,8 @@
-//! The log: JSON lines on standard output, written by a thread of its own.
+//! The log: JSON lines on standard output, written by a dedicated thread.
 //!
-//! A line is built once, in a buffer of the thread that has something to say, and appended to what the writer takes next from that thread.
-//! Logging waits neither for standard output nor for other threads: when [`LIMIT`] bytes wait, lines are left out and counted. Lines of
-//! different threads can change places within [`BATCH`].
+//! Each line is built once, in a buffer of the thread that logs it, and appended to that thread's lines, which the
+//! writer collects. Logging waits neither for standard output nor for other threads. When [`LIMIT`] bytes wait,
+//! further lines are dropped and counted. Lines of different threads can be reordered within [`BATCH`].
 
 use std::fmt::Display;
 use std::io::Write;
@@ -14,96 +14,84 @@ mod line;
 
 pub use line::Line;
 
-/// Bytes that wait for standard output before lines are left out.
+/// Bytes that may wait for standard output before lines are dropped.
 const LIMIT: usize = 8 << 20;
-/// Lines are collected this long before they are written together.
+/// How long lines are collected before they are written together.
 const BATCH: Duration = Duration::from_millis(10);
 
-/// One request, after it is done. What does not apply is empty.
+/// A finished request. Fields that don't apply are empty.
 #[derive(Clone, Debug)]
 pub struct Logged<'a> {
-    /// The Host header.
+    /// The `Host` header.
     pub host: &'a str,
-    /// The configured port it came in on.
+    /// The configured port that the request arrived on.
     pub port: u16,
-    /// The path as it was asked for.
+    /// The path as requested.
     pub path: &'a str,
-    /// `X-Request-ID`.
     pub request_id: &'a str,
-    /// The answer's status.
     pub status: u16,
-    /// Empty if none was found.
+    /// Empty if no service matched.
     pub service: &'a str,
-    /// `host:port`, empty if none was asked.
+    /// `host:port`, or empty if no target got the request.
     pub target: &'a str,
-    /// From the request's headers to the answer's end.
+    /// From the request's headers to the end of the response.
     pub duration: Duration,
-    /// The method.
     pub method: &'a str,
     /// -1 if unknown.
     pub req_content_length: i64,
-    /// The request's content type.
     pub req_content_type: &'a str,
     /// Bytes sent.
     pub resp_content_length: u64,
-    /// The answer's content type.
     pub resp_content_type: &'a str,
-    /// The peer.
+    /// The peer's address.
     pub client_addr: &'a str,
-    /// The peer's port.
     pub client_port: u16,
-    /// `X-Forwarded-For`, else the peer.
+    /// `X-Forwarded-For`, else the peer's address.
     pub remote_addr: &'a str,
-    /// The user agent.
     pub user_agent: &'a str,
-    /// `HTTP/1.1` and the like.
+    /// Such as `HTTP/1.1`.
     pub proto: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
-    /// What follows `?`.
+    /// The part after `?`.
     pub query: &'a str,
-    /// Names and values of request headers to log.
+    /// Names and values of the headers to log.
     pub req_headers: &'a [(&'a str, &'a str)],
-    /// Names and values of response headers to log.
     pub resp_headers: &'a [(&'a str, &'a str)],
 }
 
-/// Logs a request.
 pub fn request(request: &Logged<'_>) {
     Line::with("INFO", "Request", SystemTime::now(), |line| line.request(request));
 }
 
-/// What an event says besides its name: `[("service", &name)]`. Numbers are quoted like texts; [`write`] is for those that are not.
+/// Name and value of a field, such as `("service", &name)`. Values are written as JSON strings; for numbers, use
+/// [`write`].
 pub type Field<'a> = (&'a str, &'a dyn Display);
 
-/// Logs an event.
 pub fn info(message: &str, fields: &[Field<'_>]) {
     event("INFO", message, fields);
 }
 
-/// Logs something that may matter.
 pub fn warn(message: &str, fields: &[Field<'_>]) {
     event("WARN", message, fields);
 }
 
-/// Logs a failure.
 pub fn error(message: &str, fields: &[Field<'_>]) {
     event("ERROR", message, fields);
 }
 
-/// Logs what only `--debug` shows.
+/// Logs an event if `--debug` is on.
 pub fn debug(message: &str, fields: &[Field<'_>]) {
     if DEBUG.load(Ordering::Relaxed) {
         event("DEBUG", message, fields);
     }
 }
 
-/// Whether debug messages are logged.
 pub fn set_debug(on: bool) {
     DEBUG.store(on, Ordering::Relaxed);
 }
 
-/// Logs an event with fields that are not all texts: numbers by [`Line::raw`].
+/// Logs an event with fields that are not all strings. [`Line::raw`] writes numbers.
 pub fn write(level: &str, message: &str, fill: impl FnOnce(&mut Line<'_>)) {
     Line::with(level, message, SystemTime::now(), fill);
 }
@@ -118,7 +106,8 @@ fn event(level: &str, message: &str, fields: &[Field<'_>]) {
 
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
-/// The lines of one thread that wait to be written. Only the writer and that thread lock it, so that no thread waits for another.
+/// One thread's lines that wait to be written. Only that thread and the writer lock it, so that no other thread
+/// waits.
 #[derive(Default)]
 struct Shard(Mutex<Vec<u8>>);
 
@@ -130,7 +119,7 @@ static SHARDS: Mutex<Vec<Arc<Shard>>> = Mutex::new(Vec::new());
 /// Bytes of all threads that are not written yet.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 static LOST: AtomicU64 = AtomicU64::new(0);
-/// The writer sleeps until it is woken.
+/// Whether the writer sleeps until it is woken.
 static IDLE: AtomicBool = AtomicBool::new(false);
 static WRITER: Once = Once::new();
 static SLEEP: Mutex<()> = Mutex::new(());
@@ -149,7 +138,7 @@ impl Shard {
     }
 }
 
-/// Hands a finished line to the writer.
+/// Adds a finished line to those that the writer collects, or drops it.
 fn submit(line: &[u8]) {
     if WAITING.fetch_add(line.len(), Ordering::SeqCst) + line.len() > LIMIT {
         WAITING.fetch_sub(line.len(), Ordering::SeqCst);
@@ -158,7 +147,7 @@ fn submit(line: &[u8]) {
     }
     SHARD.with(|shard| lock(&shard.0).extend_from_slice(line));
     WRITER.call_once(|| {
-        // Without a thread for it, the log is not written at all.
+        // If the thread can't be started, nothing is logged.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(write_for_ever);
     });
     if IDLE.load(Ordering::SeqCst) {
@@ -196,7 +185,7 @@ fn write_what_waits(mut spare: Vec<u8>) -> Vec<u8> {
     if lost > 0 {
         put(&Line::lost(lost, SystemTime::now()));
     }
-    // A thread that has ended leaves only what it wrote last.
+    // A shard whose thread has ended stays until its last lines are written.
     lock(&SHARDS).retain(|shard| Arc::strong_count(shard) > 1 || !lock(&shard.0).is_empty());
     drop(lock(&SLEEP));
     DONE.notify_all();
@@ -205,11 +194,11 @@ fn write_what_waits(mut spare: Vec<u8>) -> Vec<u8> {
 
 fn put(lines: &[u8]) {
     let mut out = std::io::stdout().lock();
-    // Without a standard output there is no place to complain either.
+    // If standard output is closed, the lines are lost.
     let _ = out.write_all(lines).and_then(|()| out.flush());
 }
 
-/// Returns when everything logged so far is written, or after a second.
+/// Waits until everything logged so far is written, for at most a second.
 pub fn flush() {
     let patience = Duration::from_secs(1);
     let busy = |(): &mut ()| WAITING.load(Ordering::SeqCst) > 0;

@@ -1,4 +1,4 @@
-//! The binary `bowline-proxy`, also called under the name `kamal-proxy`. Everything is in the library.
+//! The binary `bowline-proxy`, also installed as `kamal-proxy`. All code is in the library.
 
 fn main() -> std::process::ExitCode {
     bowline_proxy::main()

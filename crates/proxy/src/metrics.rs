@@ -1,6 +1,7 @@
-//! Counters for Prometheus, under kamal-proxy's names.
+//! Prometheus metrics, under kamal-proxy's names.
 //!
-//! Each thread counts for itself and shares nothing with the others; the sums are made when they are asked for.
+//! Each thread has its own counters and shares nothing with the others. They are summed when the metrics are
+//! requested.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
@@ -19,14 +20,14 @@ const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 struct Series {
     count: u64,
     seconds: f64,
-    /// Requests up to each bound and above the one before; those above all of them are in `count` alone.
+    /// Requests up to each bound and above the previous one. Requests above all bounds are only in `count`.
     buckets: [u64; BUCKETS.len()],
 }
 
 #[derive(Default)]
 struct PerService {
     in_flight: i64,
-    /// By method and status: few of them, so a list.
+    /// By method and status. There are few of them, so a list is enough.
     series: Vec<(&'static str, u16, Series)>,
 }
 
@@ -57,7 +58,7 @@ fn count(service: &str, change: impl FnOnce(&mut PerService)) {
     });
 }
 
-/// Counts a request that is done. The service is empty if none was found.
+/// Counts a finished request. `service` is empty if none matched.
 pub fn observe(service: &str, method: &http::Method, status: u16, duration: Duration) {
     let method = name(method);
     count(service, |service| {
@@ -76,11 +77,10 @@ pub fn observe(service: &str, method: &http::Method, status: u16, duration: Dura
     });
 }
 
-/// A request to a service, counted as in flight for as long as this lives.
+/// Counts a request as in flight while this value lives.
 pub struct InFlight(Arc<str>);
 
 impl InFlight {
-    /// Counts one more.
     pub fn new(service: Arc<str>) -> Self {
         count(&service, |service| service.in_flight += 1);
         Self(service)
@@ -93,7 +93,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The label of a method: those outside the nine standard ones are counted together.
+/// The label of a method. Methods other than the nine standard ones share a label.
 fn name(method: &http::Method) -> &'static str {
     const STANDARD: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
@@ -119,14 +119,14 @@ fn totals() -> Totals {
     totals
 }
 
-/// Everything counted so far, in Prometheus' text format.
+/// All metrics in Prometheus' text format.
 pub fn text() -> String {
     render(&totals())
 }
 
 fn render(totals: &Totals) -> String {
     let mut text = String::new();
-    // Writing to a string cannot fail.
+    // Writing to a string can't fail.
     let _ = write_all(&mut text, totals);
     text
 }

@@ -1,7 +1,7 @@
-//! The data plane: threads that accept connections and carry requests to targets.
+//! The data plane: threads that accept connections and forward requests to targets.
 //!
-//! Each worker is a thread with a runtime of its own. All of them accept from the same listeners, and each keeps connections to targets of
-//! its own, so that a request never leaves its thread.
+//! Each worker is a thread with its own runtime. All workers accept from the same listeners, and each has its own
+//! connections to targets, so that a request never leaves its thread.
 
 use std::io;
 use std::net::TcpListener;
@@ -35,48 +35,42 @@ pub(crate) mod upstream;
 mod wire;
 mod worker;
 
-/// What `bin/fuzz` can't reach otherwise.
+/// Entry points for `bin/fuzz`.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {
     pub use super::http1::head::read_the_same_in_pieces as head;
     pub use super::wire::chunked::read_the_same_in_pieces as chunks;
 }
 
-/// A listener's purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// Requests in the clear.
     Http,
-    /// Requests over TLS.
     Https,
 }
 
-/// What the plane is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Threads that carry requests.
     pub workers: usize,
-    /// The configured port for HTTP, for the log.
+    /// The configured port, for the log.
     pub http_port: u16,
-    /// The configured port for HTTPS, for the log.
+    /// The configured port, for the log.
     pub https_port: u16,
     /// Until the head of a request is complete.
     pub header_timeout: Duration,
     /// Between two requests of a connection.
     pub idle_timeout: Duration,
-    /// Between two pieces of a body, in either direction.
+    /// Between two parts of a body, in either direction.
     pub body_timeout: Duration,
-    /// Connections at the same time; more of them wait in the listeners' queues.
+    /// Open connections; more connections wait in the listeners' queues.
     pub max_connections: usize,
-    /// Networks whose connections begin with the PROXY protocol.
+    /// Networks whose connections start with the PROXY protocol.
     pub balancers: Option<Ranges>,
 }
 
-/// Whether the plane takes connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Serving,
-    /// No new connections; those that are open end with their requests.
+    /// Accepts no new connections. Open ones end with their requests.
     Closing,
 }
 
@@ -86,7 +80,7 @@ impl Phase {
     }
 }
 
-/// What all workers share.
+/// The state that all workers share.
 struct Shared {
     services: Services,
     settings: Settings,
@@ -111,7 +105,7 @@ impl Shared {
         self.phase.borrow().is_closing()
     }
 
-    /// Returns once one more connection has its place.
+    /// Waits until another connection is allowed.
     async fn take_place(&self) {
         let one_more = |open: usize| (open < self.settings.max_connections).then_some(open + 1);
         loop {
@@ -131,7 +125,8 @@ impl Shared {
         }
     }
 
-    /// The worker that gets a connection accepted by `own`. Handing one over costs more than a small difference does.
+    /// Chooses the worker for a connection accepted by `own`. That is `own` if its load is close to the least,
+    /// because handing a connection over costs more than a small difference.
     fn least_loaded(&self, own: usize) -> usize {
         let load = |worker: usize| self.load[worker].load(Ordering::Relaxed);
         let least = (0..self.load.len()).min_by_key(|worker| load(*worker)).unwrap_or(own);
@@ -139,13 +134,11 @@ impl Shared {
     }
 }
 
-/// The running data plane.
 pub struct Plane {
     shared: Arc<Shared>,
 }
 
 impl Plane {
-    /// Starts the workers on these listeners.
     pub fn start(
         services: Services,
         settings: Settings,
@@ -153,7 +146,7 @@ impl Plane {
         listeners: &[(Which, &TcpListener)],
     ) -> io::Result<Self> {
         for (_, listener) in listeners {
-            // Connections inherit it.
+            // Accepted connections inherit the option.
             socket2::SockRef::from(*listener).set_tcp_nodelay(true)?;
         }
         let (senders, receivers): (Vec<_>, Vec<_>) =
@@ -181,17 +174,16 @@ impl Plane {
         Ok(Self { shared })
     }
 
-    /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Takes no more connections. Those that are open end with their present requests, or soon if they are idle.
+    /// Stops accepting connections. Open ones end with their current requests, or soon if they are idle.
     pub fn close(&self) {
         self.shared.phase.send_replace(Phase::Closing);
     }
 
-    /// Returns once no connection is left.
+    /// Waits until no connection is open.
     pub async fn closed(&self) {
         loop {
             let mut ended = std::pin::pin!(self.shared.ended.notified());

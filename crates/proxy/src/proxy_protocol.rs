@@ -1,8 +1,9 @@
-//! The PROXY protocol, versions 1 and 2: the header with which a load balancer in front of us passes on the address of its client.
+//! The PROXY protocol, versions 1 and 2: the header in which a load balancer in front of us passes on its client's
+//! address.
 //!
-//! The plane calls [`read`] on a listener that was started with `--proxy-protocol`, before TLS or HTTP. It reads exactly the header and
-//! not a byte more, so that the stream can be handed on as it is. A connection without a valid header is refused: to accept both would let
-//! every client choose its own address.
+//! With `--proxy-protocol`, the plane calls [`read`] on a new connection, before TLS or HTTP. It reads exactly the
+//! header and not a byte more, so that the stream can be handed on as it is. A connection without a valid header is
+//! refused: accepting both kinds would let every client choose its own address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,23 +11,23 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What a valid header says about the connection.
+/// The source of a connection, according to a valid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The connection is the balancer's own (a health check), or of a kind that has no address: the peer's address counts.
+    /// The connection is the balancer's own (a health check), or of a kind without an address. The peer's address
+    /// counts.
     Balancer,
-    /// The client that the balancer speaks for.
+    /// The client that the balancer forwards.
     Client(SocketAddr),
 }
 
-/// Why a header was refused. The connection is closed without an answer.
+/// Why a header was refused. The connection is closed without a response.
 #[derive(Debug)]
 pub enum Error {
-    /// The bytes are not a header. The text says what is wrong.
+    /// The bytes are not a header, for this reason.
     Malformed(&'static str),
-    /// The header did not arrive in time.
     TimedOut(Duration),
-    /// The connection ended or broke before the header was complete.
+    /// The connection ended or failed before the header was complete.
     Io(io::Error),
 }
 
@@ -45,7 +46,7 @@ impl std::error::Error for Error {}
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest line of version 1, with its line end.
 const LONGEST_LINE: usize = 107;
-/// Version 2 may carry any number of extensions. A header longer than this is no balancer's.
+/// Version 2 allows any number of extensions. No balancer sends a header longer than this.
 const LONGEST_BODY: usize = 4096;
 
 /// Reads the header from the start of a connection, within `limit`.
@@ -90,7 +91,7 @@ async fn read_binary<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Source, Err
     parse_binary(head[0], head[1], &body)
 }
 
-/// A line of version 1 without its line end: `PROXY TCP4 192.0.2.1 198.51.100.7 56324 443`.
+/// Parses a line of version 1 without its line end: `PROXY TCP4 192.0.2.1 198.51.100.7 56324 443`.
 fn parse_line(line: &[u8]) -> Result<Source, Error> {
     let line = std::str::from_utf8(line).map_err(|_| Error::Malformed("the line is not text"))?;
     let words: Vec<&str> = line.split(' ').collect();
@@ -121,7 +122,8 @@ fn port_number(word: &str) -> Result<u16, Error> {
     word.parse().ok().filter(|_| plain).ok_or(Error::Malformed("a port is invalid"))
 }
 
-/// Version 2 after its signature: version and command, family and protocol, then `body` with the addresses and extensions.
+/// Parses version 2 after its signature: version and command, family and protocol, then `body` with the addresses and
+/// extensions.
 fn parse_binary(version_and_command: u8, family: u8, body: &[u8]) -> Result<Source, Error> {
     match version_and_command {
         0x20 => return Ok(Source::Balancer),

@@ -1,11 +1,12 @@
-//! Who gets a rollout's targets: values of the cookie `kamal-rollout` on a list, and a share of all others.
+//! Chooses the clients that get a rollout's targets: values of the cookie `kamal-rollout` on a list, and a share of
+//! all others.
 
 use crate::state;
 
 /// The cookie whose value decides.
 pub const COOKIE: &str = "kamal-rollout";
 
-/// The split of one service.
+/// The clients of one service that get its rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     percentage: i64,
@@ -14,21 +15,20 @@ pub struct Split {
 }
 
 impl Split {
-    /// A share in percent and values that always belong to it.
+    /// `percentage` is the share of clients. The values in `allowed` always belong to it.
     pub fn new(percentage: i64, allowed: Vec<String>) -> Self {
         #[allow(clippy::cast_precision_loss)]
         let split_point = percentage as f64 / 100.0 * f64::from(u32::MAX);
         Self { percentage, split_point, allowed }
     }
 
-    /// Whether the client with this value of the cookie gets the rollout's targets.
+    /// Whether a client with this cookie value gets the rollout's targets.
     pub fn includes(&self, value: &str) -> bool {
         !value.is_empty()
             && (self.allowed.iter().any(|allowed| allowed == value)
                 || f64::from(fnv1a(value.as_bytes())) <= self.split_point && self.percentage > 0)
     }
 
-    /// Its form in the state file.
     pub fn to_file(&self) -> state::Rollout {
         state::Rollout {
             percentage: self.percentage,
@@ -37,7 +37,6 @@ impl Split {
         }
     }
 
-    /// From its form in the state file.
     pub fn of_file(rollout: &state::Rollout) -> Self {
         Self {
             percentage: rollout.percentage,

@@ -1,12 +1,12 @@
-//! Which service answers a request: by host, then by the longest path prefix.
+//! Finds the service for a request: by host, then by the longest path prefix.
 //!
-//! The host is looked up exactly, then as `*.rest`, then among services without hosts. The first of these that has any
-//! route decides; if none of its prefixes matches, there is no route.
+//! The host is looked up exactly, then as `*.rest`, then among services without hosts. The first of these that has
+//! any route decides. If none of its prefixes matches, there is no route.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Routes to values of `T`. Built once per change and then only read.
+/// Routes to values of `T`, built once per change and then only read.
 #[derive(Debug)]
 pub struct Routes<T> {
     exact: HashMap<Box<str>, Vec<Route<T>>>,
@@ -14,12 +14,11 @@ pub struct Routes<T> {
     any: Vec<Route<T>>,
 }
 
-/// One path prefix of one host.
+/// A path prefix of one host.
 #[derive(Debug, Clone)]
 pub struct Route<T> {
     /// `/`, or `/` and the prefix without outer slashes.
     pub prefix: Arc<str>,
-    /// What the route leads to.
     pub to: T,
 }
 
@@ -47,7 +46,7 @@ impl<T: Clone> Routes<T> {
         }
     }
 
-    /// What is registered for exactly this host (as configured) and prefix.
+    /// The value registered for exactly this host (as configured) and prefix.
     pub fn registered(&self, host: &str, prefix: &str) -> Option<&T> {
         let host = host.to_ascii_lowercase();
         let routes = match host.strip_prefix("*.") {
@@ -59,8 +58,8 @@ impl<T: Clone> Routes<T> {
         routes?.iter().find(|r| *r.prefix == *prefix).map(|r| &r.to)
     }
 
-    /// The route of a request. `path` is as the client sent it. The second value is where the rest of the path begins,
-    /// after the matched prefix.
+    /// Finds the route of a request. `path` is as the client sent it. The second value is the index where the rest of
+    /// the path starts, after the matched prefix.
     pub fn find(&self, host: &str, path: &str) -> Option<(&Route<T>, usize)> {
         let lower;
         let host = if host.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -86,12 +85,12 @@ impl<T: Clone> Routes<T> {
     }
 }
 
-/// `/` and the prefix without outer slashes.
+/// Normalizes a prefix: one slash at its start, none at its end.
 pub fn normal_prefix(prefix: &str) -> String {
     format!("/{}", prefix.trim_matches('/'))
 }
 
-/// A request's host without its port, as routes know it.
+/// The host of an authority, without port and brackets.
 pub fn without_port(authority: &str) -> &str {
     if let Some(end) = authority.strip_prefix('[').and_then(|rest| rest.find(']')) {
         return &authority[1..=end];
@@ -99,8 +98,8 @@ pub fn without_port(authority: &str) -> &str {
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }
 
-/// Where `path` goes on after `prefix`, if it starts with it on whole segments. Letters may be percent-encoded in the
-/// path; an encoded slash is part of a segment, here as for the target.
+/// The index in `path` after `prefix`, if the path starts with the prefix on whole segments. Letters in the path may
+/// be percent-encoded. An encoded slash is part of a segment, as it is for the target.
 fn matched(prefix: &str, path: &str) -> Option<usize> {
     if prefix == "/" {
         return Some(0);
@@ -116,7 +115,7 @@ fn matched(prefix: &str, path: &str) -> Option<usize> {
     matches!(path.as_bytes().get(at), None | Some(b'/')).then_some(at)
 }
 
-/// The byte that starts at `at`, decoded if it is percent-encoded, and how many bytes it takes.
+/// The byte that starts at `at`, decoded if it is percent-encoded, and its length in the path.
 fn byte_at(path: &[u8], at: usize) -> Option<(u8, usize)> {
     let byte = *path.get(at)?;
     let hex = |i: usize| path.get(i).and_then(|b| char::from(*b).to_digit(16));

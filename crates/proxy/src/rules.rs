@@ -1,4 +1,4 @@
-//! What a service's options say, read once at deploy and made ready for use. Nonsense is refused here.
+//! A service's options, parsed once at deploy. Invalid options are refused here.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,31 +13,24 @@ use crate::header_rules::{self, Direction};
 use crate::options::{Credentials, ServiceOptions, TargetOptions};
 use crate::tls::{self, Certificate};
 
-/// The rules of one service.
 #[derive(Debug)]
 pub struct Rules {
-    /// The pages the proxy answers with.
     pub pages: ErrorPages,
-    /// Who may use the service.
     pub access: access::Rules,
     /// Peers whose headers name the client.
     pub trusted: Ranges,
-    /// The certificate that was given as files.
+    /// The certificate from `--tls-certificate-path`.
     pub certificate: Option<Arc<Certificate>>,
-    /// The header that holds the client's address.
+    /// The request header that contains the client's address.
     pub client_ip_header: Option<HeaderName>,
-    /// What is set on requests.
     pub request_headers: header_rules::Rules,
-    /// What is set on answers.
     pub response_headers: header_rules::Rules,
-    /// Request headers to log.
     pub log_request_headers: Vec<HeaderName>,
-    /// Response headers to log.
     pub log_response_headers: Vec<HeaderName>,
 }
 
 impl Rules {
-    /// Reads the options of a service. The error is what the user sees.
+    /// Parses the options of a service. The error is shown to the user.
     pub fn new(options: &ServiceOptions, target_options: &TargetOptions) -> Result<Self, String> {
         let client_ip_header = match options.client_ip_header.as_str() {
             "" => None,
@@ -60,7 +53,8 @@ impl Rules {
         })
     }
 
-    /// Whether the `X-Forwarded-*` headers of a peer are believed: as the service says, or by its ranges if it has any.
+    /// Whether a peer's `X-Forwarded-*` headers are trusted: by the service's ranges if it has any, else as
+    /// `forward_headers` says.
     pub fn believes(&self, peer: IpAddr, forward_headers: bool) -> bool {
         if self.trusted.is_empty() { forward_headers } else { self.trusted.contains(peer) }
     }

@@ -1,4 +1,4 @@
-//! Hostile input for the tests of our parsers: the same in every run.
+//! Hostile input for parser tests, the same in every run.
 
 /// A small generator (splitmix64). The tests need repeatable noise, not good randomness.
 pub(crate) struct Random(u64);
@@ -21,7 +21,7 @@ impl Random {
         usize::try_from(self.next() % limit).unwrap_or(0)
     }
 
-    /// Between one and four changes: a byte flipped, removed, doubled or replaced, or the end cut off.
+    /// Makes one to four changes: flips, removes, doubles or inserts a byte, or cuts off the end.
     pub(crate) fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len());
@@ -37,7 +37,7 @@ impl Random {
         }
     }
 
-    /// Text made of the given pieces, in any order and number.
+    /// A text of fewer than `longest` random pieces.
     pub(crate) fn text(&mut self, pieces: &[&str], longest: usize) -> String {
         (0..self.below(longest)).map(|_| pieces[self.below(pieces.len())]).collect()
     }

@@ -1,7 +1,7 @@
-//! The services and everything that is done to them: deploy, remove, pause, stop, resume, roll out.
+//! The services, and the commands that change them: deploy, remove, pause, stop, resume, rollout.
 //!
-//! What requests see is a [`Table`], built whole for each change and put in place by one pointer store. Waiting for health and
-//! draining happen outside the lock that changes are made under, so commands for different services run side by side.
+//! Requests see a [`Table`]. Each change builds a new one and installs it with one pointer store. Waiting for health
+//! and draining happen outside the lock for changes, so that commands for different services run concurrently.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,71 +31,60 @@ pub use follow::{Change, Followed};
 pub use list::{Listed, ListedTarget};
 pub use table::{Binding, Table};
 
-/// Why a command failed. The texts are kamal-proxy's.
+/// Why a command failed. Errors that kamal-proxy has too use its texts.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No service has this name.
     #[error("service not found")]
     NotFound,
-    /// A target's name is not `host[:port]`.
     #[error(transparent)]
     Target(#[from] InvalidTarget),
-    /// The options contradict each other.
     #[error(transparent)]
     Options(#[from] Invalid),
     /// Not all new targets became healthy in time.
     #[error("target failed to become healthy within configured timeout ({timeout}): {last_seen}")]
     Unhealthy {
-        /// The timeout.
         timeout: String,
-        /// URL and failure of each one's last check.
+        /// URL and failure of the last check of each unhealthy target.
         last_seen: String,
     },
     /// Another service has the same host and prefix.
     #[error("host settings conflict with another service")]
     Conflict,
-    /// Something that the options name could not be read.
+    /// A file or a value in the options is invalid.
     #[error("{0}")]
     Rules(String),
-    /// There is nothing to send a rollout's share to.
+    /// The service has no second set of targets.
     #[error("rollout target not set")]
     NoRollout,
-    /// Another process is about to take over what has been restored so far.
+    /// Another process is about to take over, with the state that it has restored.
     #[error("the proxy is being upgraded: run the command again")]
     Upgrading,
-    /// The change would have been lost with the next restart.
+    /// The change would be lost by the next restart.
     #[error("can't save the state, so nothing has changed: {0}")]
     Unsaved(String),
-    /// Nothing has been prepared for this service.
     #[error("nothing is prepared for this service")]
     NotPrepared,
 }
 
-/// A service as requests see it. Never changed: a change makes another one.
+/// A service as requests see it. It is immutable: a change creates another one.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Its name.
     pub name: Arc<str>,
-    /// How it is reached.
     pub options: Arc<ServiceOptions>,
-    /// How its targets are asked.
     pub target_options: Arc<TargetOptions>,
-    /// What the options say, made ready for use.
+    /// The parsed options.
     pub rules: Arc<Rules>,
-    /// Where its requests go.
     pub active: Arc<TargetSet>,
-    /// Where a rollout's requests go.
+    /// The second set of targets.
     pub rollout: Option<Arc<TargetSet>>,
-    /// Who gets the rollout.
+    /// Which clients get the rollout.
     pub split: Option<Arc<Split>>,
-    /// Whether it is paused or stopped.
     pub gate: Arc<Gate>,
 }
 
 /// The targets of one deploy with their health checks.
 #[derive(Debug)]
 pub struct TargetSet {
-    /// The targets.
     pub balancer: Balancer,
     checks: Checks,
 }
@@ -112,7 +101,7 @@ impl TargetSet {
         Ok(Self { checks: Checks::start(&targets, &options.health_check_config), balancer })
     }
 
-    /// Targets out of a state file: they count as healthy until a check says otherwise.
+    /// Creates targets from the state file. They count as healthy until a check fails.
     fn restored(service: &state::Service, which: Which, workers: usize) -> Result<Self, Error> {
         let (writers, readers) = which.names(service);
         let balancer = Balancer::new(writers, readers, workers)?;
@@ -124,7 +113,7 @@ impl TargetSet {
         Ok(Self { balancer, checks })
     }
 
-    /// Whether it has the targets of this service.
+    /// Whether the targets are those of this service.
     fn is(&self, service: &state::Service, which: Which) -> bool {
         let (writers, readers) = which.names(service);
         self.balancer.writer_names() == writers && self.balancer.reader_names() == readers
@@ -151,7 +140,7 @@ enum Which {
 }
 
 impl Which {
-    /// Writers and readers.
+    /// The names of writers and readers.
     fn names(self, service: &state::Service) -> (&[String], &[String]) {
         match self {
             Self::Active => (&service.active_targets, &service.active_readers),
@@ -160,24 +149,18 @@ impl Which {
     }
 }
 
-/// What a deploy is asked for.
 #[derive(Debug, Clone)]
 pub struct Deploy {
-    /// The service.
     pub name: String,
-    /// Its writers.
+    /// The writers.
     pub targets: Vec<String>,
-    /// Its readers.
     pub readers: Vec<String>,
-    /// How to go about it.
     pub deployment: DeploymentOptions,
-    /// How it is reached.
     pub options: ServiceOptions,
-    /// How its targets are asked.
     pub target_options: TargetOptions,
 }
 
-/// Targets that are healthy and wait for the switch.
+/// Healthy targets that wait for [`Services::switch`].
 #[derive(Debug)]
 struct Prepared {
     deploy: Deploy,
@@ -187,7 +170,7 @@ struct Prepared {
 type Keep = Box<dyn Fn(State) -> Result<(), String> + Send + Sync>;
 type OnChange = Box<dyn Fn(&Arc<Table>) + Send + Sync>;
 
-/// All services. A handle: clones are the same services.
+/// A handle to all services. Clones share them.
 #[derive(Clone)]
 pub struct Services(Arc<Inner>);
 
@@ -202,7 +185,7 @@ struct Inner {
 }
 
 impl Services {
-    /// No services yet; connections to targets are kept for so many workers.
+    /// Starts without services. Targets keep connections for this many workers.
     pub fn new(workers: usize) -> Self {
         Self(Arc::new(Inner {
             table: ArcSwap::default(),
@@ -215,12 +198,13 @@ impl Services {
         }))
     }
 
-    /// Calls `keep` with what each change leads to, before it takes effect. If that fails, the change is refused.
+    /// Calls `keep` with the state that a change results in, before the change takes effect. If that fails, the
+    /// change is refused.
     pub fn keep_in(&self, keep: impl Fn(State) -> Result<(), String> + Send + Sync + 'static) {
         *lock(&self.0.keep) = Some(Box::new(keep));
     }
 
-    /// Keeps what is in place now.
+    /// Saves the current state.
     pub fn save(&self) -> Result<(), Error> {
         let _changing = self.unfrozen()?;
         self.keep(&self.table())
@@ -233,18 +217,18 @@ impl Services {
         }
     }
 
-    /// Calls `hook` with each table that is put in place, before the command that changed it drains anything.
+    /// Calls `hook` with each new table, before the command that changed it drains anything.
     pub fn on_change(&self, hook: impl Fn(&Arc<Table>) + Send + Sync + 'static) {
         lock(&self.0.on_change).push(Box::new(hook));
     }
 
-    /// Refuses changes from here on, or no longer. Once this returns, the state file has every change that was not refused.
+    /// Starts or stops refusing changes. Once this returns, the state file has every change that was not refused.
     pub fn freeze(&self, frozen: bool) {
         let _changing = lock(&self.0.on_change);
         self.0.frozen.store(frozen, Ordering::SeqCst);
     }
 
-    /// What requests see at this moment.
+    /// The table that requests see now.
     pub fn table(&self) -> arc_swap::Guard<Arc<Table>> {
         self.0.table.load()
     }
@@ -265,13 +249,13 @@ impl Services {
         Ok(())
     }
 
-    /// Puts in place what was prepared. Returns once the replaced targets are drained.
+    /// Installs the prepared targets. Returns once the replaced targets are drained.
     pub async fn switch(&self, name: &str) -> Result<(), Error> {
         let Prepared { deploy, set } = lock(&self.0.prepared).remove(name).ok_or(Error::NotPrepared)?;
         self.install(deploy, set).await
     }
 
-    /// Forgets a service, without draining.
+    /// Removes a service without draining it.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         lock(&self.0.prepared).remove(name);
         // Nothing is drained, here or in former processes.
@@ -285,7 +269,7 @@ impl Services {
         Ok(())
     }
 
-    /// Lets new requests wait, and drains the targets.
+    /// Holds new requests, and drains the targets.
     pub async fn pause(&self, name: &str, limits: Limits, wait: Duration) -> Result<(), Error> {
         self.close(name, gate::State::Paused(wait), limits, "Service paused").await
     }
@@ -333,7 +317,7 @@ impl Services {
         Ok(())
     }
 
-    /// Chooses who gets the second set.
+    /// Selects the clients that get the second set.
     pub fn rollout_set(&self, name: &str, percentage: i64, allowed: Vec<String>) -> Result<(), Error> {
         let change = |service: &mut Service| {
             service.rollout.as_ref().ok_or(Error::NoRollout)?;
@@ -343,7 +327,7 @@ impl Services {
         self.change_service(name, NOTHING_ASIDE, change).map(drop)
     }
 
-    /// Sends no request to the second set.
+    /// Sends no more requests to the second set.
     pub fn rollout_stop(&self, name: &str) -> Result<(), Error> {
         let change = |service: &mut Service| {
             service.split = None;
@@ -359,22 +343,22 @@ impl Services {
         sets.flat_map(|set| set.balancer.targets()).for_each(|target| target.cancel_streams());
     }
 
-    /// All services, by name.
+    /// All services, sorted by name.
     pub fn list(&self) -> Vec<Listed> {
         list::list(&self.table())
     }
 
-    /// How the targets of a service have answered since their switch.
+    /// How the targets of a service have responded since the switch to them.
     pub fn stats(&self, name: &str) -> Result<Vec<Stats>, Error> {
         Ok(list::stats(&*self.get(name)?))
     }
 
-    /// The state file's content.
+    /// The content of the state file.
     pub fn snapshot(&self) -> State {
         self.table().to_file()
     }
 
-    /// Takes over services from a state file. One that cannot be restored is logged and left out; the others serve.
+    /// Restores services from the state file. One that can't be restored is logged and left out; the others serve.
     pub fn restore(&self, state: State) {
         for service in state {
             if let Err(error) = self.restore_one(&service) {
@@ -396,7 +380,7 @@ impl Services {
         self.table().services.get(name).cloned().ok_or(Error::NotFound)
     }
 
-    /// Checks what is asked for, and waits until its targets are healthy.
+    /// Checks the options, starts the targets, and waits until they are healthy.
     async fn ready(&self, deploy: &mut Deploy) -> Result<Arc<TargetSet>, Error> {
         deploy.options.normalize();
         deploy.options.validate()?;
@@ -461,8 +445,8 @@ impl Services {
         })
     }
 
-    /// Changes a service and puts the resulting table in place; changes are made one at a time. Processes that served before this one drain
-    /// what it puts aside within the limits; the future is done once they have.
+    /// Changes a service and installs the resulting table. Changes are made one at a time. Former processes drain
+    /// what the change replaces, within the limits; the returned future completes when they have.
     fn change(
         &self,
         name: &str,
@@ -471,7 +455,7 @@ impl Services {
     ) -> Result<Followed, Error> {
         let hooks = self.unfrozen()?;
         let mut table = Table { services: self.table().services.clone(), ..Table::default() };
-        // The present routes are what conflicts are looked for in.
+        // Conflicts are checked against the current routes.
         table.rebuild();
         change(&mut table)?;
         table.rebuild();
@@ -482,7 +466,7 @@ impl Services {
         Ok(self.tell_of(&table, name, limits))
     }
 
-    /// Opens or closes a gate, which is not in the table itself.
+    /// Changes the state of a gate, which is not part of the table.
     fn set_gate(&self, service: &Service, state: gate::State, limits: Limits) -> Result<Followed, Error> {
         let hooks = self.unfrozen()?;
         let before = service.gate.state();
@@ -493,7 +477,7 @@ impl Services {
         Ok(self.tell_of(&table, &service.name, limits))
     }
 
-    /// The right to make a change.
+    /// Takes the lock for changes. Fails while changes are refused.
     fn unfrozen(&self) -> Result<MutexGuard<'_, Vec<OnChange>>, Error> {
         let hooks = lock(&self.0.on_change);
         if self.0.frozen.load(Ordering::SeqCst) { Err(Error::Upgrading) } else { Ok(hooks) }
@@ -501,13 +485,13 @@ impl Services {
 }
 
 impl Service {
-    /// Its targets and the rollout's.
+    /// Its main targets and the rollout's.
     pub fn sets(&self) -> impl Iterator<Item = &Arc<TargetSet>> {
         std::iter::once(&self.active).chain(&self.rollout)
     }
 }
 
-/// For changes that put nothing aside.
+/// For changes that drain nothing.
 const NOTHING_ASIDE: Limits = Limits { requests: Duration::ZERO, streams: Duration::ZERO };
 
 async fn retire(replaced: Option<Arc<TargetSet>>, limits: Limits) {
@@ -524,5 +508,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Services by name.
 pub(crate) type ByName = BTreeMap<Arc<str>, Arc<Service>>;

@@ -1,16 +1,16 @@
-//! How a target does since it was switched to: requests, failures, latency.
+//! A target's requests, errors and latencies since the switch to it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// Eight steps in each doubling: a quantile is at most an eighth too high.
+/// Buckets per doubling of the latency: a quantile is at most an eighth too high.
 const STEPS: u64 = 8;
 /// From a microsecond to more than an hour.
 const BUCKETS: usize = 33 * STEPS as usize;
 
-/// Counts one target's requests; shared by all threads.
+/// Counts one target's requests. All threads share it.
 #[derive(Debug)]
 pub struct Counter {
     since: SystemTime,
@@ -18,18 +18,17 @@ pub struct Counter {
     buckets: [AtomicU64; BUCKETS],
 }
 
-/// What [`Counter`] counted.
+/// The figures of a [`Counter`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
-    /// The target.
     pub target: String,
-    /// The target's state: `healthy`, `unhealthy`, `adding` or `draining`.
+    /// `healthy`, `unhealthy`, `adding` or `draining`.
     pub state: String,
-    /// When it was switched to, in seconds since 1970.
+    /// When the target was switched to, in seconds since 1970.
     pub since: u64,
-    /// Requests that got an answer.
+    /// Requests that got a response.
     pub requests: u64,
-    /// Answers of 500 and above.
+    /// Responses with status 500 or above.
     pub errors: u64,
     /// Half of the requests took at most this long, in milliseconds.
     pub p50_ms: f64,
@@ -67,7 +66,7 @@ fn bound(bucket: usize) -> u64 {
 }
 
 impl Counter {
-    /// Counts a request that got an answer.
+    /// Counts a request that got a response.
     pub fn observe(&self, status: u16, duration: Duration) {
         if status >= 500 {
             self.errors.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +75,6 @@ impl Counter {
         self.buckets[bucket(micros)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was counted so far.
     pub fn stats(&self, target: &str, state: &str) -> Stats {
         let counts = self.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
         let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -93,7 +91,7 @@ impl Counter {
     }
 }
 
-/// In milliseconds; zero if nothing was counted.
+/// A quantile in milliseconds; zero if nothing was counted.
 fn quantile(counts: &[u64], share: f64) -> f64 {
     let all: u64 = counts.iter().sum();
     let rank = ((all as f64 * share).ceil() as u64).max(1);

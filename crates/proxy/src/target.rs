@@ -1,4 +1,4 @@
-//! One address that requests go to: its health, what is in flight to it, and its connections.
+//! One address that requests go to: its health, its open requests, and its connections.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::options::is_target;
 use crate::plane::upstream::Pool;
 use crate::stats::Counter;
 
-/// A target. Shared by everything that routes to it, and gone with the last of those.
+/// A target, shared by everything that routes to it.
 pub struct Target {
     name: Arc<str>,
     host: Box<str>,
@@ -32,20 +32,18 @@ pub struct Target {
     stats: Counter,
 }
 
-/// What health checks last found.
+/// The last result of the health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Health {
     /// Not checked yet.
     Adding,
-    /// Answers.
     Healthy,
-    /// Did not answer, or with an error.
     Unhealthy,
 }
 
 impl Health {
-    /// The word in logs.
+    /// The state's name in logs and lists.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Adding => "adding",
@@ -55,13 +53,12 @@ impl Health {
     }
 }
 
-/// A target whose name is not `host[:port]`.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{0} :invalid host pattern")]
 pub struct InvalidTarget(String);
 
 impl Target {
-    /// A target that has not been checked yet, with connections for so many workers.
+    /// Creates a target that has not been checked yet, with a pool of connections per worker.
     pub fn new(name: &str, workers: usize) -> Result<Self, InvalidTarget> {
         let invalid = || InvalidTarget(name.to_owned());
         if !is_target(name) {
@@ -97,7 +94,7 @@ impl Target {
         &self.host
     }
 
-    /// The port, 80 if its name has none.
+    /// 80 if the name has no port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -107,7 +104,6 @@ impl Target {
         &self.header
     }
 
-    /// What has been seen of its answers.
     pub fn stats(&self) -> &Counter {
         &self.stats
     }
@@ -117,7 +113,6 @@ impl Target {
         &self.pools[worker % self.pools.len()]
     }
 
-    /// What health checks last found.
     pub fn health(&self) -> Health {
         match self.health.load(Ordering::Relaxed) {
             0 => Health::Adding,
@@ -126,35 +121,34 @@ impl Target {
         }
     }
 
-    /// Sets its health and returns what it was.
+    /// Sets the health and returns the previous one.
     pub fn set_health(&self, health: Health) -> Health {
         let was = self.health();
         self.health.store(health as u8, Ordering::Relaxed);
         was
     }
 
-    /// Whether it may get requests.
     pub fn is_healthy(&self) -> bool {
         self.health() == Health::Healthy
     }
 
-    /// Whether it no longer takes requests.
+    /// Whether the target refuses new requests.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Whether its drain has run out of time.
+    /// Whether a drain has reached its deadline and cut off what was open.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::SeqCst)
     }
 
-    /// How often a drain has ended what was in flight. A target of a paused service takes requests again, so that a request that was ended
-    /// learns it only from this.
+    /// How often a drain has cut off what was open. The target of a paused service accepts requests again, so a
+    /// request that was cut off can detect it only by this number.
     pub fn cancels(&self) -> usize {
         self.cancels.load(Ordering::SeqCst)
     }
 
-    /// Starts a request to it, unless it is being drained: then the request has to be routed again.
+    /// Starts a request, unless the target is draining. Then the request must be routed again.
     ///
     /// The counter goes up before the flag is read, and [`Target::start_drain`] sets the flag before it reads the counter, so
     /// that one of the two always sees the other.
@@ -164,26 +158,25 @@ impl Target {
         (!self.is_draining()).then_some(begun)
     }
 
-    /// Takes no more requests from here on, and closes idle connections.
+    /// Refuses new requests from now on, and closes idle connections.
     pub(crate) fn start_drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
         self.close_idle();
     }
 
-    /// Takes requests again.
+    /// Accepts requests again.
     pub(crate) fn end_drain(&self) {
         self.cancelled.store(false, Ordering::SeqCst);
         self.draining.store(false, Ordering::SeqCst);
     }
 
-    /// Closes its idle connections.
     pub(crate) fn close_idle(&self) {
         for pool in &self.pools {
             pool.clear();
         }
     }
 
-    /// Requests in flight that are not streams.
+    /// Open requests that are not streams.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -198,14 +191,14 @@ impl Target {
         self.emptied.notified()
     }
 
-    /// Ends open WebSockets and event streams.
+    /// Cancels open WebSockets and event streams.
     pub(crate) fn cancel_streams(&self) {
         for connection in self.connections().values().filter(|connection| connection.is_streaming()) {
             connection.cancel();
         }
     }
 
-    /// Ends everything that is still in flight.
+    /// Cancels everything that is open.
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
         self.cancels.fetch_add(1, Ordering::SeqCst);
@@ -214,7 +207,7 @@ impl Target {
         }
     }
 
-    /// Remembers a connection, so that a drain can end it. The returned entry forgets it.
+    /// Registers a connection, so that a drain can cancel it. Dropping the returned entry unregisters it.
     pub(crate) fn register(self: &Arc<Self>, connection: Arc<Cancel>) -> Registered {
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let mut connections = self.connections();
@@ -246,7 +239,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// A request that counts for its target's drain until it is dropped.
+/// A request that counts as open on its target until this is dropped.
 #[derive(Debug)]
 pub struct InFlight {
     target: Arc<Target>,
@@ -254,12 +247,11 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Where the request goes.
     pub fn target(&self) -> &Arc<Target> {
         &self.target
     }
 
-    /// From here on this is a WebSocket or an event stream, which drains have a deadline of their own for.
+    /// Counts the request as a WebSocket or an event stream from now on. Drains have a separate deadline for these.
     pub fn becomes_stream(&mut self) {
         if !self.stream {
             self.stream = true;
@@ -276,7 +268,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection that its target knows of until this is dropped.
+/// Keeps a connection registered with its target until dropped.
 #[derive(Debug)]
 pub(crate) struct Registered {
     target: std::sync::Weak<Target>,
@@ -291,7 +283,7 @@ impl Drop for Registered {
     }
 }
 
-/// Host and port of `host[:port]`, `[v6][:port]`.
+/// Splits `host[:port]` or `[v6][:port]`. The default port is 80.
 fn split(name: &str) -> Option<(&str, u16)> {
     if let Some(rest) = name.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;

@@ -1,8 +1,9 @@
-//! TLS: which certificate a handshake gets, and where certificates come from.
+//! TLS: where certificates come from, and which one a handshake gets.
 //!
-//! One [`Tls`] serves all listeners. The plane hands it each connection ([`Tls::accept`]) and asks it for the answers to HTTP-01 challenges
-//! ([`Tls::http01`]); each change of the services is passed on by [`Tls::set`]. Certificates are custom PEM files, or issued by an ACME
-//! authority and kept in a cache that kamal-proxy can use too. A name that no service lists gets none, unless an on-demand policy allows it.
+//! One [`Tls`] serves all listeners. The plane passes it each connection ([`Tls::accept`]) and gets the responses to
+//! HTTP-01 challenges from it ([`Tls::http01`]). Each change of the services goes to [`Tls::set`]. Certificates are
+//! custom PEM files, or issued by an ACME authority and kept in a cache that kamal-proxy can use too. A name that no
+//! service lists gets none, unless an on-demand policy allows it.
 
 mod acme;
 mod cache;
@@ -46,7 +47,7 @@ pub use keeper::Backoff;
 pub use on_demand::TargetOf;
 pub use services::{services, targets_of};
 
-/// In the order of our choice, whatever the client prefers: the fastest first, as all of them are strong.
+/// Our order of preference, whatever the client prefers: the fastest first, as all of them are strong.
 const SUITES: [SupportedCipherSuite; 9] = [
     suites::TLS13_AES_128_GCM_SHA256,
     suites::TLS13_AES_256_GCM_SHA384,
@@ -59,26 +60,24 @@ const SUITES: [SupportedCipherSuite; 9] = [
     suites::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
-/// For each half of a handshake.
+/// The limit for each half of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a handshake waits for a certificate that is being issued.
 const ISSUING: Duration = Duration::from_secs(60);
 
-/// A service as far as TLS is concerned.
+/// The TLS settings of a service.
 #[derive(Clone, Debug)]
 pub struct TlsService {
-    /// The service's name.
     pub name: String,
-    /// Exact names and `*.domain`. Empty, or one empty string: any name.
+    /// Exact names and `*.domain`. Empty, or one empty string, means any name.
     pub hosts: Vec<String>,
-    /// Where its certificates come from.
     pub certificates: Certificates,
 }
 
 /// Where a service's certificates come from.
 #[derive(Clone, Debug)]
 pub enum Certificates {
-    /// The service is not served over TLS: handshakes for its names fail, whatever other services allow.
+    /// No TLS: handshakes for the service's names fail, whatever other services allow.
     Off,
     /// A pair of PEM files, loaded by [`Certificate::load`].
     Custom(Arc<Certificate>),
@@ -88,7 +87,7 @@ pub enum Certificates {
     OnDemand(Acme, String),
 }
 
-/// An authority and the place for what it issues.
+/// An authority, and the cache for its certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Acme {
     /// The directory's URL; empty for Let's Encrypt.
@@ -100,7 +99,6 @@ pub struct Acme {
 /// The error of a deploy whose hosts can't get automatic certificates.
 pub const NO_WILDCARDS: &str = "automatic TLS does not support wildcards";
 
-/// TLS for all listeners.
 #[derive(Debug)]
 pub struct Tls {
     shared: Arc<Shared>,
@@ -127,7 +125,8 @@ impl fmt::Debug for Targets {
 }
 
 impl Tls {
-    /// Orders and renewals run on `runtime`. `target_of` finds a target for an on-demand policy that is a path of the service.
+    /// Orders and renewals run on `runtime`. `target_of` finds a target of the service for an on-demand policy that
+    /// is a path of it.
     pub fn new(
         runtime: tokio::runtime::Handle,
         target_of: TargetOf,
@@ -147,8 +146,8 @@ impl Tls {
         })
     }
 
-    /// Takes the services as they are now. Names that stay keep their certificates and their orders under way. A name whose last order
-    /// failed gets its next one now rather than at the end of its wait.
+    /// Updates the services. Names that stay keep their certificates and the orders in progress. If the last order
+    /// for a name failed long enough ago, the next one starts immediately.
     pub fn set(&self, services: Vec<TlsService>) {
         let old = self.shared.table.load_full();
         let mut services = services;
@@ -160,7 +159,8 @@ impl Tls {
         self.shared.table.store(Arc::new(table));
     }
 
-    /// Orders and renews nothing from here on: another process has the listeners, and with them the authority's questions.
+    /// Stops ordering and renewing: another process has the listeners, and so gets the authority's validation
+    /// requests.
     pub fn stop_ordering(&self) {
         self.shared.table.load().stop();
     }
@@ -193,7 +193,7 @@ impl Tls {
                 Some(parent) => (&mut table.wildcards, parent.to_owned()),
                 None => (&mut table.names, host),
             };
-            // Several services may share a host. The one with TLS has the certificate.
+            // Several services may share a host. The one with TLS provides the certificate.
             if !off || !map.contains_key(&key) {
                 map.insert(key, source);
             }
@@ -239,13 +239,13 @@ impl Tls {
         issuer
     }
 
-    /// The answer to `GET /.well-known/acme-challenge/TOKEN` for a host without its port.
+    /// The response to `GET /.well-known/acme-challenge/TOKEN` for a host without its port.
     pub fn http01(&self, host: &str, token: &str) -> Option<String> {
         self.shared.challenges.http(host, token)
     }
 
-    /// Shakes hands. If the certificate is being issued, the handshake waits for it. A connection that ends with `acme-tls/1` as its
-    /// protocol was an authority's challenge, and is over.
+    /// Performs the handshake. If the certificate is being issued, the handshake waits for it. A connection with the
+    /// protocol `acme-tls/1` was an authority's challenge, and is complete.
     pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, stream: IO) -> io::Result<TlsStream<IO>> {
         let hello = within(HANDSHAKE, LazyConfigAcceptor::new(Acceptor::default(), stream)).await?;
         self.prepare(&hello.client_hello()).await;
@@ -288,7 +288,7 @@ fn server_config(shared: Arc<Shared>) -> Result<ServerConfig, rustls::Error> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
     config.ignore_client_order = true;
     config.ticketer = ring::Ticketer::new()?;
-    // One ticket is enough for clients that come back, and half the work.
+    // One ticket is enough for clients that reconnect, and half the work.
     config.send_tls13_tickets = 1;
     Ok(config)
 }
@@ -306,7 +306,7 @@ impl ResolvesServerCert for Shared {
     }
 }
 
-/// An authority's validation offers this one protocol.
+/// An authority's validation offers only this protocol.
 fn is_challenge(hello: &ClientHello<'_>) -> bool {
     hello.alpn().is_some_and(|offered| offered.eq([ACME_TLS]))
 }

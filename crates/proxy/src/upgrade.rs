@@ -1,15 +1,18 @@
-//! Upgrades without a gap: process 1 holds the listeners, and the data plane runs in a child that inherits them.
+//! Upgrades without downtime: process 1 holds the listeners, and the data plane runs in a child that inherits them.
 //!
-//! For an upgrade process 1 starts another binary as a second child on the same listeners. The new child restores the state and says
-//! `ready`; process 1 lets it `serve`; once it does, the old child takes no more connections, drains and ends. If the new child is not
-//! ready in time, it is ended, and the old one goes on and is told why. Nothing is closed and nothing bound again.
+//! For an upgrade, process 1 starts another binary as a second child on the same listeners. The new child restores
+//! the state and says `ready`. Process 1 lets it `serve`. Once it does, the old child takes no more connections,
+//! drains and ends. If the new child is not ready in time, process 1 kills it, and the old one carries on and learns
+//! why. No listener is closed or bound again.
 //!
-//! Process 1 says `serve`, `freeze`, `upgraded` and `failed REASON`; a child says `ready`, `serving`, `frozen` and `upgrade PATH`. From
-//! `frozen` on, a child changes nothing that its successor may already have read. A child whose line ends has lost process 1 and ends too.
+//! Process 1 says `serve`, `freeze`, `upgraded` and `failed REASON`. A child says `ready`, `serving`, `frozen` and
+//! `upgrade PATH`. After `frozen`, a child makes no changes, because its successor may already have read the state. A
+//! child whose line ends has lost process 1, and ends too.
 //!
-//! Children that drain still hold requests: those that a pause makes wait, and those in flight to targets that the next deploy replaces. So
-//! each change that a child makes is passed on to its predecessors: it says `follow NUMBER CHANGE`, process 1 says that to each of them, and
-//! once all have answered `followed NUMBER`, or have ended, the child hears the same.
+//! Children that drain still hold requests: those that wait for the end of a pause, and those open to targets that
+//! the next deploy replaces. So each change by a child is passed on to its predecessors. The child says `follow
+//! NUMBER CHANGE`, and process 1 sends that to each of them. Once all have answered `followed NUMBER` or have ended,
+//! the child gets the same answer.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -42,11 +45,11 @@ pub use newest::{DEFAULT as NEWER_BINARY, install};
 use relay::{Answer, Id, Relay};
 pub use running::other_binary;
 
-/// Set for children.
+/// The environment variable that marks children.
 const CHILD: &str = "BOWLINE_PROXY_CHILD";
-/// For a new child to restore the state and serve.
+/// How long a new child may take to restore the state and serve.
 const START: Duration = Duration::from_secs(30);
-/// A child that breaks is replaced, unless it broke this soon after its start.
+/// A child that fails is replaced, unless it failed this soon after its start.
 const STABLE: Duration = Duration::from_secs(5);
 
 /// How process 1 starts children.
@@ -58,7 +61,7 @@ struct Program {
     started: Id,
 }
 
-/// A child with its line.
+/// A child, and the line to it.
 struct Running {
     id: Id,
     child: Child,
@@ -66,25 +69,25 @@ struct Running {
     since: Instant,
 }
 
-/// Process 1 while it runs.
+/// The state of process 1.
 struct Supervisor {
     program: Program,
     current: Running,
-    /// What is said to children that drain.
+    /// Where to send lines for children that drain.
     draining: HashMap<Id, mpsc::UnboundedSender<String>>,
     reaping: JoinSet<()>,
     relay: Relay,
     heard: mpsc::UnboundedSender<Heard>,
 }
 
-/// News of a child that drains.
+/// News from a child that drains.
 enum Heard {
     Said(Id, String),
     Ended(Id),
 }
 
-/// Runs the data plane in a child until SIGTERM or SIGINT, and upgrades it when asked. Children that still drain then have `patience`.
-/// The first child is of the newer of this binary and the one at `newer`.
+/// Runs the data plane in a child until SIGTERM or SIGINT, and upgrades it on request. Children that still drain then
+/// have `patience` to finish. The first child runs the newer one of this binary and the one at `newer`.
 pub fn supervise(listeners: Vec<TcpListener>, patience: Duration, newer: &Path) -> io::Result<()> {
     let program = Program {
         path: std::env::current_exe()?,
@@ -140,14 +143,14 @@ async fn run(mut program: Program, newer: &Path) -> io::Result<()> {
     }
 }
 
-/// The first word of a line, and the rest.
+/// Splits a line into its first word and the rest.
 fn word(said: &str) -> (&str, &str) {
     let said = said.trim_end();
     said.split_once(' ').unwrap_or((said, ""))
 }
 
 impl Program {
-    /// Starts the first child, of the newest binary that comes up.
+    /// Starts the first child, with the newest binary that starts.
     async fn first(&mut self, newer: &Path) -> Result<Running, String> {
         let own = self.path.clone();
         if let Some(path) = newest::newer_than(&own, newer).await {
@@ -163,7 +166,7 @@ impl Program {
         self.start(&own).await
     }
 
-    /// Starts a child and lets it serve. The error says what was wrong.
+    /// Starts a child and lets it serve.
     async fn start(&mut self, path: &Path) -> Result<Running, String> {
         let mut running =
             self.spawn(path).map_err(|error| format!("cannot start {}: {error}", path.display()))?;
@@ -204,7 +207,7 @@ impl Program {
 }
 
 impl Supervisor {
-    /// Puts another child in the place of one that ended by itself.
+    /// Replaces a child that ended by itself.
     async fn replace(&mut self, ended: std::process::ExitStatus) -> io::Result<()> {
         if self.current.since.elapsed() < STABLE {
             return Err(io::Error::other(format!("the data plane ended soon after its start: {ended}")));
@@ -217,7 +220,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Puts a child of another binary in the place of the present one, which drains from then on.
+    /// Replaces the current child with one of another binary. The old one then drains.
     async fn upgrade(&mut self, path: PathBuf) {
         log::info("Upgrading", &[("path", &path.display())]);
         self.current.line.say("freeze", "").await;
@@ -243,7 +246,7 @@ impl Supervisor {
         }
     }
 
-    /// The present child has made a change.
+    /// Passes on a change by the current child.
     async fn follow(&mut self, change: &str) {
         let id = self.current.id;
         self.pass_on(id, change).await;
@@ -273,7 +276,7 @@ impl Supervisor {
                         self.answer(answer).await;
                     }
                 }
-                // It was asked to change something just before it was frozen.
+                // It received a command just before it was frozen.
                 ("follow", change) => self.pass_on(id, change).await,
                 _ => {}
             },
@@ -296,13 +299,13 @@ impl Supervisor {
 
     fn say(&self, to: Id, line: String) {
         if let Some(draining) = self.draining.get(&to) {
-            // One that has gone is on its way out of the map.
+            // A child that is gone is about to be removed from the map.
             let _ = draining.send(line);
         }
     }
 
     async fn end(mut self) -> io::Result<()> {
-        // With these open, the system would go on accepting connections that no child ever serves.
+        // If these stayed open, the system would accept connections that no child ever serves.
         drop(std::mem::take(&mut self.program.listeners));
         terminate(&self.current.child);
         let drained = timeout(self.program.patience, self.reaping.join_all());
@@ -316,7 +319,7 @@ impl Supervisor {
     }
 }
 
-/// Waits for a child to say a word. What else it says is kept for later.
+/// Waits for a child to say a word. Other lines are kept for later.
 async fn heard(running: &mut Running, word: &str) -> Result<(), String> {
     if running.line.hear_word(word).await {
         return Ok(());
@@ -326,7 +329,7 @@ async fn heard(running: &mut Running, word: &str) -> Result<(), String> {
     Err(format!("ended before it was {word}{how}"))
 }
 
-/// Carries lines to and from a child that drains, and waits for its end, which it finds by itself: it knows its own limits.
+/// Relays lines to and from a child that drains, until it ends. It enforces its own limits.
 async fn reap(
     mut old: Running,
     mut orders: mpsc::UnboundedReceiver<String>,

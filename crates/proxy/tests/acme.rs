@@ -1,4 +1,5 @@
-//! The program gets its certificates from pebble, an ACME authority made for tests (Debian's package `pebble`; `bin/setup` installs it).
+//! Tests the program with certificates from pebble, an ACME authority made for tests (Debian's package `pebble`;
+//! `bin/setup` installs it).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
 
 use std::path::Path;
@@ -30,7 +31,8 @@ fn start(command: &mut Command, log: &Path) -> Process {
     Process(started.unwrap_or_else(|e| panic!("can't run {program:?}: {e}. Run bin/setup to install it")))
 }
 
-/// A proxy, an authority that looks for answers at these ports, and a DNS server for which every name is this machine.
+/// A proxy, an authority that validates challenges at its ports, and a DNS server that resolves every name to this
+/// machine.
 struct Setting {
     home: tempfile::TempDir,
     http: u16,
@@ -41,7 +43,7 @@ struct Setting {
 }
 
 impl Setting {
-    /// HTTP-01 is looked for at the proxy's port or, for its failure, at none of the proxy's.
+    /// The authority validates HTTP-01 at the proxy's port or, to make it fail, at a port that nothing listens on.
     fn new(http_01_works: bool) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (http, https, port, dns) = (free_port(), free_port(), free_port(), free_port());
@@ -81,7 +83,7 @@ impl Setting {
         let mut run = self.command();
         run.args(["run", "--http-port", &http, "--https-port", &https]);
         run.env("SSL_CERT_FILE", self.home.path().join("root.pem"));
-        // The former one may take a moment to leave its ports.
+        // The former proxy may take a moment to release its ports.
         until("the proxy runs", || {
             let mut process = start(&mut run, &self.home.path().join("proxy.log"));
             let ended = loop {
@@ -113,7 +115,7 @@ impl Setting {
         assert!(done.status.success(), "{done:?}");
     }
 
-    /// Issuer and serial number of the certificate that a client of this name is shown.
+    /// Issuer, serial number and names of the certificate that a client of this name gets.
     fn certificate(&self, name: &str) -> Option<String> {
         let connect = format!("127.0.0.1:{}", self.https);
         let shown = Command::new("openssl")
@@ -132,7 +134,7 @@ impl Setting {
         said.status.success().then(|| String::from_utf8_lossy(&said.stdout).into_owned())
     }
 
-    /// The certificate that the authority has made for this name, once it is there.
+    /// Waits for the certificate that the authority issues for this name.
     fn issued(&self, name: &str) -> String {
         let mut seen = None;
         until("a certificate is there", || {
@@ -145,7 +147,7 @@ impl Setting {
     }
 }
 
-/// Asks until it is so.
+/// Waits until a condition holds.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
@@ -161,7 +163,7 @@ fn certificates_are_issued_by_http_01_and_survive_restarts_and_upgrades_without_
     let issued = ["a.example.com", "b.example.com"].map(|name| setting.issued(name));
     assert_ne!(issued[0], issued[1]);
     assert_eq!(setting.certificate("other.example.com"), None);
-    // From here on there is no authority to ask.
+    // From here on, there is no authority.
     setting.authority = None;
     setting.start_proxy();
     assert_eq!(setting.certificate("a.example.com").as_ref(), Some(&issued[0]));

@@ -1,6 +1,7 @@
-//! What kamal-proxy does, asked of a proxy from outside: through its command line and its ports.
+//! Tests kamal-proxy's behaviour from outside: through a proxy's command line and ports.
 //!
-//! The proxy is ours, or the binary that `PROXY_UNDER_TEST` names. Tests of what ours does beyond kamal-proxy say so by `ours_alone!`.
+//! The proxy is ours, or the binary that `PROXY_UNDER_TEST` names. Tests of what ours does beyond kamal-proxy call
+//! `ours_alone!`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,12 +11,12 @@
     reason = "tests"
 )]
 
-/// Whether the proxy is ours: where kamal-proxy is known to differ, a test asks less of another.
+/// Whether the proxy is ours. Where kamal-proxy is known to differ, tests require less of other proxies.
 fn ours() -> bool {
     std::env::var_os("PROXY_UNDER_TEST").is_none()
 }
 
-/// Ends a test that a proxy other than ours need not pass.
+/// Ends a test that only our proxy must pass.
 macro_rules! ours_alone {
     () => {
         if !crate::ours() {

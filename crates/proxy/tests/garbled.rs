@@ -1,4 +1,4 @@
-//! What files, commands and operators say, garbled: it is read or refused, and never the end of the proxy.
+//! Garbled files, commands and values: each is parsed or refused, and none crashes the proxy.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "tests")]
 
@@ -9,7 +9,7 @@ mod properties;
 #[path = "common/samples.rs"]
 mod samples;
 
-/// Tries a property with garbled samples, of which at least so many must still be readable.
+/// Checks a property with garbled samples, of which at least this many must still be readable.
 fn holds(property: fn(&str) -> bool, samples: &[&str], at_least: u32) {
     let mut read = 0_u32;
     garble::each(samples, |text| read += u32::from(property(text)));

@@ -1,4 +1,4 @@
-//! The data plane over real sockets: what clients send and what targets answer, byte by byte.
+//! The data plane over real sockets: the tests control every byte that clients and targets send.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
 
 #[path = "plane/support.rs"]

@@ -1,8 +1,7 @@
-//! The commands and their flags.
+//! The table of commands and their flags.
 
 use super::flags::{Flag, FlagKind, Set};
 
-/// Which command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     Run,
@@ -24,18 +23,16 @@ pub(super) enum Name {
     Image,
 }
 
-/// A command as it is typed.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) name: Name,
-    /// Its words: `rollout set`.
+    /// The words that select it, such as `rollout set`.
     pub(super) words: &'static str,
     pub(super) alias: &'static str,
-    /// What stands behind it, if anything.
+    /// The name of its argument in the help, or empty.
     pub(super) argument: &'static str,
     pub(super) short: &'static str,
     pub(super) flags: Set,
-    /// Flags that must be given.
     pub(super) required: &'static [&'static str],
 }
 
@@ -236,7 +233,6 @@ const IMAGE: &[Flag] = &[
     flag("reference", FlagKind::Bool, "false", "Print only the name that the image would have"),
 ];
 
-/// All of them.
 pub(super) const COMMANDS: &[Command] = &[
     command(
         Name::Deploy,
@@ -353,7 +349,7 @@ impl Command {
         self
     }
 
-    /// The command that words begin with, and how many of them name it.
+    /// Finds the command that `words` start with. Also returns how many of them name it.
     pub(super) fn find(words: &[String]) -> Option<(&'static Command, usize)> {
         let called = |command: &Command, text: &str| {
             command.words == text || (!command.alias.is_empty() && command.alias == text)

@@ -1,4 +1,4 @@
-//! From the flags of `deploy` and its kin to what the daemon is asked.
+//! Turns the flags of `deploy`, `prepare` and `rollout` into control commands.
 
 use super::commands::Command;
 use super::flags::Flags;
@@ -8,7 +8,7 @@ use crate::options::{
     ACME_STAGING, Credentials, DeploymentOptions, HealthCheckConfig, ServiceOptions, TargetOptions,
 };
 
-/// A deploy in full, checked as far as it can be here.
+/// Builds a deploy, with every check that doesn't need the daemon.
 pub(super) fn deploy(
     command: &Command,
     service: String,
@@ -31,7 +31,8 @@ pub(super) fn deploy(
     Ok(Box::new(control::Deploy { targets: targets(service, flags), options, target_options }))
 }
 
-/// The logins in the file of `--basic-auth-file`, one a line. A file without any would leave the service open to all.
+/// Reads the file of `--basic-auth-file`: one `USER:PASSWORD` per line. A file without any is an error, because it
+/// would leave the service open to all.
 fn logins(path: &str) -> Result<Vec<Credentials>, String> {
     if path.is_empty() {
         return Ok(Vec::new());
@@ -41,7 +42,7 @@ fn logins(path: &str) -> Result<Vec<Credentials>, String> {
     if logins.is_empty() { Err(format!("basic-auth-file: {path} has no USER:PASSWORD")) } else { Ok(logins) }
 }
 
-/// Flags that make no sense without each other.
+/// Fails if only some flags of the group are set.
 fn together(flags: &Flags<'_>, group: &[&str]) -> Result<(), String> {
     let missing: Vec<&str> = group.iter().copied().filter(|name| !flags.given.has(name)).collect();
     if missing.is_empty() || missing.len() == group.len() {
@@ -117,7 +118,6 @@ fn target_options(flags: &Flags<'_>, tls: bool) -> Result<TargetOptions, String>
     })
 }
 
-/// The targets alone.
 pub(super) fn targets(service: String, flags: &Flags<'_>) -> Targets {
     Targets {
         service,
@@ -132,7 +132,6 @@ pub(super) fn targets(service: String, flags: &Flags<'_>) -> Targets {
     }
 }
 
-/// Who gets the rollout's targets.
 pub(super) fn rollout_set(service: String, flags: &Flags<'_>) -> Result<control::Command, String> {
     if !flags.given.has("percent") && !flags.given.has("list") {
         return Err("at least one of the flags in the group [percent list] is required".to_owned());

@@ -1,13 +1,12 @@
-//! Flags as kamal-proxy reads them: their forms, their values, and the texts that refuse them.
+//! Parses flags as kamal-proxy does.
 //!
-//! Written here because scripts and Kamal itself know these texts and forms, which are those of Go's pflag.
+//! Kamal and scripts know the syntax and the error texts of Go's pflag, so this parser reproduces them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::duration;
 
-/// What a flag holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FlagKind {
     Bool,
@@ -18,12 +17,11 @@ pub(super) enum FlagKind {
     List,
 }
 
-/// A flag of a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flag {
     pub(super) name: &'static str,
     pub(super) kind: FlagKind,
-    /// As it would be typed.
+    /// In the form of the command line.
     pub(super) default: &'static str,
     pub(super) help: &'static str,
 }
@@ -31,11 +29,11 @@ pub(super) struct Flag {
 /// The flags of a command, in groups.
 pub(super) type Set = &'static [&'static [Flag]];
 
-/// What a command line gave.
+/// The parsed words after a command's name.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Given {
     flags: BTreeMap<&'static str, Value>,
-    /// What is no flag.
+    /// The words that are not flags.
     pub(super) arguments: Vec<String>,
     pub(super) help: bool,
 }
@@ -50,7 +48,6 @@ enum Value {
 }
 
 impl Given {
-    /// Reads the words after a command's name.
     pub(super) fn read(flags: Set, words: &[String]) -> Result<Self, String> {
         let mut given = Self::default();
         let mut words = words.iter();
@@ -108,13 +105,12 @@ impl Given {
         Ok(())
     }
 
-    /// Whether the flag was given at all.
     pub(super) fn has(&self, name: &str) -> bool {
         self.flags.contains_key(name)
     }
 }
 
-/// The flags of a command with what was given for them.
+/// The values of a command's flags: those given, else the defaults.
 pub(super) struct Flags<'a> {
     pub(super) known: Set,
     pub(super) given: &'a Given,
@@ -137,7 +133,7 @@ impl Flags<'_> {
         if let Some(Value::Int(value)) = self.value(name) { value } else { 0 }
     }
 
-    /// A size; less than zero counts as zero.
+    /// A size in bytes. Negative values count as zero.
     pub(super) fn size(&self, name: &str) -> u64 {
         u64::try_from(self.int(name)).unwrap_or_default()
     }
@@ -165,7 +161,7 @@ fn parse(kind: FlagKind, text: &str) -> Result<Value, String> {
     })
 }
 
-/// A boolean as Go reads it.
+/// Parses a boolean as Go does.
 pub(super) fn bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
@@ -183,7 +179,7 @@ fn int(text: &str) -> Result<i64, String> {
     })
 }
 
-/// One line of comma-separated values, where quotes keep commas.
+/// Parses one line of comma-separated values (CSV). Quoted values may contain commas.
 fn list(text: &str) -> Result<Vec<String>, String> {
     let mut values = Vec::new();
     if text.is_empty() {

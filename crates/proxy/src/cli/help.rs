@@ -1,9 +1,8 @@
-//! What `--help` prints.
+//! The texts that `--help` prints.
 
 use super::commands::{COMMANDS, Command, Name};
 use super::flags::{Flag, FlagKind};
 
-/// The whole program.
 pub(super) fn all(program: &str) -> String {
     let top = COMMANDS.iter().filter(|command| !command.words.contains(' '));
     format!(
@@ -21,7 +20,6 @@ fn listed<'a>(commands: impl Iterator<Item = &'a Command>) -> String {
         .collect()
 }
 
-/// One command.
 pub(super) fn of(program: &str, command: &Command) -> String {
     let words = command.words;
     if command.name == Name::Rollout {

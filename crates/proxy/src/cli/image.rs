@@ -1,22 +1,22 @@
-//! `image`: the archive of this program for `docker load`.
+//! The command `image`: writes an image of this program for `docker load`.
 
 use std::path::Path;
 
 use crate::image;
 
-/// The image's name with its tag.
+/// The image's name and tag.
 pub(super) fn reference() -> String {
     format!("{}:{}", image::REPOSITORY, image::tag(env!("CARGO_PKG_VERSION")))
 }
 
-/// Writes the archive and returns the image's name on a line of its own.
+/// Writes the archive. Returns the image's name and a newline, ready to print.
 pub(super) fn of_this_program(output: &str) -> Result<String, String> {
     let path = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let program = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     write(&program, Path::new(output))
 }
 
-/// A program that can't become an image leaves no file behind.
+/// Builds the archive in memory first, so that a program that can't become an image leaves no file behind.
 fn write(program: &[u8], output: &Path) -> Result<String, String> {
     let name = reference();
     let mut archive = Vec::with_capacity(program.len() + (64 << 10));

@@ -1,4 +1,4 @@
-//! From the flags and environment of `run` to the daemon's options, and where everything is.
+//! The options of `run` from its flags and environment, and the paths of the socket and the data.
 
 use std::env;
 use std::path::PathBuf;
@@ -10,13 +10,12 @@ fn set(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The control socket.
 pub(super) fn socket() -> PathBuf {
     set("KAMAL_PROXY_SOCKET")
         .unwrap_or_else(|| set("XDG_RUNTIME_DIR").unwrap_or_else(env::temp_dir).join("kamal-proxy.sock"))
 }
 
-/// The directory of the state and the certificates; made if it can be.
+/// The directory of the state and the certificates, created if missing. Falls back to the temporary directory.
 pub(super) fn data() -> PathBuf {
     use std::os::unix::fs::DirBuilderExt;
     let data = set("HOME").unwrap_or_else(env::temp_dir).join(".config").join("kamal-proxy");
@@ -26,7 +25,6 @@ pub(super) fn data() -> PathBuf {
     }
 }
 
-/// What `run` was started with.
 pub(super) fn options(flags: &Flags<'_>) -> Result<RunOptions, String> {
     if flags.bool("http3") {
         return Err("HTTP/3 is not supported yet: start without --http3".to_owned());
@@ -54,7 +52,7 @@ pub(super) fn options(flags: &Flags<'_>) -> Result<RunOptions, String> {
     })
 }
 
-/// A variable, where the one with the prefix wins.
+/// An environment variable. The one with the prefix `KAMAL_PROXY_` wins.
 fn variable(name: &str) -> Option<String> {
     env::var(format!("KAMAL_PROXY_{name}")).or_else(|_| env::var(name)).ok()
 }
@@ -63,7 +61,7 @@ fn debug_of_environment() -> bool {
     variable("DEBUG").and_then(|text| flags::bool(&text).ok()).unwrap_or_default()
 }
 
-/// Of the flag, else of the environment as far as it can be read, else the default.
+/// The port from the flag, else from the environment if it is a number, else the flag's default.
 fn port(flags: &Flags<'_>, flag: &str, name: &str) -> Result<u16, String> {
     let of_environment = || variable(name).and_then(|text| text.parse().ok());
     let port =

@@ -1,4 +1,4 @@
-//! What `list` and `stats` print.
+//! The output of `list` and `stats`.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::service::Listed;
 use crate::stats::Stats;
 
-/// How a cell looks on a terminal.
 #[derive(Clone, Copy)]
 enum Style {
     Plain,
@@ -15,7 +14,7 @@ enum Style {
 }
 
 impl Style {
-    /// As kamal-proxy does: always, also into a pipe.
+    /// Like kamal-proxy's tables, ours are styled even when they go to a pipe.
     fn of(row: usize, column: usize) -> Self {
         match (row, column) {
             (0, _) => Self::Heading,
@@ -57,7 +56,6 @@ fn json(data: &Value) -> Result<String, String> {
     serde_json::to_string_pretty(data).map(|text| text + "\n").map_err(|error| error.to_string())
 }
 
-/// All services, sorted by name.
 pub(super) fn list(data: Value, as_json: bool) -> Result<String, String> {
     if as_json {
         return json(&data);
@@ -75,7 +73,7 @@ pub(super) fn list(data: Value, as_json: bool) -> Result<String, String> {
     Ok(table(&rows))
 }
 
-/// How a service's targets answered since their switch.
+/// A table of how each target has responded since the switch to it.
 pub(super) fn stats(data: Value, as_json: bool) -> Result<String, String> {
     if as_json {
         return json(&data);

@@ -183,7 +183,7 @@ async fn what_has_arrived_reaches_the_client_while_the_target_pauses() {
     }
 }
 
-/// What a client can make of the bytes so far.
+/// Decompresses what a client can decompress of the bytes so far.
 fn partly_unpacked(coding: Coding, packed: &[u8]) -> String {
     let mut plain = Vec::new();
     let mut buffer = [0; 256];

@@ -1,4 +1,4 @@
-//! A command's side of the socket.
+//! The client's side of the control socket.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::{Command, ControlRequest, LINE, Reply, VERSION};
 use crate::duration;
 
-/// Asks the daemon and waits until it is done. What it answers, or why it failed.
+/// Sends a command to the daemon and waits for its result.
 pub fn call(socket: &Path, command: Command) -> Result<Value, String> {
     let limit = command.limit();
     let mut stream = UnixStream::connect(socket).map_err(|error| dial(socket, &error))?;
-    // A limit that the system refuses is longer than anyone waits.
+    // The system rejects only limits that are longer than anyone waits.
     let _ = stream.set_read_timeout(Some(limit));
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock => {
@@ -42,7 +42,7 @@ fn read(answer: &str) -> Result<Value, String> {
     }
 }
 
-/// In Go's words, which Kamal and scripts know.
+/// Go's error text, which Kamal and scripts expect.
 fn dial(socket: &Path, error: &io::Error) -> String {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),

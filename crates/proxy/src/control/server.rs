@@ -1,4 +1,4 @@
-//! The daemon's side of the socket.
+//! The daemon's side of the control socket.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -19,27 +19,24 @@ use crate::log;
 use crate::service::{self, Services};
 use crate::state::Store;
 
-/// For a client to say what it wants, and to take the answer.
+/// How long a client may take to send its command, and to read the reply.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How `upgrade PATH` is done: an error says why the running binary goes on.
+/// Performs `upgrade PATH`. The error says why the running binary stays.
 pub type Upgrade =
     Arc<dyn Fn(PathBuf, Limits) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
-/// What commands act on.
+/// Executes the commands that arrive on the control socket.
 #[derive(Clone)]
 pub struct Control {
-    /// The services.
     pub services: Services,
-    /// Where they are saved. [`keep`] saves each change.
+    /// [`keep`] saves each change here.
     pub store: Arc<Store>,
-    /// How another binary takes over.
     pub upgrade: Upgrade,
-    /// How many commands are under way.
     pub busy: Busy,
 }
 
-/// How many commands are under way.
+/// The number of commands in progress.
 #[derive(Clone, Debug, Default)]
 pub struct Busy(Arc<watch::Sender<usize>>);
 
@@ -49,7 +46,7 @@ impl Busy {
         Begun(self.clone())
     }
 
-    /// Returns once no command is under way, or after `limit`.
+    /// Returns once no command is in progress, or after `limit`.
     pub async fn idle(&self, limit: Duration) {
         let mut commands = self.0.subscribe();
         let _ = tokio::time::timeout(limit, commands.wait_for(|commands| *commands == 0)).await;
@@ -64,9 +61,9 @@ impl Drop for Begun {
     }
 }
 
-/// Opens the socket, for its owner alone. One that a former daemon left behind is replaced.
+/// Opens the socket, accessible only to its owner. Replaces one that a former daemon left behind.
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    // It is made beside its place and moved there: at no moment may others connect, and at no moment is there none.
+    // Created under another name and then renamed: at no moment can others connect, or is the socket missing.
     let temporary = path.with_extension("sock.new");
     remove(&temporary)?;
     let listener = UnixListener::bind(&temporary)?;
@@ -82,7 +79,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes over what the file says, and from then on saves each change of the services before it takes effect.
+/// Restores the services from the state file. From then on, saves each change before it takes effect.
 pub fn keep(store: Store, services: &Services) -> Arc<Store> {
     let store = Arc::new(store);
     services.restore(store.load());
@@ -93,7 +90,7 @@ pub fn keep(store: Store, services: &Services) -> Arc<Store> {
 }
 
 impl Control {
-    /// Answers commands until it is dropped.
+    /// Serves commands until dropped.
     pub async fn serve(self, listener: UnixListener) {
         loop {
             match listener.accept().await {
@@ -120,7 +117,7 @@ impl Control {
         };
         let mut text = serde_json::to_vec(&reply).unwrap_or_default();
         text.push(b'\n');
-        // A client that has gone does not miss it.
+        // The client may be gone.
         let _ = tokio::time::timeout(PATIENCE, write.write_all(&text)).await;
     }
 
@@ -145,7 +142,7 @@ impl Control {
         Ok(Value::Null)
     }
 
-    /// A service that could not be restored is only in the file, and can be removed from there.
+    /// A service that could not be restored exists only in the file, and can be removed from there.
     fn remove(&self, service: &str) -> Result<(), String> {
         let removed = self.services.remove(service);
         if !self.store.forget(service) {
@@ -197,9 +194,9 @@ fn whole(deploy: Deploy) -> service::Deploy {
     }
 }
 
-/// The command of a line; an error if it is of another version, or none.
+/// Parses a command. Fails if the line is of another version or not a command.
 pub fn read(line: &[u8]) -> Result<Command, String> {
-    /// Only this much is the same in all versions.
+    /// The part that is the same in all versions.
     #[derive(serde::Deserialize)]
     struct Versioned {
         version: u32,

@@ -1,4 +1,4 @@
-//! The built-in pages: one layout, five texts.
+//! The built-in error pages: one layout, five texts.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -7,7 +7,7 @@ use super::template::escape;
 
 const LAYOUT: &str = include_str!("layout.html");
 
-/// The page for a status, or a heading for those without a page.
+/// The page for a status, or a plain heading.
 pub(super) fn page(status: StatusCode, message: &str) -> Bytes {
     let reason = status.canonical_reason().unwrap_or_default();
     let Some((title, text)) = content(status) else {
@@ -18,7 +18,7 @@ pub(super) fn page(status: StatusCode, message: &str) -> Bytes {
         _ => text.to_owned(),
     };
     let number = status.as_str();
-    // The message comes last: what it contains is never replaced again.
+    // The message comes last, so that placeholders in it are not replaced.
     LAYOUT.replace("@STATUS@", number).replace("@TITLE@", title).replace("@TEXT@", &text).into()
 }
 

@@ -1,8 +1,10 @@
-//! The part of Go's html templates that error pages use: text, `{{ .Field }}`, `{{ if .Field }}…{{ else if .Field }}…{{ else }}…{{ end }}`,
-//! comments and trim markers. Everything else is an error when the page is loaded, not when it is shown.
+//! The part of Go's html templates that error pages support: text, `{{ .Field }}`, `{{ if .Field }}…{{ else if .Field
+//! }}…{{ else }}…{{ end }}`, comments and trim markers. Everything else is an error when the page is loaded, not when
+//! it is rendered.
 //!
-//! The only field with a value is `Message`; others are empty, as in kamal-proxy, which gives most pages no data at all. Values are escaped
-//! for the place where they stand. [`place`] decides what that is; a value in a script, a style, a tag or a URL is refused.
+//! The only field with a value is `Message`. Others are empty, as in kamal-proxy, which passes no data to most pages.
+//! Values are escaped for their place in the HTML, which [`place`] determines. A value in a script, a style, a tag or
+//! a URL is an error.
 
 mod place;
 
@@ -10,7 +12,6 @@ use std::fmt;
 
 use place::Place;
 
-/// A page ready to be rendered.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Template(Vec<Node>);
 
@@ -27,7 +28,6 @@ enum Field {
     Unknown,
 }
 
-/// What is wrong with a page, and in which line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Error {
     line: usize,
@@ -40,7 +40,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// `if` within `if` deeper than this is a mistake, and the parser must not run out of stack on it.
+/// The limit for nested `if`s, so that the parser can't run out of stack.
 const DEEPEST: usize = 50;
 
 impl Template {
@@ -74,7 +74,7 @@ fn render(nodes: &[Node], message: &str, page: &mut String) {
     }
 }
 
-/// Text as HTML, fit for the content of an element and for a quoted attribute, with the entities that Go writes.
+/// Escapes text for the content of an element or a quoted attribute, with the entities that Go writes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -146,7 +146,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// A trim marker is a minus with a blank on its inner side.
+/// A trim marker is a minus sign with a blank on its inner side.
 fn marks_trim(inside: &[u8]) -> bool {
     inside.first() == Some(&b'-') && inside.get(1).copied().is_some_and(is_blank)
 }
@@ -155,7 +155,7 @@ fn marks_trim_reversed(action: &str) -> bool {
     action.as_bytes().iter().rev().nth(1).copied().is_some_and(is_blank)
 }
 
-/// What stands between the braces, and what follows. A comment may contain braces.
+/// Splits at the closing braces. A comment may contain braces.
 fn action(inside: &str) -> Option<(&str, &str)> {
     let trimmed = inside.trim_start_matches(BLANKS);
     if let Some(comment) = trimmed.strip_prefix("/*") {
@@ -205,7 +205,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// Nodes up to an `else`, an `end` or the end of the page, and the place in the HTML where they leave off.
+    /// Parses nodes up to an `else`, an `end` or the end of the page. Also returns the place in the HTML after them.
     fn nodes(&mut self, mut place: Place, depth: usize) -> Result<(Vec<Node>, Place), Error> {
         let mut nodes = Vec::new();
         while let Some((line, token)) = self.tokens.get(self.at) {
@@ -231,7 +231,8 @@ impl Parser<'_> {
         Ok((nodes, place))
     }
 
-    /// Both branches of an `if`, with its `end`. They must leave the HTML in the same place, or nothing after them could be escaped.
+    /// Parses both branches of an `if` and its `end`. The branches must end in the same place of the HTML, or later
+    /// values couldn't be escaped.
     fn branches(
         &mut self,
         line: usize,

@@ -1,4 +1,4 @@
-//! One line of the log, built in a buffer that its thread keeps.
+//! One line of the log, built in a buffer that its thread reuses.
 
 use std::cell::RefCell;
 use std::fmt::{Display, Write};
@@ -8,11 +8,10 @@ use super::Logged;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// The second that was written last, and its text.
+    /// The second that was formatted last, and its text.
     static SECOND: RefCell<(Option<u64>, String)> = const { RefCell::new((None, String::new())) };
 }
 
-/// A line that is being built.
 pub struct Line<'a> {
     bytes: &'a mut Vec<u8>,
 }
@@ -27,29 +26,29 @@ impl Line<'_> {
         });
     }
 
-    /// The line that says how many are missing.
+    /// Builds the line that reports how many lines were dropped.
     pub(super) fn lost(lines: u64, now: SystemTime) -> Vec<u8> {
         let mut bytes = Vec::new();
         build(&mut bytes, "WARN", "Log lines lost", now, |line| line.raw("lines", lines));
         bytes
     }
 
-    /// A field with a text.
+    /// Adds a string.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         quoted(self.bytes, value.as_bytes());
     }
 
-    /// A field with anything that can be shown, as a text.
+    /// Adds a value as a string.
     pub fn display(&mut self, name: &str, value: &dyn Display) {
         self.name(name);
         self.bytes.push(b'"');
-        // Writing to a vector cannot fail.
+        // Writing to a vector can't fail.
         let _ = write!(Escaped(self.bytes), "{value}");
         self.bytes.push(b'"');
     }
 
-    /// A field with any other JSON value: a number, a boolean, a list.
+    /// Adds a value as it is, which must be JSON: a number, a boolean, a list.
     pub fn raw(&mut self, name: &str, value: impl Display) {
         self.name(name);
         let _ = write!(Plain(self.bytes), "{value}");
@@ -61,7 +60,7 @@ impl Line<'_> {
         self.bytes.extend_from_slice(b"\":");
     }
 
-    /// `req_accept_language` for `Accept-Language`.
+    /// Adds a header under a name such as `req_accept_language` for `Accept-Language`.
     fn header(&mut self, prefix: &str, name: &str, value: &str) {
         self.bytes.extend_from_slice(b",\"");
         self.bytes.extend_from_slice(prefix.as_bytes());
@@ -159,7 +158,7 @@ fn escape(bytes: &mut Vec<u8>, text: &[u8]) {
     bytes.extend_from_slice(&text[done..]);
 }
 
-/// `2026-11-29T18:50:30.123456789Z`.
+/// Writes a time such as `2026-11-29T18:50:30.123456789Z`.
 fn timestamp(bytes: &mut Vec<u8>, now: SystemTime) {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     SECOND.with_borrow_mut(|(known, text)| {
@@ -177,14 +176,14 @@ fn timestamp(bytes: &mut Vec<u8>, now: SystemTime) {
     bytes.push(b'Z');
 }
 
-/// `2026-11-29T18:50:30.`
+/// Formats a time up to the second, such as `2026-11-29T18:50:30.`
 fn second(since: u64) -> String {
     let (year, month, day) = date(since / 86_400);
     let (hour, minute, second) = (since / 3600 % 24, since / 60 % 60, since % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.")
 }
 
-/// The Gregorian date of a day counted from 1970-01-01, by years that begin in March.
+/// The Gregorian date of a day counted from 1970-01-01. Computes with years that start in March.
 fn date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

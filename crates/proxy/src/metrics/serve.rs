@@ -1,4 +1,4 @@
-//! The port that Prometheus asks.
+//! The metrics port.
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -13,10 +13,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-/// For a request's headers, and between two requests.
+/// The limit for reading a request's headers, and for the pause between two requests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Answers every path with the metrics. Never returns.
+/// Responds to every path with the metrics. Never returns.
 pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
@@ -39,6 +39,6 @@ async fn answer(stream: TcpStream) {
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    // A scraper that goes away is no error of ours.
+    // A scraper that disconnects is not an error.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -1,4 +1,5 @@
-//! Names in letters beyond ASCII, as clients ask for them: `bücher.example` is `xn--bcher-kva.example` on the wire (RFC 3492).
+//! Punycode (RFC 3492): converts host names to the form that clients send. `bücher.example` becomes
+//! `xn--bcher-kva.example`.
 
 const BASE: u32 = 36;
 const MIN: u32 = 1;
@@ -8,7 +9,7 @@ const DIGITS: [char; BASE as usize] = [
     'v', 'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
 ];
 
-/// The name as it stands in a Host header. One that is ASCII, or that has no such form, stays as it is.
+/// Converts a name to its form in a `Host` header. A name that is ASCII, or can't be encoded, stays as it is.
 pub(super) fn to_ascii(name: &str) -> String {
     if name.is_ascii() {
         return name.to_owned();
@@ -24,7 +25,7 @@ pub(super) fn to_ascii(name: &str) -> String {
     labels.map_or_else(|| name.to_owned(), |labels| labels.join("."))
 }
 
-/// None if the numbers grow too large, which no name does.
+/// Returns `None` if the numbers grow too large, which doesn't happen with real names.
 fn encode(label: &str) -> Option<String> {
     let points: Vec<u32> = label.chars().map(u32::from).collect();
     let mut text: String = label.chars().filter(char::is_ascii).collect();
@@ -51,7 +52,7 @@ fn encode(label: &str) -> Option<String> {
     Some(text)
 }
 
-/// A number in digits whose weights depend on the bias.
+/// Appends a number in digits whose weights depend on the bias.
 fn push_number(text: &mut String, mut number: u32, bias: u32) {
     let mut push =
         |value: u32| text.extend(usize::try_from(value).ok().and_then(|at| DIGITS.get(at)).copied());

@@ -1,13 +1,13 @@
-//! What a deploy may ask for. The command checks before it calls the daemon, and the daemon checks again.
+//! Checks the options of a deploy. The command does it before it calls the daemon, and the daemon does it again.
 
 use super::{ServiceOptions, idn};
 
-/// A service whose options contradict each other.
+/// Options that contradict each other.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("service options invalid: {0}")]
 pub struct Invalid(String);
 
-/// Whether a target's name is `host[:port]`; IPv6 addresses stand in brackets.
+/// Whether a target's name is `host[:port]`, with IPv6 addresses in brackets.
 pub fn is_target(name: &str) -> bool {
     if let Some(rest) = name.strip_prefix('[') {
         let Some((address, port)) = rest.split_once(']') else { return false };
@@ -26,7 +26,7 @@ fn is_port(port: &str) -> bool {
     !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
 
-/// Whether the on-demand policy is a path of the service itself; an error if it is neither a path nor an http(s) URL.
+/// Whether the on-demand URL is a path of the service itself. Fails if it is neither a path nor an http(s) URL.
 pub fn on_demand_is_local(url: &str) -> Result<bool, String> {
     if url.starts_with("//") {
         return Err("tls-on-demand-url must be a path or an absolute http(s) URL".to_owned());
@@ -54,7 +54,8 @@ pub fn on_demand_is_local(url: &str) -> Result<bool, String> {
 }
 
 impl ServiceOptions {
-    /// No hosts mean any host, no prefixes mean `/`, and prefixes lose their outer slashes. Names get the form that clients ask for.
+    /// Without hosts, adds the empty one for any host; without prefixes, adds `/`. Prefixes keep only one leading
+    /// slash. Names get the form that clients send.
     pub fn normalize(&mut self) {
         for name in self.hosts.iter_mut().chain([&mut self.canonical_host]) {
             *name = idn::to_ascii(name);
@@ -70,18 +71,17 @@ impl ServiceOptions {
         }
     }
 
-    /// Whether the service names its hosts.
+    /// Returns false if the service accepts any host.
     pub fn has_hosts(&self) -> bool {
         !self.hosts.is_empty() && !self.hosts.iter().any(String::is_empty)
     }
 
-    /// Whether the service serves `/`.
     pub fn serves_root(&self) -> bool {
         self.path_prefixes.is_empty()
             || self.path_prefixes.iter().any(|prefix| prefix.trim_matches('/').is_empty())
     }
 
-    /// Refuses options that contradict each other.
+    /// Fails if options contradict each other.
     pub fn validate(&self) -> Result<(), Invalid> {
         let refuse = |why: &str| Err(Invalid(why.to_owned()));
         if !self.tls_on_demand_url.is_empty() {

@@ -1,4 +1,4 @@
-//! Answers that the proxy gives by itself.
+//! Responses of the proxy itself.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -8,7 +8,7 @@ use crate::error_pages::ErrorPages;
 use crate::router::without_port;
 use crate::service::Binding;
 
-/// Why a request is not sent to a target, or why its answer is not passed on.
+/// Why a request is not sent to a target, or its response not passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -22,7 +22,6 @@ impl From<StatusCode> for Refusal {
     }
 }
 
-/// The page of an error.
 pub(super) fn page(pages: &ErrorPages, refusal: &Refusal) -> Response<Outgoing> {
     let body = pages.render(refusal.status, &refusal.message);
     let mut answer = Response::new(Outgoing::new(BodySource::Whole(body)));
@@ -31,14 +30,14 @@ pub(super) fn page(pages: &ErrorPages, refusal: &Refusal) -> Response<Outgoing> 
     answer
 }
 
-/// An answer of the status alone.
+/// A response without a body.
 pub(super) fn plain(status: StatusCode) -> Response<Outgoing> {
     let mut answer = Response::new(Outgoing::new(BodySource::Empty));
     *answer.status_mut() = status;
     answer
 }
 
-/// Where a request has to go instead: to https, to the canonical host, or to both at once.
+/// Redirects to https, to the canonical host, or to both at once. Returns `None` if the request needs no redirect.
 pub(super) fn redirect(
     binding: &Binding,
     scheme: Scheme,

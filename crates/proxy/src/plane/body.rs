@@ -1,4 +1,4 @@
-//! Bodies on their way to targets and to clients.
+//! Bodies in transit to targets and clients.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,28 +17,27 @@ use super::worker::tick;
 use super::{http1, http2};
 use crate::compress::Packed;
 
-/// Any error of a body.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Bytes read from disk at once.
+/// Bytes per read from disk.
 const CHUNK: usize = 64 << 10;
 
-/// A body on its way to a target.
+/// A body in transit to a target.
 #[derive(Debug)]
 pub(super) enum RequestBody {
-    /// Passed on as it comes.
+    /// Forwarded as it arrives.
     Incoming(FromClient),
-    /// Read whole before.
+    /// Read whole beforehand.
     Spooled(Spooled),
 }
 
 impl RequestBody {
-    /// The body of a client's request, to be passed on as it comes.
+    /// The body of a client's request, forwarded as it arrives.
     pub(super) fn of(client: &Arc<Client>, body: Received) -> Self {
         Self::Incoming(FromClient { body, client: Arc::clone(client) })
     }
 
-    /// The client's connection, once it is no longer HTTP.
+    /// The client's connection, for use after HTTP has ended on it.
     pub(super) fn upgrade(&self) -> Option<http1::Upgraded> {
         match self {
             Self::Incoming(body) => body.body.upgrade(),
@@ -76,17 +75,14 @@ impl Body for RequestBody {
     }
 }
 
-/// The body of a client's request.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// Over HTTP/1.
     Http1(http1::Body),
-    /// Over HTTP/2.
     Http2(http2::Body),
 }
 
 impl Received {
-    /// The client's connection, once it is no longer HTTP.
+    /// The client's connection, for use after HTTP has ended on it.
     pub(super) fn upgrade(&self) -> Option<http1::Upgraded> {
         match self {
             Self::Http1(body) => Some(body.upgrade()),
@@ -95,7 +91,7 @@ impl Received {
     }
 }
 
-/// The body of a client's request. A client that stops sending it is noticed by its worker.
+/// The body of a client's request. The worker detects a client that stops sending it.
 #[derive(Debug)]
 pub(super) struct FromClient {
     body: Received,
@@ -139,16 +135,13 @@ impl Drop for FromClient {
     }
 }
 
-/// A body that has been read whole: the start in memory, the rest in a file.
+/// A body that was read whole: the start is in memory, the rest in a file.
 #[derive(Debug, Default)]
 pub(super) struct Spooled {
-    /// What is in memory.
     pub memory: VecDeque<Bytes>,
-    /// What follows it.
     pub file: Option<tokio::fs::File>,
-    /// Bytes left, in memory and file together.
+    /// Remaining bytes, in memory and file together.
     pub left: u64,
-    /// What came after the last byte.
     pub trailers: Option<http::HeaderMap>,
 }
 
@@ -191,33 +184,31 @@ impl Body for Spooled {
     }
 }
 
-/// A body on its way to a client, with what has to last as long as it does.
+/// A body in transit to a client, with the request that ends with it.
 pub(super) struct Outgoing {
     kind: BodySource,
     open: Option<Box<Open>>,
 }
 
-/// Where the bytes come from.
 pub(super) enum BodySource {
-    /// Nowhere.
     Empty,
     /// From the proxy itself.
     Whole(Bytes),
-    /// From a target, as they come.
+    /// From a target, as it arrives.
     Target(AnswerBody),
-    /// From a target, read whole before.
+    /// From a target, read whole beforehand.
     Spooled(Spooled),
-    /// From a target, packed on the way.
+    /// From a target, compressed on the way.
     Packed(Box<Packed<Outgoing>>),
 }
 
 impl Outgoing {
-    /// A body that has yet to be given its [`Open`] request.
+    /// A body without its [`Open`] request, which [`Self::belongs_to`] adds.
     pub(super) fn new(kind: BodySource) -> Self {
         Self { kind, open: None }
     }
 
-    /// What the body belongs to, logged at its end.
+    /// Adds the request, which is logged when the body ends.
     pub(super) fn belongs_to(mut self, open: Box<Open>) -> Self {
         self.open = Some(open);
         self

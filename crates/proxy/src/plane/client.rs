@@ -1,4 +1,5 @@
-//! One connection of a client: who it is, and what it is doing, for those that keep it too long.
+//! One client connection: its address, and its current phase, so that the worker can end connections that take too
+//! long.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -7,17 +8,13 @@ use std::sync::{Arc, OnceLock};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
-/// How the client speaks to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
-    /// In the clear.
     Http,
-    /// Over TLS.
     Https,
 }
 
 impl Scheme {
-    /// As in a URL.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -26,19 +23,18 @@ impl Scheme {
     }
 }
 
-/// Seconds since the worker started: precise enough for time-outs, and free to read.
+/// Seconds since the worker started: precise enough for timeouts, and free to read.
 pub(super) type Tick = u32;
 
-/// A client's connection. Only its own worker reads and writes what changes; atomics are there because streams have to be `Send`.
+/// A client's connection. Only its own worker accesses the mutable fields. They are atomics because streams must be
+/// `Send`.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// The address, by the PROXY protocol if that is on.
+    /// The peer's address, from the PROXY protocol if that is on.
     pub address: IpAddr,
-    /// The port to it.
     pub client_port: u16,
-    /// The configured port it came in on.
+    /// The configured port that the connection arrived on.
     pub port: u16,
-    /// How it speaks to us.
     pub scheme: Scheme,
     address_header: HeaderValue,
     in_progress: AtomicU32,
@@ -46,16 +42,16 @@ pub(super) struct Client {
     head_begun: AtomicBool,
     write_blocked: Since,
     body_awaited: Since,
-    /// Set with the first request of an HTTP/2 connection, which can be told to end.
+    /// Set by the first request over HTTP/2. Ends the connection when notified.
     goodbye: OnceLock<Arc<Notify>>,
 }
 
-/// How long a connection may stay in one phase, in seconds.
+/// How long a connection may stay in each phase, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     pub(super) head: Tick,
     pub(super) idle: Tick,
-    /// For each piece of a body, in either direction.
+    /// For each part of a body, in either direction.
     pub(super) body: Tick,
 }
 
@@ -71,7 +67,7 @@ impl Client {
             address_header: text.unwrap_or_else(|_| HeaderValue::from_static("")),
             in_progress: AtomicU32::new(0),
             phase_since: AtomicU32::new(now),
-            // A client connects to say something: the time for the head runs from here.
+            // A client connects to send a request, so the time for the head starts now.
             head_begun: AtomicBool::new(true),
             write_blocked: Since::default(),
             body_awaited: Since::default(),
@@ -79,7 +75,6 @@ impl Client {
         }
     }
 
-    /// The address as the value of a header.
     pub(super) fn address_header(&self) -> &HeaderValue {
         &self.address_header
     }
@@ -98,44 +93,44 @@ impl Client {
         self.phase_since.store(super::worker::tick(), Relaxed);
     }
 
-    /// Bytes came in. Between requests they are the start of a head.
+    /// Notes that bytes arrived. Between requests, they are the start of a head.
     pub(super) fn read(&self, now: Tick) {
         if self.in_progress.load(Relaxed) == 0 && !self.head_begun.swap(true, Relaxed) {
             self.phase_since.store(now, Relaxed);
         }
     }
 
-    /// Whether the client takes what is written.
+    /// Notes whether writing to the client is blocked.
     pub(super) fn wrote(&self, blocked: bool, now: Tick) {
         self.write_blocked.set(blocked, now);
     }
 
-    /// Whether a request's body is waited for.
+    /// Notes whether the proxy waits for a request's body.
     pub(super) fn awaits_body(&self, waiting: bool, now: Tick) {
         self.body_awaited.set(waiting, now);
     }
 
-    /// A request has come in over HTTP/2: from here on the connection ends itself when `goodbye` says so.
+    /// Notes a request over HTTP/2. From then on, notifying `goodbye` ends the connection.
     pub(super) fn speaks_http2(&self, goodbye: &Arc<Notify>) {
         if self.goodbye.get().is_none() {
             let _ = self.goodbye.set(Arc::clone(goodbye));
         }
     }
 
-    /// Whether it has been in its present phase for too long, and how it ends then.
+    /// Whether the connection has been in its current phase for too long, and how to end it.
     pub(super) fn overdue(&self, now: Tick, patience: Patience) -> Option<Overdue<'_>> {
         let passed = |since: Tick, limit: Tick| now.saturating_sub(since) > limit;
         let stuck = |since: &Since| since.get().is_some_and(|since| passed(since, patience.body));
         if stuck(&self.write_blocked) || stuck(&self.body_awaited) {
             return Some(Overdue::Stuck);
         }
-        // What is still being written is the end of an answer.
+        // Blocked writes are the end of a response.
         if self.in_progress.load(Relaxed) > 0 || self.write_blocked.get().is_some() {
             return None;
         }
         let since = self.phase_since.load(Relaxed);
         if let Some(goodbye) = self.goodbye.get() {
-            // What comes in between requests need not be a request.
+            // Over HTTP/2, bytes between requests need not start a request.
             return passed(since, patience.idle).then_some(Overdue::Http2(goodbye));
         }
         let limit = if self.head_begun.load(Relaxed) { patience.head } else { patience.idle };
@@ -143,16 +138,16 @@ impl Client {
     }
 }
 
-/// How an overdue connection ends.
+/// How to end an overdue connection.
 #[derive(Debug)]
 pub(super) enum Overdue<'a> {
-    /// It is closed.
+    /// Close it.
     Stuck,
-    /// It is idle, and is told: the client may be sending the next request at this moment.
+    /// Notify it, because it is idle and the client may be sending the next request at this moment.
     Http2(&'a Notify),
 }
 
-/// Since when something has been going on, if it is.
+/// The time when something started, while it is going on.
 #[derive(Debug)]
 struct Since(AtomicU32);
 
@@ -163,7 +158,7 @@ impl Default for Since {
 }
 
 impl Since {
-    /// Notes that it goes on, or that it does not. The first moment counts.
+    /// Notes whether it is going on. The first of several starts counts.
     fn set(&self, going_on: bool, now: Tick) {
         let known = self.0.load(Relaxed);
         if going_on != (known != Tick::MAX) {

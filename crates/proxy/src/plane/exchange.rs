@@ -1,4 +1,4 @@
-//! A request and its answer between the proxy and one target.
+//! A request and its response between the proxy and one target.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::log;
 use crate::service::Service;
 use crate::target::{InFlight, Target};
 
-/// A connection that the target has agreed to use for something else.
+/// The two connections after the target has agreed to switch protocols.
 pub(super) struct Upgraded {
     pub(super) head: Response<()>,
     client: http1::Upgraded,
@@ -27,25 +27,25 @@ pub(super) struct Upgraded {
 }
 
 impl Upgraded {
-    /// Starts to pass bytes on. The head is for the client.
+    /// Starts to pass bytes between them. Returns the head of the response for the client.
     pub(super) fn tunnel(self, open: Box<Open>) -> Response<()> {
         tunnel::start(self.client, self.upstream, open);
         self.head
     }
 }
 
-/// What is known of a request after it has been sent.
+/// What is needed of a request after it has been sent.
 struct Asked {
     upgrade: Option<HeaderValue>,
     client: Option<http1::Upgraded>,
     wrote: bool,
     method: Method,
     version: Version,
-    /// `Accept-Encoding`, if answers are compressed.
+    /// `Accept-Encoding`, if the service compresses responses.
     accepts: HeaderMap,
 }
 
-/// Sends a request to its target and makes its answer ready for the client.
+/// Sends a request to its target and prepares the response for the client.
 pub(super) async fn run(
     flow: &mut Flow<'_>,
     mut request: Box<Request<RequestBody>>,
@@ -113,7 +113,7 @@ fn failed(flow: &Flow<'_>, service: &Arc<Service>, target: &Target, failure: &Fa
     Ending::status(status, service)
 }
 
-/// Makes a client's request into the one that the target gets.
+/// Turns a client's request into the one that the target gets.
 fn prepare(
     flow: &mut Flow<'_>,
     request: &mut Request<RequestBody>,
@@ -147,7 +147,7 @@ fn prepare(
     *request.version_mut() = Version::HTTP_11;
 }
 
-/// Path and query for the target, byte for byte as the client sent them but for a stripped prefix.
+/// Path and query for the target: byte for byte as sent by the client, except for a stripped prefix.
 fn target_uri(uri: &Uri, route: &Route) -> Uri {
     let Some(asked) = uri.path_and_query() else { return Uri::from_static("/") };
     if !route.strips() {
@@ -201,7 +201,7 @@ async fn pass_on(
     Ok(finish(answer.map(|body| Outgoing::new(BodySource::Target(body))), service, asked))
 }
 
-/// Packs the answer if the service says so and the client can unpack it, and applies the service's rules.
+/// Compresses the response if the service and the client want that, and applies the service's header rules.
 fn finish(answer: Response<Outgoing>, service: &Service, asked: &Asked) -> Response<Outgoing> {
     let (mut parts, mut body) = answer.into_parts();
     let coding = if service.options.compress {
@@ -253,7 +253,7 @@ async fn read_whole(
     Err(Ending::status(status, service))
 }
 
-/// Sends the client's next reads to the writers, for as long as readers may lag behind.
+/// Sends the client's next reads to the writers, while readers may lag behind.
 fn remember_writer(answer: &mut Response<AnswerBody>, service: &Service, wrote: bool) {
     let affinity = answer.headers_mut().remove("x-writer-affinity");
     let timeout = service.options.writer_affinity_timeout;

@@ -1,4 +1,4 @@
-//! One request: routed, let through or refused, sent to a target, and its answer passed on.
+//! Handles one request: routes it, admits or refuses it, sends it to a target, and passes on the response.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,12 +25,14 @@ use crate::router::without_port;
 use crate::service::{Binding, Service, TargetSet};
 use crate::target::InFlight;
 
-/// How often a request is routed again because its target is being replaced in that moment.
+/// How often a request is routed again because its target was replaced at that moment.
 const MAX_ROUTINGS: usize = 32;
-/// The cookie that sends a client's reads to the writers: the time until when, in milliseconds since 1970.
+/// The cookie that sends a client's reads to the writers. Its value is the end of that period, in milliseconds since
+/// 1970.
 pub(super) const WRITER_COOKIE: &str = "kamal-writer";
 
-/// Answers a request. The answer's body carries what is logged at its end. What the target says before its answer goes to `interim`.
+/// Handles a request. The response's body carries what is logged at its end. `interim` gets the target's interim
+/// responses.
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     client: &Arc<Client>,
@@ -69,11 +71,11 @@ pub(super) async fn answer(
     response.map(|body| body.belongs_to(open))
 }
 
-/// How a request ends if not with an answer to pass on.
+/// How a request ends without a response to pass on.
 pub(super) enum Ending {
-    /// With a page, the service's own if it has one.
+    /// With an error page: the service's own, if it has one.
     Refused(Refusal, Option<Arc<Service>>),
-    /// It is no longer HTTP.
+    /// With a switch to another protocol.
     Upgraded(Box<exchange::Upgraded>),
 }
 
@@ -83,7 +85,7 @@ impl Ending {
     }
 }
 
-/// A request on its way.
+/// A request in progress.
 pub(super) struct Flow<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) client: &'a Arc<Client>,
@@ -92,12 +94,11 @@ pub(super) struct Flow<'a> {
     pub(super) interim: Interim<'a>,
 }
 
-/// Where a request goes.
 pub(super) struct Route {
     pub(super) binding: Binding,
-    /// The prefix that was matched.
+    /// The matched prefix.
     pub(super) prefix: Arc<str>,
-    /// Where the rest of the path begins.
+    /// Where the rest of the path starts.
     pub(super) rest: usize,
 }
 
@@ -148,7 +149,7 @@ impl Flow<'_> {
         Err(Ending::Refused(StatusCode::SERVICE_UNAVAILABLE.into(), None))
     }
 
-    /// The answer to an authority that asks whether a name is ours.
+    /// Responds to an ACME authority that validates a name (HTTP-01).
     fn acme_challenge<B>(&self, request: &Request<B>) -> Option<Response<Outgoing>> {
         let token = request.uri().path().strip_prefix("/.well-known/acme-challenge/")?;
         let host = without_port(self.host.to_str().unwrap_or_default());
@@ -168,13 +169,13 @@ impl Flow<'_> {
         Ok(route)
     }
 
-    /// Answers that need no target: redirects.
+    /// Redirects, which need no target.
     fn without_target(&self, request: &Request<RequestBody>, route: &Route) -> Option<Response<Outgoing>> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         answers::redirect(&route.binding, self.client.scheme, self.host.to_str().unwrap_or_default(), path)
     }
 
-    /// Refuses those who may not use the service.
+    /// Refuses clients that may not use the service.
     fn admit(&self, request: &Request<RequestBody>, service: &Arc<Service>) -> Result<(), Ending> {
         let rules = &service.rules;
         if rules.access.is_open() {
@@ -188,7 +189,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Waits for the end of a pause. Health checks from outside get an answer meanwhile.
+    /// Waits for the end of a pause. External health checks get a response without waiting.
     async fn wait(
         &self,
         request: &Request<RequestBody>,
@@ -217,7 +218,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Reads the body of a request that is to be buffered.
+    /// Reads the whole body if the service buffers requests.
     async fn read_whole(
         &self,
         request: Option<Box<Request<RequestBody>>>,
@@ -252,7 +253,7 @@ impl Flow<'_> {
         Err(Ending::status(status, service))
     }
 
-    /// The target of a request; none if it has to be routed again.
+    /// Chooses the target of a request. Returns `None` if the request must be routed again.
     fn choose(
         &self,
         request: &Request<RequestBody>,
@@ -263,7 +264,7 @@ impl Flow<'_> {
             return Err(Ending::status(StatusCode::SERVICE_UNAVAILABLE, service));
         };
         let begun = target.begin();
-        // A pause that began meanwhile may have found nothing to drain and be over.
+        // A pause may have started meanwhile, found nothing to drain, and finished draining.
         Ok(begun.filter(|_| service.gate.is_open()))
     }
 }

@@ -1,13 +1,14 @@
-//! What is refused before routing: requests that two parties could read differently.
+//! Checks before routing: refuses requests that two parties could interpret differently.
 
 use std::net::Ipv6Addr;
 
 use http::header;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
-/// Finds the host a request is for, or refuses the request.
+/// Returns the host that a request is for, or the status to refuse it with.
 ///
-/// The request that leaves here has exactly one Host header, the authority of its URI if that names one (RFC 9112, section 3.2).
+/// Afterwards, the request has exactly one `Host` header, or none if an HTTP/1.0 client sent none. If the URI has an
+/// authority, that is the host (RFC 9112, section 3.2).
 pub(super) fn host<B>(request: &mut Request<B>) -> Result<HeaderValue, StatusCode> {
     check_framing(request.version(), request.headers())?;
     if *request.method() == Method::CONNECT {
@@ -23,7 +24,7 @@ pub(super) fn host<B>(request: &mut Request<B>) -> Result<HeaderValue, StatusCod
         Some(authority) => HeaderValue::from_str(authority.as_str()).map_err(|_| StatusCode::BAD_REQUEST)?,
         None => match first {
             Some(host) => host.clone(),
-            // Before HTTP/1.1 there was no Host.
+            // HTTP/1.0 has no `Host`.
             None if request.version() == Version::HTTP_10 => return Ok(HeaderValue::from_static("")),
             None => return Err(StatusCode::BAD_REQUEST),
         },
@@ -37,7 +38,7 @@ pub(super) fn host<B>(request: &mut Request<B>) -> Result<HeaderValue, StatusCod
     Ok(host)
 }
 
-/// The length of a body must be said once and in one way.
+/// Checks that the length of the body is given once and in one way.
 pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), StatusCode> {
     let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(encoding) = encodings.next() {
@@ -62,7 +63,7 @@ pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(),
     Ok(())
 }
 
-/// Whether a Host header is a host and perhaps a port, or empty.
+/// Whether a `Host` header is empty, or a host with an optional port.
 fn is_host(host: &HeaderValue) -> bool {
     let Ok(text) = host.to_str() else { return false };
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');

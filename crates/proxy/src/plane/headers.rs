@@ -1,4 +1,4 @@
-//! Headers on their way to a target and back.
+//! Headers of requests to targets and of responses to clients.
 
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TARGET: HeaderName = HeaderName::from_static("x-kamal-target");
-/// What targets believe because it comes from the proxy.
+/// Headers that targets trust because the proxy sets them.
 const TRUSTED: [HeaderName; 4] = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, TARGET];
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -30,10 +30,10 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// Removes what belongs to the connection a message came in on.
+/// Removes headers that belong to the connection on which a message arrived.
 ///
-/// `Connection` may name further headers. It cannot name those that say where a message goes and how long it is: a client that did
-/// could make two proxies read one message differently.
+/// `Connection` may name further headers, but not those that say where a message goes and how long it is. Otherwise,
+/// a client could make two proxies interpret one message differently.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -53,7 +53,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether `TE` asks for trailers, the one value that a proxy passes on.
+/// Whether `TE` asks for trailers, the only value that a proxy passes on.
 pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
     let has = |value: &HeaderValue| {
         value.to_str().is_ok_and(|value| value.split(',').any(|v| v.trim().eq_ignore_ascii_case("trailers")))
@@ -61,7 +61,7 @@ pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
     headers.get_all(header::TE).iter().any(has)
 }
 
-/// The protocol that a request wants to change to, if it does.
+/// The protocol that a request asks to switch to, if any.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(header::UPGRADE)?;
     let asks = headers
@@ -69,32 +69,32 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade")));
-    // Over h2c a client could send requests past all routing.
+    // With h2c, a client could send requests past all routing.
     let h2c = upgrade.as_bytes().to_ascii_lowercase().starts_with(b"h2c");
     (asks && !h2c).then(|| upgrade.clone())
 }
 
-/// What targets are told about a request's origin.
+/// The origin of a request, which the proxy describes to targets.
 pub(super) struct Origin<'a> {
     pub(super) client: &'a Client,
-    /// Whether incoming `X-Forwarded-*` are believed.
+    /// Whether the client's `X-Forwarded-*` headers are trusted.
     pub(super) forward: bool,
     pub(super) host: &'a HeaderValue,
     pub(super) target: &'a HeaderValue,
-    /// A header with the client's address that takes the place of `X-Forwarded-For`.
+    /// A header with the client's address that replaces `X-Forwarded-For`.
     pub(super) client_ip_header: Option<&'a HeaderName>,
     pub(super) trailers: bool,
     pub(super) now: SystemTime,
 }
 
-/// Sets the headers of section 8 on a request that has lost what is hop by hop.
+/// Sets the proxy's headers on a request whose hop-by-hop headers have been removed.
 pub(super) fn to_target(headers: &mut HeaderMap, origin: &Origin<'_>, new_id: impl FnOnce() -> HeaderValue) {
     let Origin { client, forward, .. } = *origin;
     headers.remove(header::FORWARDED);
-    // The proxy itself answers the client's wait for `100 Continue` when it reads the body.
+    // The proxy itself sends `100 Continue` when it reads the body.
     headers.remove(header::EXPECT);
     if origin.host.is_empty() {
-        // A client of HTTP/1.0 may leave it out, but the target is asked with HTTP/1.1.
+        // HTTP/1.0 clients may omit it, but targets get HTTP/1.1.
         headers.insert(header::HOST, origin.target.clone());
     }
     if origin.trailers {
@@ -126,8 +126,8 @@ pub(super) fn to_target(headers: &mut HeaderMap, origin: &Origin<'_>, new_id: im
     }
 }
 
-/// Removes the client's own spellings of what the proxy sets: to an app that gets headers as CGI variables, `X_Forwarded_For` is
-/// `X-Forwarded-For`.
+/// Removes other spellings of the headers that the proxy sets. Apps that get headers as CGI variables can't tell
+/// `X_Forwarded_For` from `X-Forwarded-For`.
 fn remove_lookalikes(headers: &mut HeaderMap) {
     let reads_like = |name: &str, own: &HeaderName| {
         name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).eq(own.as_str().bytes())
@@ -142,7 +142,7 @@ fn remove_lookalikes(headers: &mut HeaderMap) {
     }
 }
 
-/// `a, b, value` out of what is there.
+/// Joins the existing values and the new one: `a, b, value`.
 fn append(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
     if !headers.contains_key(&name) {
         headers.insert(name, value.clone());
@@ -169,7 +169,7 @@ fn request_start(now: SystemTime) -> HeaderValue {
     HeaderValue::from_str(&format!("t={millis}")).unwrap_or_else(|_| HeaderValue::from_static("t=0"))
 }
 
-/// Prefixes the path of cookies that are for the request's own host.
+/// Adds the prefix to the path of cookies, except for cookies of another domain.
 pub(super) fn scope_cookies(headers: &mut HeaderMap, prefix: &str, host: &str) {
     let Entry::Occupied(mut cookies) = headers.entry(header::SET_COOKIE) else { return };
     for cookie in cookies.iter_mut() {
@@ -204,7 +204,6 @@ fn scoped(cookie: &str, prefix: &str, host: &str) -> Option<String> {
     Some(format!("{first}; Path={joined}{rest}"))
 }
 
-/// The value of a cookie in a request.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(';')).find_map(|pair| {

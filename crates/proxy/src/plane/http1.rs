@@ -1,7 +1,7 @@
-//! Connections of clients that speak HTTP/1.
+//! HTTP/1 connections of clients.
 //!
-//! One task reads a request, lets it be answered, and writes the answer. Between requests a connection holds no buffers, so that many idle
-//! ones need little memory.
+//! One task reads a request, waits for its response, and writes that. Between requests, a connection holds no
+//! buffers, so that many idle ones need little memory.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ use answer::Asked;
 use head::Head;
 use link::Link;
 
-/// Serves the requests of a connection, one after the other.
+/// Serves the requests of a connection one after another.
 pub(super) async fn serve(worker: &Rc<Worker>, client: &Arc<Client>, io: Io) -> io::Result<()> {
     let link = Link::new(io);
     let _closing = link::Closing::new(&link);
@@ -63,14 +63,14 @@ pub(super) async fn serve(worker: &Rc<Worker>, client: &Arc<Client>, io: Io) -> 
     }
 }
 
-/// The answer to a request; none if the client has gone before it.
+/// The response to a request, or `None` if the client left before it.
 async fn answered(
     worker: &Rc<Worker>,
     client: &Arc<Client>,
     link: &Rc<RefCell<Link>>,
     head: Head,
 ) -> Option<Response<Outgoing>> {
-    // Before HTTP/1.1 there were no interim responses.
+    // HTTP/1.0 has no interim responses.
     let takes_interim = head.request.version() == Version::HTTP_11;
     let interim = |response| {
         if takes_interim {
@@ -93,11 +93,11 @@ async fn answered(
     .await
 }
 
-/// Sends an answer to its end. A client that goes away meanwhile ends it.
+/// Sends a response to its end. Fails if the client leaves.
 async fn send(link: &RefCell<Link>, mut message: Message<Outgoing>) -> io::Result<()> {
     let gone = || io::Error::from(io::ErrorKind::ConnectionReset);
     poll_fn(|cx: &mut Context<'_>| {
-        // The body may look at the connection too, so that it is borrowed for each write alone.
+        // The body may use the link too, so the link is borrowed for each write only.
         let sent = message.poll(cx, |cx, bytes| {
             let mut link = link.borrow_mut();
             ready!(link.poll_interim(cx))?;
@@ -117,7 +117,7 @@ async fn send(link: &RefCell<Link>, mut message: Message<Outgoing>) -> io::Resul
     .await
 }
 
-/// Answers what is not HTTP, and ends the connection.
+/// Responds to invalid HTTP and ends the connection.
 async fn refuse(link: &RefCell<Link>, status: StatusCode) -> io::Result<()> {
     let text = answer::refusal(status);
     let mut rest = &text[..];

@@ -1,6 +1,6 @@
-//! Connections of clients that speak HTTP/2.
+//! HTTP/2 connections of clients.
 //!
-//! One task drives a connection, and each of its requests has a task of its own, on the same worker.
+//! One task drives a connection. Each of its requests has its own task on the same worker.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -29,23 +29,22 @@ mod body;
 
 pub(super) use body::Body;
 
-/// Requests of one connection at the same time.
+/// Concurrent requests per connection.
 const MAX_STREAMS: u32 = 128;
-/// Bytes of a request's body, and of all bodies of a connection, that wait for their targets.
+/// Bytes of a request's body, and of all bodies of a connection, that may wait for their targets.
 const WINDOW: u32 = 1 << 20;
-/// Bytes of an answer that wait for the client. A whole piece of up to 64 KiB may come on top.
+/// Bytes of a response that may wait for the client, in addition to one piece of up to 64 KiB.
 const MAX_UNSENT: usize = 32 << 10;
-/// All headers of a request.
+/// Bytes of all headers of a request.
 const MAX_HEADERS: u32 = 64 << 10;
-/// Resets of a client that wait to be seen; a client that sends more is flooding.
+/// Resets from the client that may be pending. A client that sends more is flooding.
 const MAX_PENDING_RESETS: usize = 20;
-/// Resets that a client may cause in all.
+/// Resets that a client may cause in total.
 const MAX_CAUSED_RESETS: usize = 1024;
-/// How often a client is asked whether it is still there, and how long it may take to say so.
+/// The interval of pings, and how long the client may take to respond.
 const ASKED_EVERY: Duration = Duration::from_secs(30);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Serves the requests of a connection.
 pub(super) async fn serve<S>(worker: &Rc<Worker>, client: Arc<Client>, stream: S) -> Result<(), h2::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -90,7 +89,7 @@ fn settings() -> Builder {
     settings
 }
 
-/// Returns when the connection has to end with the requests it has.
+/// Returns when the connection must end after its current requests.
 async fn ends(worker: &Worker, goodbye: &Notify) {
     let mut phase = worker.shared.phase.subscribe();
     tokio::select! {
@@ -99,7 +98,7 @@ async fn ends(worker: &Worker, goodbye: &Notify) {
     }
 }
 
-/// Returns when the client no longer says that it is there.
+/// Returns when the client stops responding to pings.
 async fn silence(pings: Option<PingPong>) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
@@ -113,7 +112,6 @@ async fn silence(pings: Option<PingPong>) {
     }
 }
 
-/// Answers one request.
 async fn answer(
     worker: Rc<Worker>,
     client: Arc<Client>,
@@ -139,7 +137,7 @@ async fn answer(
     }
 }
 
-/// The answer to a request; none if the client has given up on it.
+/// The response to a request, or `None` if the client has reset it.
 async fn answered(
     worker: &Rc<Worker>,
     client: &Arc<Client>,
@@ -147,7 +145,7 @@ async fn answered(
     respond: &RefCell<SendResponse<Bytes>>,
 ) -> Option<Response<Outgoing>> {
     let interim = |response| {
-        // A client that is gone is noticed below.
+        // A client that is gone is detected below.
         let _ = respond.borrow_mut().send_informational(response);
     };
     let mut answering = pin!(forward::answer(worker, client, request, &interim));
@@ -158,7 +156,7 @@ async fn answered(
     .await
 }
 
-/// Makes headers into those of HTTP/2.
+/// Turns headers into those of HTTP/2: none that are hop by hop, and a `Date`.
 fn complete(headers: &mut HeaderMap) {
     headers::remove_hop_by_hop(headers);
     if let header::Entry::Vacant(date) = headers.entry(header::DATE) {
@@ -166,14 +164,14 @@ fn complete(headers: &mut HeaderMap) {
     }
 }
 
-/// Sends the body of an answer, as the client takes it.
+/// Sends the body of a response as fast as the client accepts it.
 async fn send(mut stream: SendStream<Bytes>, mut body: Outgoing) {
     loop {
         let next = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
             Poll::Pending => std::pin::Pin::new(&mut body).poll_frame(cx).map(Some),
         });
-        // What can't be sent has a client that is gone.
+        // If sending fails, the client is gone.
         let _ = match next.await {
             None => return,
             Some(None) => return drop(stream.send_data(Bytes::new(), true)),
@@ -181,7 +179,7 @@ async fn send(mut stream: SendStream<Bytes>, mut body: Outgoing) {
             Some(Some(Ok(frame))) => match frame.into_data().map_err(Frame::into_trailers) {
                 Ok(data) if data.is_empty() => Ok(()),
                 Ok(data) => {
-                    // A part of the window is enough to begin with. More of it would be kept from other answers.
+                    // Any capacity is enough to start. Reserving more would take it from other responses.
                     stream.reserve_capacity(1);
                     if poll_fn(|cx| poll_window(&mut stream, cx)).await.is_none() {
                         return;
@@ -202,7 +200,7 @@ async fn send(mut stream: SendStream<Bytes>, mut body: Outgoing) {
     }
 }
 
-/// Returns once the client takes more; none if it never will.
+/// Waits until the client accepts more. Returns `None` if it never will.
 fn poll_window(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Option<()>> {
     while stream.capacity() == 0 {
         if stream.poll_reset(cx).is_ready() {

@@ -1,4 +1,4 @@
-//! A client's stream that notes when bytes come and whether they can go.
+//! A client's stream that notes when bytes arrive and whether writes are blocked.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::client::Client;
 use super::worker::tick;
 
-/// The stream of a client.
 pub(super) struct Watched<S> {
     stream: S,
     client: Arc<Client>,

@@ -1,4 +1,4 @@
-//! Accepting connections, sharing them out among the workers, and serving each by its protocol.
+//! Accepts connections, distributes them among the workers, and serves each by its protocol.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,17 +18,17 @@ use super::{Shared, Which};
 use crate::log;
 use crate::proxy_protocol::{self, Source};
 
-/// For the header of the PROXY protocol.
+/// How long the header of the PROXY protocol may take.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
 
-/// A connection on its way to the worker that serves it.
+/// A connection in transit to the worker that serves it.
 pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) which: Which,
 }
 
-/// Accepts until the plane closes. Connections go to the worker that has the fewest.
+/// Accepts connections until the plane closes. Each goes to the least loaded worker.
 pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, which: Which) {
     let shared = Arc::clone(&worker.shared);
     let mut phase = shared.phase.subscribe();
@@ -39,7 +39,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, which: Whi
             accepted = next(&shared, &listener) => accepted,
         };
         let Ok((stream, peer)) = accepted else {
-            // No descriptors left, or the like: others have to end first.
+            // Out of file descriptors, for example: other connections must end first.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -53,14 +53,14 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, which: Whi
     }
 }
 
-/// A connection that has its place among those that may be open at the same time.
+/// Accepts a connection and waits until the limit of open connections allows it.
 async fn next(shared: &Shared, listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
     let accepted = listener.accept().await?;
     shared.take_place().await;
     Ok(accepted)
 }
 
-/// Serves what other workers have accepted.
+/// Serves connections that other workers have accepted.
 pub(super) async fn take_over(worker: Rc<Worker>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
     while let Some(Accepted { stream, peer, which }) = accepted.recv().await {
         match TcpStream::from_std(stream) {
@@ -89,7 +89,7 @@ fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which)
     });
 }
 
-/// A connection that is never served.
+/// Stops counting a connection that is never served.
 fn give_up(worker: &Worker) {
     worker.shared.load[worker.id].fetch_sub(1, Ordering::Relaxed);
     worker.shared.connection_ended();
@@ -104,7 +104,7 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which)
         let (worker, client) = (Rc::clone(worker), Arc::clone(&client));
         async move {
             let _entry = registered.await;
-            // A connection that ends badly has no one left to hear of it.
+            // There is no client left to report a failed connection to.
             let _ = connection(&worker, client, stream, which).await;
         }
     });
@@ -127,7 +127,7 @@ async fn secure(worker: &Rc<Worker>, client: Arc<Client>, stream: Watched<TcpStr
     let stream = Box::new(tls.accept(stream).await?);
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Ok(http2::serve(worker, client, stream).await?),
-        // A challenge of TLS-ALPN-01 is answered by the handshake.
+        // The handshake itself answers a TLS-ALPN-01 challenge.
         Some(b"acme-tls/1") => Ok(()),
         _ => Ok(http1::serve(worker, &client, Io::Tls(stream)).await?),
     }

@@ -1,4 +1,4 @@
-//! One request from its head to the end of its answer: what is counted and logged then.
+//! The record of one request, which is counted and logged at the end of its response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use crate::service::Service;
 use crate::target::InFlight;
 use crate::{log, metrics};
 
-/// Logged for a client that was gone before it had an answer.
+/// The logged status if the client left before the response.
 const CLIENT_GONE: u16 = 499;
 
-/// A request that is being answered. It is logged and counted when this is dropped, which is when the answer's body has been sent or
-/// given up.
+/// A request in progress. It is logged and counted when this is dropped, which is when the response's body has been
+/// sent or abandoned.
 pub(super) struct Open {
     client: Arc<Client>,
     pub(super) started: Instant,
@@ -67,7 +67,7 @@ impl Open {
         }
     }
 
-    /// The service that the request belongs to. `path` is the routed one, without a stripped prefix.
+    /// Sets the service that the request belongs to. `path` is the routed one, without a stripped prefix.
     pub(super) fn is_for(&mut self, service: &Arc<Service>, path: &str, headers: &HeaderMap) {
         if self.service.as_ref().is_some_and(|known| known.name == service.name) {
             return;
@@ -81,18 +81,18 @@ impl Open {
         self.service = Some(Arc::clone(service));
     }
 
-    /// The request goes to this target.
+    /// Sets the target that the request goes to.
     pub(super) fn goes_to(&mut self, in_flight: InFlight) {
         self.target = Some(Arc::clone(in_flight.target().name()));
         self.in_flight = Some(in_flight);
     }
 
-    /// The request no longer counts for its target.
+    /// Stops counting the request for its target.
     pub(super) fn leaves_target(&mut self) {
         self.in_flight = None;
     }
 
-    /// The answer is an event stream, or the connection is no longer HTTP.
+    /// Notes that the response is an event stream, or that the connection no longer carries HTTP.
     pub(super) fn becomes_stream(&mut self) {
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.becomes_stream();
@@ -107,7 +107,7 @@ impl Open {
         }
     }
 
-    /// So many bytes more of the answer's body are on their way.
+    /// Counts bytes of the response's body that are being sent.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
     }
@@ -151,7 +151,8 @@ impl Drop for Open {
         if let Some(in_flight) = &self.in_flight {
             in_flight.target().stats().observe(self.status, duration);
         }
-        // A client that sees the end of its answer finds it counted: the drain's counter goes last.
+        // The drain's counter is dropped after this, so that a client that sees the end of its response finds it
+        // counted.
         if !self.excluded {
             let service = self.service.as_ref().map_or("", |service| &service.name);
             metrics::observe(service, &self.method, self.status, duration);
@@ -165,7 +166,7 @@ fn http_body_is_empty(headers: &HeaderMap) -> bool {
     !headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-/// As Go counts it: -1 if unknown, 0 without a body.
+/// As in Go: -1 if unknown, 0 without a body.
 fn content_length(headers: &HeaderMap, empty: bool) -> i64 {
     let given = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     given.unwrap_or(if empty { 0 } else { -1 })

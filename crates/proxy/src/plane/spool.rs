@@ -1,4 +1,4 @@
-//! Reading a body whole: its start into memory, the rest into a file without a name.
+//! Reads a body whole: its start into memory, the rest into a file without a name.
 
 use std::io::Seek;
 
@@ -9,27 +9,25 @@ use tokio::io::AsyncWriteExt;
 
 use super::body::Spooled;
 
-/// How much of a body is taken, and how much of that stays in memory.
+/// Limits for reading a body whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
-    /// Bytes in memory.
+    /// Bytes kept in memory.
     pub(super) memory: u64,
-    /// Bytes in all; zero for any number.
+    /// Bytes of the whole body; zero for no limit.
     pub(super) limit: u64,
 }
 
 /// Why a body could not be read whole.
 #[derive(Debug)]
 pub(super) enum Error<E> {
-    /// It is larger than allowed.
     TooLarge,
-    /// It broke off or was malformed.
+    /// It ended early or was malformed.
     Read(E),
-    /// The rest could not be kept.
+    /// The rest could not be stored.
     Disk(std::io::Error),
 }
 
-/// Reads a body to its end.
 pub(super) async fn read<B>(mut body: B, sizes: Sizes) -> Result<Spooled, Error<B::Error>>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -85,7 +83,7 @@ async fn rewound(mut file: tokio::fs::File) -> std::io::Result<tokio::fs::File> 
     Ok(tokio::fs::File::from_std(file))
 }
 
-/// A file in the temporary directory that nothing else can open and that goes when it is closed.
+/// Creates a file in the temporary directory that nothing else can open, and that disappears when it is closed.
 fn unnamed() -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     use std::sync::atomic::{AtomicU64, Ordering};

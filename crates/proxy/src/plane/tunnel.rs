@@ -1,4 +1,4 @@
-//! Connections that are no longer HTTP: WebSockets and whatever else a target agrees to.
+//! Connections that no longer carry HTTP: WebSockets, and other protocols that a target agrees to.
 
 use std::sync::Arc;
 

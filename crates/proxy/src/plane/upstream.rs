@@ -1,7 +1,8 @@
-//! Requests to targets, on connections that are kept idle per worker and target and used for one request at a time.
+//! Requests to targets. Each worker keeps idle connections to each target, and uses a connection for one request at a
+//! time.
 //!
-//! The client of HTTP/1 is our own: a request is sent and its answer read by the task of the client's connection, without another task and
-//! channels between them.
+//! The HTTP/1 client is our own: the task of the client's connection sends the request and reads its response,
+//! without another task and channels between them.
 
 use std::future::poll_fn;
 use std::io;
@@ -29,16 +30,14 @@ use super::wire::Broken;
 use answer::Head;
 use request::Sending;
 
-/// Why there is no answer from a target.
+/// Why there is no response from a target.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// No connection could be made.
     Unreachable(io::Error),
-    /// Connecting took too long.
     DialTimeout,
-    /// The connection broke, or what came was not HTTP.
+    /// The connection broke, or the response was not HTTP.
     Broken(io::Error),
-    /// The client's body broke.
+    /// The client's body failed.
     Body(BoxError),
 }
 
@@ -53,16 +52,16 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Takes an interim response, such as `103 Early Hints`, on to the client.
+/// Passes an interim response, such as `103 Early Hints`, on to the client.
 pub(super) type Interim<'a> = &'a dyn Fn(Response<()>);
 
-/// Interim responses to one request that are passed on.
+/// How many interim responses to one request are passed on.
 const MAX_INTERIM: usize = 16;
 
-/// Sends a request and waits for the head of its answer.
+/// Sends a request and waits for the head of its response.
 ///
-/// An idle connection may have been closed by the target just now. A request that was not written is sent again on another one;
-/// a request without a body whose method is safe to repeat is so too when it may have been written.
+/// The target may have just closed an idle connection. A request that was not written is sent again on another
+/// connection. A request without a body whose method is safe is sent again even if it may have been written.
 pub(super) async fn send(
     target: &Arc<Target>,
     worker: usize,
@@ -109,7 +108,7 @@ async fn open(target: &Arc<Target>, dial: Duration) -> Result<Connection, Failur
     connected.map_err(|_| Failure::DialTimeout)?.map_err(Failure::Unreachable)
 }
 
-/// Sends a request until its answer comes, and says whether all of it has been sent by then.
+/// Sends a request until its response arrives. Also returns whether all of it had been sent by then.
 async fn exchange(
     connection: &mut Connection,
     sending: &mut Sending,
@@ -128,7 +127,7 @@ async fn exchange(
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => all_sent = true,
                 Poll::Ready(Err(Broken::Body(error))) => return Poll::Ready(Err(Failure::Body(error))),
-                // It may have answered before.
+                // The target may have responded before.
                 Poll::Ready(Err(Broken::Peer(error))) => refused = Some(error),
             }
         }

@@ -1,4 +1,4 @@
-//! HTTP/1 on the wire, the same for clients and for targets.
+//! HTTP/1 on the wire, for clients and for targets.
 
 mod ahead;
 pub(super) mod chunked;

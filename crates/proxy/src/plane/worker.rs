@@ -1,4 +1,4 @@
-//! One thread of the data plane: what its connections share.
+//! One thread of the data plane: the state that its connections share.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,12 +18,11 @@ thread_local! {
     static TICK: Cell<Tick> = const { Cell::new(0) };
 }
 
-/// Seconds since this worker started.
+/// Seconds since this thread's worker started.
 pub(super) fn tick() -> Tick {
     TICK.get()
 }
 
-/// A thread of the data plane.
 pub(super) struct Worker {
     pub(super) id: usize,
     pub(super) shared: Arc<Shared>,
@@ -52,7 +51,8 @@ impl Worker {
         }
     }
 
-    /// Remembers a connection, so that it can be ended when it is overdue. The returned entry forgets it.
+    /// Registers a connection, so that it can be ended when it is overdue. Dropping the returned entry unregisters
+    /// it.
     pub(super) fn register(self: &Rc<Self>, client: Arc<Client>, task: AbortHandle) -> Entry {
         let id = self.next.get();
         self.next.set(id + 1);
@@ -60,7 +60,7 @@ impl Worker {
         Entry { worker: Rc::clone(self), id }
     }
 
-    /// Ends overdue connections once a second, and idle ones to targets once a while.
+    /// Ends overdue connections every second, and closes expired idle connections to targets every 5 seconds.
     pub(super) async fn watch(self: Rc<Self>) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -97,7 +97,7 @@ impl Worker {
         }
     }
 
-    /// A random version 4 UUID. It only has to be unlike all others.
+    /// A random version 4 UUID. It only has to be unique.
     pub(super) fn uuid(&self) -> HeaderValue {
         let (high, low) = (self.random(), self.random());
         let mut text = [b'-'; 36];
@@ -114,7 +114,7 @@ impl Worker {
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 
-    /// splitmix64.
+    /// The splitmix64 generator.
     fn random(&self) -> u64 {
         let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.set(state);
@@ -124,7 +124,7 @@ impl Worker {
     }
 }
 
-/// A connection that its worker knows of until this is dropped.
+/// Keeps a connection registered with its worker until dropped.
 pub(super) struct Entry {
     worker: Rc<Worker>,
     id: u64,

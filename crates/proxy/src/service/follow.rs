@@ -1,7 +1,7 @@
-//! Changes across an upgrade: what the present process does to a service, processes that still drain do too.
+//! Changes across an upgrade: former processes that still drain follow what the current process does to a service.
 //!
-//! They hold requests that a pause makes wait, and requests in flight to targets that a deploy replaces. They save nothing and take no
-//! commands: the present process does.
+//! They hold requests that wait for the end of a pause, and open requests to targets that a deploy replaces. They
+//! save nothing and take no commands; the current process does.
 
 use std::sync::{Arc, PoisonError};
 
@@ -20,30 +20,29 @@ use crate::target::Target;
 /// A service after a change, for the processes that served before this one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// The service's name.
     pub service: String,
-    /// The service as the state file has it; none if it has been removed.
+    /// The service as in the state file; `None` if it has been removed.
     pub record: Option<state::Service>,
-    /// For what the change puts aside.
+    /// The limits for draining what the change replaces.
     pub drain: Drain,
 }
 
-/// Done once the former processes have followed a change.
+/// Completes once the former processes have followed a change.
 pub type Followed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Tells former processes of a change.
+/// Sends a change to the former processes.
 pub(super) type Tell = Box<dyn Fn(Change) -> Followed + Send + Sync>;
 
-/// Targets to drain, and whether they take requests again.
+/// Targets to drain, and whether they accept requests again.
 type Aside = (Vec<Arc<Target>>, Afterwards);
 
 impl Services {
-    /// Calls `tell` with each change from here on.
+    /// Calls `tell` with each change from now on.
     pub fn tell(&self, tell: impl Fn(Change) -> Followed + Send + Sync + 'static) {
         *self.0.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
     }
 
-    /// Tells of the present state of a service.
+    /// Sends the current state of a service to the former processes.
     pub(super) fn tell_of(&self, table: &Table, name: &str, limits: Limits) -> Followed {
         let tell = lock(&self.0.tell);
         let Some(tell) = tell.as_ref() else { return Box::pin(std::future::ready(())) };
@@ -52,7 +51,8 @@ impl Services {
         tell(Change { service: name.to_owned(), record, drain })
     }
 
-    /// Does what the process that has taken over did to a service. Returns once this one has drained what was put aside.
+    /// Applies a change made by the process that has taken over. Returns once the targets that it affects are drained
+    /// here.
     pub async fn follow(&self, change: Change) {
         let limits = change.drain.into();
         let aside = self.adopt(&change).unwrap_or_else(|error| {
@@ -89,7 +89,7 @@ impl Services {
         }
         table.rebuild();
         self.0.table.store(Arc::new(table));
-        // Requests that this lets through find the new targets.
+        // After the new table is installed, so that the requests that this lets through find the new targets.
         if let Some((gate, state)) = opens
             && gate.state() != state
         {
@@ -98,7 +98,7 @@ impl Services {
         Ok(aside)
     }
 
-    /// A service out of a state file, with those targets of the present one that it keeps.
+    /// Builds a service from the state file. Keeps the target sets of the old one that haven't changed.
     pub(super) fn service_of(&self, from: &state::Service, old: Option<&Service>) -> Result<Service, Error> {
         let mut options = from.options.clone();
         options.normalize();
@@ -127,7 +127,7 @@ impl Services {
     }
 }
 
-/// What a change of a service no longer sends requests to, or not for now.
+/// The targets that get no more requests after a change, or none for now.
 fn put_aside(old: &Service, new: &Service, state: &gate::State) -> Vec<Aside> {
     let replaced = |set: &&Arc<TargetSet>| !new.sets().any(|kept| Arc::ptr_eq(kept, set));
     let retired = old.sets().filter(replaced).inspect(|set| set.checks.stop());

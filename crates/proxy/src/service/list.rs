@@ -1,4 +1,4 @@
-//! What lists say about services.
+//! The data of `list` and `stats`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,33 +6,27 @@ use super::{Service, Table};
 use crate::stats::Stats;
 use crate::target::Target;
 
-/// One service in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
-    /// Its name.
     pub name: String,
-    /// Its hosts; one empty name for any host.
+    /// One empty name means any host.
     pub hosts: Vec<String>,
-    /// Its path prefixes.
     pub paths: Vec<String>,
     /// `running`, `paused` or `stopped`.
     pub state: String,
-    /// Whether it is served over TLS.
     pub tls: bool,
     /// Writers, then readers.
     pub targets: Vec<ListedTarget>,
-    /// The rollout's.
+    /// The rollout's targets.
     pub rollout: Vec<ListedTarget>,
 }
 
-/// One target in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListedTarget {
-    /// Its name.
     pub name: String,
     /// `adding`, `healthy`, `unhealthy` or `draining`.
     pub state: String,
-    /// Requests in flight.
+    /// Open requests, without streams.
     pub requests: usize,
     /// Open WebSockets and event streams.
     pub streams: usize,

@@ -1,4 +1,4 @@
-//! What requests see: the routes to all services at one moment.
+//! The routes to all services at one moment, as requests see them.
 
 use std::sync::Arc;
 
@@ -6,40 +6,37 @@ use super::{ByName, Service};
 use crate::router::Routes;
 use crate::state::{self, State};
 
-/// All services and the routes to them.
 #[derive(Debug, Default)]
 pub struct Table {
     pub(crate) services: ByName,
     pub(crate) routes: Routes<Binding>,
 }
 
-/// A service at the end of a route.
+/// The service that a route leads to, with the route's TLS settings.
 #[derive(Debug, Clone)]
 pub struct Binding {
-    /// The service.
     pub service: Arc<Service>,
-    /// Whether it is served over TLS here.
     pub tls: bool,
-    /// Whether plain HTTP is redirected if so.
+    /// Whether plain HTTP is redirected, with TLS.
     pub redirect: bool,
 }
 
 impl Table {
-    /// All services, by name.
+    /// All services, sorted by name.
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.services.values()
     }
 
-    /// The route of a request, and where the rest of its path begins.
+    /// Finds the route of a request. Also returns the matched prefix, and where the rest of the path starts.
     pub fn find(&self, host: &str, path: &str) -> Option<(&Binding, &Arc<str>, usize)> {
         let (route, rest) = self.routes.find(host, path)?;
         Some((&route.to, &route.prefix, rest))
     }
 
-    /// Makes the routes from the services.
+    /// Builds the routes from the services.
     pub(crate) fn rebuild(&mut self) {
         let mut routes = Routes::default();
-        // Services that serve `/` first: others take their TLS settings from them.
+        // Services that serve `/` first, because the others inherit their TLS settings.
         let (roots, others): (Vec<_>, Vec<_>) = self.services.values().partition(|s| s.options.serves_root());
         for service in roots.into_iter().chain(others) {
             let (tls, redirect) = tls_settings(service, &routes);
@@ -52,7 +49,7 @@ impl Table {
         self.routes = routes;
     }
 
-    /// The state file's content.
+    /// The content of the state file.
     pub(crate) fn to_file(&self) -> State {
         self.services.values().map(|service| service_to_file(service)).collect()
     }

@@ -1,4 +1,4 @@
-//! From the file's text to services, older forms too.
+//! Parses the state file, in older formats too.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,18 +6,17 @@ use serde_json::Value;
 use super::{Service, State};
 use crate::options::or_default;
 
-/// A service that cannot be read.
+/// A service that can't be parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unreadable {
-    /// Its name, as far as it has one.
+    /// Empty if it has no name.
     pub name: String,
-    /// What the file says about it.
+    /// The service as it is in the file.
     pub value: Value,
-    /// What is wrong.
     pub error: String,
 }
 
-/// What older versions wrote.
+/// Fields that older versions wrote.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Older {
@@ -31,9 +30,9 @@ struct Older {
     path_prefixes: Vec<String>,
 }
 
-/// All services of a file, and those that cannot be read; an error if the file is no list at all.
+/// Returns all services of a file, and those that can't be parsed. Fails if the file is not a list.
 pub fn read(text: &str) -> Result<(State, Vec<Unreadable>), String> {
-    // A file without a list is what Go reads from `null`.
+    // As in Go, `null` is an empty list.
     let values: Option<Vec<Value>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let (mut services, mut unreadable) = (State::new(), Vec::new());
     for value in values.unwrap_or_default() {
@@ -116,7 +115,7 @@ mod tests {
         let (services, _) = read(KAMALS).unwrap();
         let (ours, kamals): (Value, Value) =
             (serde_json::to_value(&services).unwrap(), serde_json::from_str(KAMALS).unwrap());
-        // An empty list is as good as none, and fields that came later are empty.
+        // Ignores empty lists, and newer fields, which are empty.
         let without = |value: &Value, path: &str| {
             value
                 .as_object()

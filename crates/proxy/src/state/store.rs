@@ -1,4 +1,4 @@
-//! The file itself: read once, replaced whole each time.
+//! The state file: read once, and replaced as a whole by each change.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -11,21 +11,22 @@ use serde_json::Value;
 use super::{State, read};
 use crate::log;
 
-/// The file that keeps the services over restarts.
+/// The file that keeps the services across restarts.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    /// Services of the file that could not be taken over, by name. They stay in the file until their name is deployed or removed.
+    /// Services of the file that could not be restored, by name. They stay in the file until their name is deployed
+    /// or removed.
     kept: Mutex<Vec<(String, Value)>>,
 }
 
 impl Store {
-    /// The store in this file, which need not be there.
+    /// The file need not exist.
     pub fn new(path: PathBuf) -> Self {
         Self { path, kept: Mutex::default() }
     }
 
-    /// What was saved last. What goes wrong is logged: an empty start beats none.
+    /// Loads the saved state. Errors are only logged, because an empty start is better than none.
     pub fn load(&self) -> State {
         match fs::read_to_string(&self.path) {
             Ok(text) => self.take(&text),
@@ -64,7 +65,7 @@ impl Store {
         }
     }
 
-    /// An unreadable file is kept for a person to look at.
+    /// Renames an unreadable file, so that a person can look at it.
     fn put_aside(&self) {
         let aside = self.path.with_extension("state.unreadable");
         match fs::rename(&self.path, &aside) {
@@ -73,12 +74,12 @@ impl Store {
         }
     }
 
-    /// Says which services serve again. The others stay in the file.
+    /// Notes which services have been restored. The others stay in the file.
     pub fn restored(&self, services: &State) {
         self.kept().retain(|(name, _)| !services.iter().any(|service| service.name == *name));
     }
 
-    /// Drops what the file kept of a service that could not be taken over. Whether there was such a one.
+    /// Forgets a service that could not be restored. Returns whether there was one of this name.
     pub fn forget(&self, name: &str) -> bool {
         let mut kept = self.kept();
         let before = kept.len();
@@ -86,7 +87,7 @@ impl Store {
         kept.len() < before
     }
 
-    /// Saves the services. What went wrong is logged, too; the file is then as it was.
+    /// Saves the services. An error is logged too, and leaves the file as it was.
     pub fn save(&self, services: &State) -> io::Result<()> {
         let mut kept = self.kept();
         let others: Vec<_> = kept
@@ -122,12 +123,12 @@ impl Store {
     }
 }
 
-/// Replaces a file whole: at every moment it is the old one or the new one, even if the power fails.
+/// Replaces a file atomically: even after a power failure, it is the old one or the new one.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("state.new");
     let written = write_whole(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // A part of it would take room on a disk that may be full.
+        // A partial file would take space on a disk that may be full.
         let _ = fs::remove_file(&temporary);
     }
     written?;
@@ -197,7 +198,7 @@ mod tests {
         fs::write(&path, r#"[{"name":"bad","options":3},{"name":"good"}]"#).unwrap();
         let store = Store::new(path.clone());
         store.load();
-        // A directory is in the way of the temporary file.
+        // A directory is in the place of the temporary file.
         let way = dir.path().join("kamal-proxy.state.new");
         fs::create_dir(&way).unwrap();
         assert!(store.save(&vec![named("bad")]).is_err());

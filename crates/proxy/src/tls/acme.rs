@@ -1,4 +1,4 @@
-//! Orders at one ACME directory.
+//! Orders certificates from one ACME directory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::certificate::Certificate;
 use super::challenge::{Challenges, Guard};
 use super::client::{Client, heeding_refusals};
 
-/// Orders under way at the same time.
+/// Concurrent orders.
 const AT_ONCE: usize = 4;
-/// For the authority to look at the answer to a challenge, and for it to sign.
+/// How long the authority may take to validate a challenge, and to sign.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Where certificates come from: a directory, our account there, and where what it issues is kept.
+/// An ACME directory, our account there, and the cache for the certificates that it issues.
 pub(super) struct Issuer {
     pub(super) cache: Cache,
     directory: String,
@@ -37,7 +37,7 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// Why there is no certificate.
+/// Why an order failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) what: String,
@@ -55,7 +55,7 @@ fn failure(what: impl fmt::Display) -> Failure {
     Failure { what: what.to_string(), not_before: None }
 }
 
-/// The way to prove that a name is ours.
+/// The kind of challenge that proves our control of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
     Http,
@@ -75,7 +75,7 @@ impl Issuer {
         }
     }
 
-    /// Orders a certificate and stores it. `replaces` is the one it renews, if the authority wants to know.
+    /// Orders a certificate and stores it. `replaces` is the certificate that it renews (RFC 9773).
     pub(super) async fn issue(
         &self,
         name: &str,
@@ -102,7 +102,7 @@ impl Issuer {
         }
         let mut order = match account.new_order(&new_order).await {
             Ok(order) => order,
-            // The certificate was replaced by an order that we know nothing of, or is unknown to this authority.
+            // The certificate was replaced by an unknown order, or this authority doesn't know it.
             Err(instant_acme::Error::Api(_)) if id.is_some() => {
                 account.new_order(&NewOrder::new(&names)).await.map_err(api)?
             }
@@ -125,13 +125,13 @@ impl Issuer {
             return Err(failure("the authority issued a certificate for another name"));
         }
         if let Err(e) = self.cache.store(name, &key_pem, &chain_pem) {
-            // It can be served all the same. Without a place to keep it, the next start will order again.
+            // The certificate can still be served. Since it isn't stored, the next start will order again.
             crate::log::error("Failed to store certificate", &[("host", &name), ("error", &e)]);
         }
         Ok(certificate)
     }
 
-    /// Opens the challenge and says that the answer is there.
+    /// Opens the challenges and reports to the authority that they are ready.
     async fn prove(&self, order: &mut Order, name: &str, proof: Proof) -> Result<Vec<Guard>, Failure> {
         let mut open = Vec::new();
         let mut authorizations = order.authorizations();
@@ -180,12 +180,14 @@ impl Issuer {
         Ok(account.insert(opened).clone())
     }
 
-    /// The account may be gone there, or the directory may have moved: the next order starts from the beginning.
+    /// The account may be gone at the authority, or the directory may have moved, so the next order starts from the
+    /// beginning.
     async fn forget_account(&self) {
         *self.account.lock().await = None;
     }
 
-    /// When the authority wants the certificate renewed, and how long that answer holds. Nothing if it has no opinion.
+    /// When the authority suggests renewing the certificate, and how long to rely on that. `None` without a
+    /// suggestion.
     pub(super) async fn renewal(
         &self,
         certificate: &Certificate,
@@ -219,7 +221,7 @@ fn api(error: instant_acme::Error) -> Failure {
     Failure { what: error.to_string(), not_before }
 }
 
-/// What the authority says about the challenge that failed.
+/// The authority's error for the challenge that failed.
 async fn reason(order: &mut Order) -> String {
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {

@@ -1,4 +1,5 @@
-//! Renewal information (RFC 9773), against a small authority that gives advice and takes orders, but issues nothing.
+//! Tests renewal information (RFC 9773) with a small authority that suggests times and takes orders, but issues
+//! nothing.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use base64::Engine;
@@ -16,15 +17,15 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(20);
 const NAME: &str = "a.example.com";
 
-/// When the authority wants certificates renewed: from, until.
+/// The renewal window that the authority suggests: start and end.
 type Window = (&'static str, &'static str);
 const PAST: Window = ("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z");
 const FUTURE: Window = ("2199-01-01T00:00:00Z", "2199-01-02T00:00:00Z");
 
-/// What the authority is asked for, in order: paths, and of an order what it replaces.
+/// The requests to the authority, in order: paths, and for an order the certificate that it replaces.
 type Asked = mpsc::UnboundedReceiver<String>;
 
-/// An authority that wants certificates renewed in this window.
+/// An authority that suggests this window.
 async fn authority(window: Window) -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -72,7 +73,7 @@ async fn serve(
     }
 }
 
-/// What a signed request carries.
+/// The payload of a signed request.
 fn payload(body: &[u8]) -> Value {
     let signed: Value = serde_json::from_slice(body).unwrap_or_default();
     let payload = BASE64.decode(signed["payload"].as_str().unwrap_or_default()).unwrap();
@@ -108,7 +109,7 @@ fn answer(
     }
 }
 
-/// A proxy whose cache has a certificate for the name, of ninety days from today.
+/// A proxy whose cache has a certificate for the name, valid for ninety days from today.
 fn serving(directory: String, cache: &std::path::Path) -> (Tls, String) {
     let acme = Acme { directory, cache_path: cache.to_owned() };
     let pem = make_ec_pem(NAME);
@@ -123,7 +124,7 @@ fn serving(directory: String, cache: &std::path::Path) -> (Tls, String) {
     (tls, id)
 }
 
-/// No second attempt in a test.
+/// Prevents a second attempt.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
 async fn next(asked: &mut Asked) -> String {
@@ -137,9 +138,9 @@ async fn a_young_certificate_is_renewed_when_the_authority_says_so() {
     let (tls, id) = serving(directory, cache.path());
     assert_eq!(next(&mut asked).await, format!("/renewal/{id}"));
     assert_eq!(next(&mut asked).await, format!("order replacing {id}"));
-    // The authority does not want to hear of the old one: the order is made without it.
+    // The authority rejects the reference to the old certificate, so the order is made without it.
     assert_eq!(next(&mut asked).await, "order replacing nothing");
-    // Meanwhile, and whatever becomes of the order, the old one serves.
+    // Meanwhile, and whatever the result of the order, the old certificate serves.
     assert!(tls_hello(&tls, NAME, &[]).await.is_some());
 }
 

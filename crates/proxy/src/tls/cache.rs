@@ -1,7 +1,9 @@
-//! The certificate cache on disk, in the format of Go's `autocert`, which kamal-proxy uses: either proxy serves what the other was issued.
+//! The certificate cache on disk, in the format of Go's `autocert`, which kamal-proxy uses: each proxy serves the
+//! certificates that the other one obtained.
 //!
-//! A directory for each ACME directory; in it a file for each name with the key and the chain in PEM (`NAME` for ECDSA, `NAME+rsa`), and
-//! `acme_account+key` with the account's key. Files are written beside their place and renamed.
+//! There is a directory for each ACME directory. It contains a file for each name with the key and the chain in PEM
+//! (`NAME` for ECDSA, `NAME+rsa`), and `acme_account+key` with the account's key. Files are written under another
+//! name and then renamed.
 
 use std::fs;
 use std::io::{self, Write};
@@ -25,14 +27,15 @@ const ACCOUNT_KEY: &str = "acme_account+key";
 pub(super) struct Cache(PathBuf);
 
 impl Cache {
-    /// `base` is the value of `--tls-acme-cache-path`, `acme_directory` the directory's URL or nothing for the default one.
+    /// `base` is the value of `--tls-acme-cache-path`. `acme_directory` is the directory's URL, or empty for the
+    /// default one.
     pub(super) fn new(base: &Path, acme_directory: &str) -> Self {
         let hash = digest::digest(&digest::SHA256, acme_directory.as_bytes());
         let name: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Cache(base.join(name))
     }
 
-    /// The certificate for a name, if there is one that is valid now. A file that can't be used counts as none.
+    /// The certificate for a name, if there is one that is valid now. A file that can't be used counts as missing.
     pub(super) fn certificate(&self, name: &str, now: SystemTime) -> Option<Certificate> {
         if !is_name(name) {
             return None;
@@ -52,7 +55,7 @@ impl Cache {
         self.write(name, format!("{}\n{chain_pem}", key_pem.trim_end()).as_bytes())
     }
 
-    /// The account's key, whichever of Go's forms it has. Nothing if there is none.
+    /// The account's key, in either of the forms that Go writes. `None` if there is no file.
     pub(super) fn account_key(&self) -> io::Result<Option<PrivatePkcs8KeyDer<'static>>> {
         let pem = match fs::read(self.0.join(ACCOUNT_KEY)) {
             Ok(pem) => pem,
@@ -99,7 +102,7 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// True for a name that may become a file and a certificate: a full host name in lower case, not an address.
+/// Whether a name can become a file and a certificate: a full host name in lower case, not an address.
 pub(super) fn is_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     let label = |label: &str| {
@@ -112,9 +115,9 @@ pub(super) fn is_name(name: &str) -> bool {
     name.len() <= 253 && name.contains('.') && name.split('.').all(label) && !is_address
 }
 
-/// A P-256 key in the older form that Go writes (RFC 5915), wrapped as PKCS #8.
+/// Wraps a P-256 key in the older form that Go writes (RFC 5915) as PKCS #8.
 fn pkcs8_of_p256(sec1: &[u8]) -> PrivatePkcs8KeyDer<'static> {
-    // Version 0; the algorithm: an elliptic curve key, the curve prime256v1.
+    // Version 0. The algorithm: an elliptic curve key, with the curve prime256v1.
     let mut body = vec![
         2, 1, 0, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3,
         1, 7,
@@ -123,7 +126,7 @@ fn pkcs8_of_p256(sec1: &[u8]) -> PrivatePkcs8KeyDer<'static> {
     element(0x30, &body).into()
 }
 
-/// A DER element.
+/// Encodes a DER element.
 fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let length: Vec<u8> = content.len().to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
     let mut der = vec![tag];

@@ -1,4 +1,4 @@
-//! A certificate with its key, as PEM files hold them.
+//! A certificate with its key, read from PEM.
 
 use std::fmt;
 use std::fs;
@@ -13,10 +13,10 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// A chain, its key, and what of the leaf matters to us.
+/// A chain, its key, and the leaf's properties that we need.
 #[derive(Debug)]
 pub struct Certificate {
-    /// What rustls serves.
+    /// The chain and the key, for rustls.
     pub key: Arc<CertifiedKey>,
     /// Start of the leaf's validity.
     pub not_before: SystemTime,
@@ -28,11 +28,10 @@ pub struct Certificate {
 /// Why a certificate can't be used.
 #[derive(Debug)]
 pub enum Error {
-    /// A file can't be read.
     Unreadable(PathBuf, std::io::Error),
-    /// The content is not PEM, or the wrong kind of it.
+    /// The content is not PEM, or PEM of the wrong kind.
     Pem(&'static str, pem::Error),
-    /// The leaf can't be understood.
+    /// The leaf can't be parsed.
     Leaf(String),
     /// The key is of an unknown kind or belongs to another certificate.
     Key(rustls::Error),
@@ -62,7 +61,7 @@ impl Certificate {
         Self::from_pem(&read(certificate)?, &read(key)?)
     }
 
-    /// Reads a chain and a key. Both may stand in the same text.
+    /// Parses a chain and a key. Both may be in the same text.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
         let chain = chain.map_err(|e| Error::Pem("certificate", e))?;
@@ -73,7 +72,7 @@ impl Certificate {
         Ok(Certificate { key: Arc::new(key), not_before, not_after, names })
     }
 
-    /// True if the certificate was made for the name, literally or by a wildcard.
+    /// Whether the certificate is for the name, literally or by a wildcard.
     pub fn covers(&self, name: &str) -> bool {
         let parent = name.split_once('.').map(|(_, parent)| parent);
         let matches =
@@ -81,8 +80,9 @@ impl Certificate {
         self.names.iter().any(matches)
     }
 
-    /// When to renew unless the authority says otherwise: with a third of the lifetime left, and up to a thirtieth earlier, so that many
-    /// certificates of one hour don't come due in one hour again. `fraction` is a random number between 0 and 1.
+    /// When to renew, unless the authority suggests another time: with a third of the lifetime left, or up to a
+    /// thirtieth earlier, so that many certificates from the same hour don't come due in the same hour again.
+    /// `fraction` is a random number between 0 and 1.
     pub(super) fn renewal(&self, fraction: f64) -> SystemTime {
         let lifetime = self.not_after.duration_since(self.not_before).unwrap_or_default();
         let early = lifetime / 3 + lifetime.mul_f64(fraction.clamp(0.0, 1.0) / 30.0);

@@ -1,4 +1,4 @@
-//! Answers to the authority's challenges, for as long as an order is under way.
+//! Responses to the authority's challenges, while an order is in progress.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 
-/// The protocol name by which an authority asks for a challenge certificate.
+/// The protocol name with which an authority requests a challenge certificate.
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
 #[derive(Debug, Default)]
@@ -16,13 +16,13 @@ pub(super) struct Challenges(Mutex<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
-    /// From the token of HTTP-01 to the name and the answer.
+    /// From the token of HTTP-01 to the name and the response.
     http: HashMap<String, (String, String)>,
     /// From the name to the certificate of TLS-ALPN-01.
     alpn: HashMap<String, Arc<CertifiedKey>>,
 }
 
-/// An open challenge. It ends when this is dropped, however the order ends.
+/// An open challenge. Dropping this closes it, however the order ends.
 pub(super) struct Guard {
     challenges: Arc<Challenges>,
     what: What,
@@ -45,7 +45,7 @@ impl Challenges {
         Ok(Guard { challenges: Arc::clone(self), what: What::Name(name.to_owned()) })
     }
 
-    /// The answer to a token, if it was given for this name.
+    /// The response to a token, if the token belongs to this name.
     pub(super) fn http(&self, name: &str, token: &str) -> Option<String> {
         let open = self.lock();
         let (own, answer) = open.http.get(token)?;
@@ -78,7 +78,8 @@ fn challenge_certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, Stri
     let key = KeyPair::generate().map_err(text)?;
     let certificate = params.self_signed(&key).map_err(text)?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    // Not `from_der`: it compares key and certificate, and refuses the critical extension that makes this a challenge.
+    // Not `from_der`, which compares key and certificate, and refuses the critical extension that makes this a
+    // challenge.
     let key = default_provider().key_provider.load_private_key(key).map_err(|e| e.to_string())?;
     Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }

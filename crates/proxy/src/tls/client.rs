@@ -1,6 +1,6 @@
-//! The proxy's own HTTPS client, for ACME and for on-demand policies: no redirects, every wait bounded.
+//! The proxy's own HTTPS client, for ACME and for on-demand policies: no redirects, and a limit for every wait.
 //!
-//! It trusts Mozilla's authorities, which are part of the program, and those in `SSL_CERT_FILE`, for authorities of one's own.
+//! It trusts Mozilla's authorities, which are built in, and those in `SSL_CERT_FILE`, for private authorities.
 
 use std::cell::Cell;
 use std::fmt;
@@ -22,23 +22,23 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// For a whole request to an ACME server.
+/// The limit for a whole request to an ACME server.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No answer that we ask for is larger.
+/// The maximum size of a response, in bytes.
 const LARGEST_ANSWER: usize = 1 << 20;
 
-/// A handle; clones share their connections.
+/// A handle. Clones share their connections.
 #[derive(Clone)]
 pub(super) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 tokio::task_local! {
-    /// Until when the server asked the present task to stay away, in its last refusal.
+    /// Until when the server, in its last refusal, asked the current task to wait.
     static RETRY_AFTER: Cell<Option<SystemTime>>;
 }
 
-/// Runs requests, and returns with their result until when the server asked us to stay away.
+/// Runs requests. Also returns until when the server asked us to wait.
 pub(super) async fn heeding_refusals<F: Future>(requests: F) -> (F::Output, Option<SystemTime>) {
     RETRY_AFTER
         .scope(Cell::new(None), async {
@@ -86,7 +86,8 @@ impl Client {
         Ok(Client { pool })
     }
 
-    /// Status and body of a GET, of the body at most `limit` bytes. `host` is the host it asks for, if that is not the URL's.
+    /// Sends a GET. Returns the status and at most `limit` bytes of the body. `host` is the `Host` header, if it
+    /// differs from the URL's.
     pub(super) async fn get(
         &self,
         url: &str,
@@ -136,7 +137,7 @@ async fn start_of(mut body: Incoming, limit: usize) -> Bytes {
     start.into()
 }
 
-/// An error with its causes: hyper's own text rarely says what was wrong.
+/// An error with its causes, because hyper's own text rarely says what was wrong.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

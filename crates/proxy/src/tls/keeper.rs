@@ -1,7 +1,7 @@
-//! Keeping one name's certificate: from the cache, by an order, and renewed in time.
+//! Keeps one name's certificate: takes it from the cache or orders it, and renews it in time.
 //!
-//! Each name has one task, so there is never more than one order for it. The task starts when a service with the name is deployed and ends
-//! when no service has it any more.
+//! Each name has one task, so there is never more than one order for it. The task starts when a service with the name
+//! is deployed, and ends when no service has it any more.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,30 +14,31 @@ use tokio::time::Instant;
 use super::acme::{Failure, Issuer, Proof};
 use super::certificate::Certificate;
 
-/// The longest sleep: the clock may be set meanwhile, and the authority may change its mind.
+/// The longest sleep: the clock may be changed meanwhile, and the authority may change its suggestion.
 const LONGEST_SLEEP: Duration = Duration::from_secs(12 * 3600);
-/// The shortest time between two questions about renewal.
+/// The shortest time between two requests for renewal information.
 const SHORTEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// How long to wait after so many failures. Let's Encrypt allows five failed validations for a name in an hour: after the first failure
-/// the other kind of challenge is tried at once, and the next attempts keep within that limit.
+/// How long to wait after each failure in a row. Let's Encrypt allows five failed validations for a name in an hour.
+/// After the first failure, the other kind of challenge is tried almost immediately. Further attempts stay within
+/// that limit.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     waits: Vec<Duration>,
-    /// How long after a failure a deploy may cut its wait short.
+    /// How long after a failure a deploy may cut the wait short.
     apart: Duration,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
         let waits = [5, 120, 600, 1800, 3600, 7200, 14_400, 21_600].map(Duration::from_secs);
-        // Let's Encrypt allows another attempt every twelve minutes, on top of the first five.
+        // Let's Encrypt allows another attempt every twelve minutes, in addition to the first five.
         Backoff::of(waits.to_vec()).apart(Duration::from_secs(12 * 60))
     }
 }
 
 impl Backoff {
-    /// Other waits, for tests. No deploy cuts them short.
+    /// Other waits, for tests. Deploys don't cut them short.
     pub fn of(waits: Vec<Duration>) -> Self {
         Backoff { waits, apart: LONGEST_SLEEP }
     }
@@ -48,7 +49,7 @@ impl Backoff {
         Backoff { apart, ..self }
     }
 
-    /// The wait after `failures` in a row, up to a tenth longer by chance.
+    /// The wait after this many failures in a row, extended randomly by up to a tenth.
     fn after(&self, failures: usize, fraction: f64) -> Duration {
         let wait = self
             .waits
@@ -60,7 +61,7 @@ impl Backoff {
     }
 }
 
-/// A name whose certificate we keep. Dropping it ends the task.
+/// A name whose certificate is kept. Dropping this ends the task.
 #[derive(Debug)]
 pub(super) struct Kept {
     state: Arc<State>,
@@ -73,18 +74,17 @@ struct State {
     name: String,
     certificate: ArcSwapOption<Certificate>,
     progress: watch::Sender<Progress>,
-    /// From when on a deploy may cut the wait for the next attempt short.
+    /// From when on a deploy may cut short the wait for the next attempt.
     hasty: Mutex<Option<Instant>>,
     hurry: Notify,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// An order is under way or about to begin.
+    /// An order is in progress or about to start.
     Working,
-    /// There is a certificate.
     Ready,
-    /// The last order failed, and the next one may begin then.
+    /// The last order failed, and the next one may start at this time.
     Failed(Instant),
 }
 
@@ -112,7 +112,8 @@ impl Kept {
         Arc::ptr_eq(&self.issuer, issuer)
     }
 
-    /// Tries again at once if the last attempt failed long enough ago: what was wrong, such as a DNS record, may be right now.
+    /// Tries again immediately if the last attempt failed long enough ago, because the cause, such as a DNS record,
+    /// may be fixed by now.
     pub(super) fn hurry(&self) {
         let mut hasty = self.state.hasty.lock().unwrap_or_else(PoisonError::into_inner);
         if hasty.is_some_and(|since| since <= Instant::now()) {
@@ -124,7 +125,7 @@ impl Kept {
         }
     }
 
-    /// Orders and renews nothing from here on. Handshakes go on with the certificate that is there.
+    /// Stops ordering and renewing. Handshakes continue with the existing certificate.
     pub(super) fn stop(&self) {
         self.task.abort();
         if self.state.certificate.load().is_none() {
@@ -137,7 +138,7 @@ impl Kept {
         self.state.certificate.load_full()
     }
 
-    /// Waits for the certificate while there is hope for one within `patience`.
+    /// Waits for the certificate, as long as one can be expected within `patience`.
     pub(super) async fn ready(&self, patience: Duration) -> Option<Arc<Certificate>> {
         let deadline = Instant::now() + patience;
         let mut progress = self.state.progress.subscribe();
@@ -179,7 +180,7 @@ async fn keep(state: Arc<State>, issuer: Arc<Issuer>, backoff: Backoff) {
             Err(failure) => {
                 failures += 1;
                 let wait = wait_after(&failure, backoff.after(failures, fraction));
-                // A deploy that came too late to cut the last wait short doesn't count for this one.
+                // Discards the notification of a deploy that came too late to cut the last wait short.
                 std::pin::pin!(state.hurry.notified()).enable();
                 state.failed(&failure, wait, wait_after(&failure, backoff.apart));
                 tokio::select! {
@@ -211,7 +212,7 @@ impl State {
     }
 }
 
-/// How long to sleep before looking again; nothing if a certificate is due.
+/// How long to sleep before the next check. `None` if a certificate is due.
 async fn time_left(state: &State, issuer: &Issuer, fraction: f64) -> Option<Duration> {
     let certificate = state.certificate.load_full()?;
     let left = |at: SystemTime| at.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero());
@@ -222,7 +223,7 @@ async fn time_left(state: &State, issuer: &Issuer, fraction: f64) -> Option<Dura
     }
 }
 
-/// Another process may have renewed it meanwhile: the one that takes over from us, or the one we take over from.
+/// Adopts a newer certificate from the cache. Another process may have renewed it: our successor or our predecessor.
 fn adopt_cached(state: &State, issuer: &Issuer, fraction: f64) -> bool {
     let now = SystemTime::now();
     let newer = issuer.cache.certificate(&state.name, now).filter(|cached| {

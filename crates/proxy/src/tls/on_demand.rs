@@ -1,4 +1,4 @@
-//! Certificates for names that no service lists: a policy is asked before a name gets one (`--tls-on-demand-url`).
+//! Certificates for names that no service lists: a policy decides whether a name gets one (`--tls-on-demand-url`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,17 +14,17 @@ use super::cache::is_name;
 use super::client::Client;
 use super::keeper::{Backoff, Kept};
 
-/// For the policy's answer.
+/// How long the policy may take to respond.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How much of a refusal is logged.
+/// Bytes of a refusal that are logged.
 const LONGEST_TEXT: usize = 256;
-/// Questions under way at the same time. Handshakes with invented names are cheap, questions are not.
+/// Concurrent requests to the policy. Handshakes with invented names are cheap, requests are not.
 const AT_ONCE: usize = 32;
 
-/// The address of a target of the named service that may be asked now.
+/// Returns the address of a target of the named service that can get a request now.
 pub type TargetOf = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// A service that takes any name its policy allows.
+/// A service that accepts any name its policy allows.
 pub(super) struct OnDemand {
     service: String,
     url: String,
@@ -43,7 +43,6 @@ impl fmt::Debug for OnDemand {
     }
 }
 
-/// What an on-demand service is made of.
 pub(super) struct Parts {
     pub(super) service: String,
     pub(super) url: String,
@@ -70,23 +69,24 @@ impl OnDemand {
         }
     }
 
-    /// True if this is the same policy and issuer, so that it can go on.
+    /// Whether service, policy and issuer are the same, so that this can be kept.
     pub(super) fn is(&self, service: &str, url: &str, issuer: &Arc<Issuer>) -> bool {
         self.service == service && self.url == url && Arc::ptr_eq(&self.issuer, issuer)
     }
 
-    /// A name that was allowed before.
+    /// Returns a name that was allowed before.
     pub(super) fn kept(&self, name: &str) -> Option<Arc<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Orders and renews nothing from here on.
+    /// Stops ordering and renewing.
     pub(super) fn stop(&self) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.values().for_each(|kept| kept.stop());
     }
 
-    /// Asks about a name and begins to keep its certificate, if it is allowed. A name with a certificate in the cache was allowed before.
+    /// Asks the policy about a name, and starts to keep its certificate if it is allowed. A name with a certificate
+    /// in the cache was allowed before.
     pub(super) async fn admit(&self, name: &str) -> Option<Arc<Kept>> {
         if let Some(kept) = self.kept(name) {
             return Some(kept);
@@ -105,7 +105,8 @@ impl OnDemand {
         Some(Arc::clone(kept.entry(name.to_owned()).or_insert_with(start)))
     }
 
-    /// A path is asked of the service itself, and past redirects: a target is asked, in the name of the host in question.
+    /// Sends the request to the policy. If the policy is a path of the service, the request goes directly to a
+    /// target, with the name as its host, so that the service's redirects don't apply.
     async fn ask(&self, name: &str) -> Result<(StatusCode, Bytes), String> {
         let url = with_host(&self.url, name);
         if !url.starts_with('/') {
@@ -137,7 +138,7 @@ impl OnDemand {
     }
 }
 
-/// The policy's URL with the name in its query. Names are safe in a query as they are.
+/// Adds the name to the query of the policy's URL. Names need no escaping there.
 fn with_host(url: &str, name: &str) -> String {
     let url = url.split('#').next().unwrap_or(url);
     let Some((path, query)) = url.split_once('?') else {

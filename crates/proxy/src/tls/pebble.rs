@@ -17,10 +17,10 @@ use super::testing::{Made, make};
 use super::tests::tls_hello;
 use super::*;
 
-/// How long a test waits for what must come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The authority, its DNS server, and the ports at which it looks for answers.
+/// The authority, its DNS server, and the ports at which it validates challenges.
 struct Pebble {
     directory: tempfile::TempDir,
     url: String,
@@ -117,7 +117,7 @@ impl Pebble {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
-    /// Answers HTTP-01 challenges as the plane does, and counts them.
+    /// Responds to HTTP-01 challenges like the plane, and counts them.
     async fn answer_http(&self, tls: &Arc<Tls>) -> (Task, Arc<AtomicUsize>) {
         let listener = TcpListener::bind(Self::address(self.http)).await.unwrap();
         let count = Arc::new(AtomicUsize::new(0));
@@ -139,7 +139,7 @@ impl Pebble {
         (Task(task), count)
     }
 
-    /// Shakes hands with whatever comes to the port of TLS-ALPN-01.
+    /// Performs the handshake of every connection to the TLS-ALPN-01 port.
     async fn answer_alpn(&self, tls: &Arc<Tls>) -> Task {
         let listener = TcpListener::bind(Self::address(self.alpn)).await.unwrap();
         let tls = Arc::clone(tls);
@@ -187,7 +187,7 @@ async fn certificates_are_issued_kept_and_used_again() {
     assert_eq!(tls_hello(&tls, "other.example.com", &[]).await, None);
     assert!(!is_stored(&pebble.cache(), "other.example.com").await);
 
-    // Another process, and an authority that is away: nothing is ordered.
+    // A new process with the same cache orders nothing.
     let before = asked.load(Ordering::Relaxed);
     drop(pebble.tls(&[PATIENCE]));
     let again = pebble.tls(&[PATIENCE]);
@@ -202,7 +202,7 @@ async fn certificates_are_issued_kept_and_used_again() {
 async fn the_other_challenge_is_tried_when_the_first_fails() {
     let pebble = Pebble::start().await;
     let tls = pebble.tls(&[Duration::from_millis(100), Duration::from_secs(3600)]);
-    // Nothing listens where HTTP-01 is looked for.
+    // Nothing listens on the HTTP-01 port.
     let _alpn = pebble.answer_alpn(&tls).await;
     tls.set(vec![pebble.service(&["a.example.com"])]);
     assert!(tls_hello(&tls, "a.example.com", &[]).await.is_some());
@@ -213,11 +213,11 @@ async fn failures_wait_and_do_not_disturb_others() {
     let pebble = Pebble::start().await;
     let tls = pebble.tls(&[Duration::from_millis(50), Duration::from_millis(50), Duration::from_secs(3600)]);
     tls.set(vec![pebble.service(&["a.example.com"])]);
-    // Neither port answers: after three attempts the handshake knows that it would wait in vain.
+    // Neither port is open. After three attempts, the next one is so late that the handshake stops waiting.
     assert_eq!(tls_hello(&tls, "a.example.com", &[]).await, None);
     let log = std::fs::read_to_string(pebble.directory.path().join("pebble.log")).unwrap();
     assert_eq!(log.matches("Issued certificate").count(), 0, "{log}");
-    // Now one does. A new name gets its certificate at once, the old one keeps to its time.
+    // Now HTTP-01 works. A new name gets its certificate immediately, the old one still waits for its next attempt.
     let (_http, _) = pebble.answer_http(&tls).await;
     tls.set(vec![pebble.service(&["a.example.com", "b.example.com"])]);
     assert!(tls_hello(&tls, "b.example.com", &[]).await.is_some());
@@ -227,7 +227,7 @@ async fn failures_wait_and_do_not_disturb_others() {
 #[tokio::test]
 async fn a_certificate_near_its_end_serves_until_the_new_one_is_there() {
     let pebble = Pebble::start().await;
-    // A third of its life is over and more: it began a minute ago and ends in twenty seconds.
+    // Less than a third of its lifetime is left: it started a minute ago and ends in twenty seconds.
     let Made { chain, key, certificate } = make("a.example.com", Duration::from_secs(20));
     pebble.cache().store("a.example.com", &key, &chain).unwrap();
     let tls = pebble.tls(&[Duration::from_millis(200)]);
@@ -253,7 +253,7 @@ async fn an_order_broken_off_in_the_middle_begins_again() {
     let silent = TcpListener::bind(Pebble::address(pebble.http)).await.unwrap();
     let tls = pebble.tls(&[Duration::from_millis(200)]);
     tls.set(vec![pebble.service(&["a.example.com"])]);
-    // The authority asks for the answer, and the proxy is killed.
+    // The proxy is killed while the authority waits for its response.
     let asking = tokio::time::timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
     drop(tls);
     drop((asking, silent));

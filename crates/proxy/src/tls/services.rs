@@ -1,4 +1,4 @@
-//! What the services say about TLS.
+//! The TLS settings of the services.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use crate::balance::Class;
 use crate::options::ServiceOptions;
 use crate::service::{Service, Services, Table};
 
-/// The services of a table as TLS sees them. Those below a path of another service's host take everything from that service.
+/// The TLS settings of the services that serve `/`. Services below a path use the certificate of the service at the
+/// root of their host.
 pub fn services(table: &Table) -> Vec<TlsService> {
     let roots = table.services().filter(|service| service.options.serves_root());
     roots.map(|service| of(service)).collect()
@@ -31,7 +32,7 @@ fn certificates(options: &ServiceOptions, custom: Option<&Arc<Certificate>>) -> 
     }
 }
 
-/// Finds targets for on-demand policies: of a service that is neither paused nor stopped, a healthy one.
+/// Finds targets for on-demand policies: a healthy one, of a service that is neither paused nor stopped.
 pub fn targets_of(services: &Services) -> TargetOf {
     let services = services.clone();
     Arc::new(move |name| {

@@ -1,4 +1,4 @@
-//! Which certificate a name gets.
+//! Finds the certificate for a name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use super::certificate::Certificate;
 use super::keeper::Kept;
 use super::on_demand::OnDemand;
 
-/// Where the certificate of a name comes from.
+/// The source of a name's certificate.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// The service of this name is not served over TLS.
+    /// The service of this name has no TLS.
     Off,
     Custom(Arc<Certificate>),
     Kept(Arc<Kept>),
 }
 
-/// The names of all services, built at each change of them.
+/// The names of all services, rebuilt on every change.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) names: HashMap<String, Source>,
@@ -27,7 +27,7 @@ pub(super) struct Table {
     /// For names that are not listed.
     pub(super) any: Option<Source>,
     pub(super) on_demand: Option<Arc<OnDemand>>,
-    /// For clients that name no host.
+    /// For clients that send no host name.
     pub(super) default_name: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) enum Found {
     Certificate(Arc<CertifiedKey>),
-    /// It is one of ours, and its certificate is on the way.
+    /// The certificate is being obtained.
     Expected(Arc<Kept>),
     /// A policy must be asked.
     Unknown(Arc<OnDemand>),
@@ -43,7 +43,7 @@ pub(super) enum Found {
 }
 
 impl Table {
-    /// Orders and renews nothing from here on.
+    /// Stops ordering and renewing.
     pub(super) fn stop(&self) {
         for source in self.names.values() {
             if let Source::Kept(kept) = source {

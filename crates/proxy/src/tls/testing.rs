@@ -15,7 +15,7 @@ pub(crate) struct Made {
     pub(crate) certificate: Arc<Certificate>,
 }
 
-/// A certificate that began a minute ago and ends after so long.
+/// A certificate that started a minute ago and ends after `lifetime`.
 pub(crate) fn make(name: &str, lifetime: Duration) -> Made {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.not_before = (SystemTime::now() - Duration::from_secs(60)).into();

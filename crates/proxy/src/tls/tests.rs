@@ -200,7 +200,7 @@ async fn a_challenge_is_answered_only_while_it_is_open_and_only_to_an_authority(
     assert_eq!(tls.http01("a.example.com", "token"), None);
 }
 
-/// The certificate that a client sees which trusts everything.
+/// The certificate that the server sends, whether trusted or not.
 pub(super) async fn tls_hello(tls: &Tls, name: &str, alpn: &[&[u8]]) -> Option<CertificateDer<'static>> {
     let mut config = config(alpn, &[]);
     let seen = Arc::new(Seen::default());
@@ -288,7 +288,7 @@ async fn a_handshake_does_not_wait_for_what_will_not_come() {
         hosts,
         certificates: Certificates::Automatic(acme(base.path())),
     }]);
-    // The order fails at once, and the next one begins long after this handshake would have given up.
+    // The order fails at once, and the next one starts long after this handshake would have given up.
     assert_eq!(tls_hello(&tls, "a.example.com", &[]).await, None);
     assert_eq!(tls_hello(&tls, "b.example.org", &[]).await, None);
 }
@@ -304,7 +304,7 @@ async fn a_deploy_orders_again_what_failed_but_not_before_the_authority_would_al
         let hosts = vec!["a.example.com".to_owned()];
         let service = TlsService { name: "one".into(), hosts, certificates: Certificates::Automatic(acme) };
         tls.set(vec![service.clone()]);
-        // The order fails at once: the authority closes what it accepts.
+        // The order fails at once, because the authority closes every connection.
         let refuse = async || {
             while let Ok((stream, _)) = authority.accept().await {
                 drop(stream)
@@ -338,7 +338,7 @@ async fn a_process_that_has_been_taken_over_from_orders_no_more() {
         let tls = Arc::clone(&tls);
         async move { tls_hello(&tls, "a.example.com", &[]).await }
     });
-    // The order has begun, and the authority does not answer.
+    // The order has started, and the authority doesn't respond.
     let _silent = authority.accept().await.unwrap();
     tls.stop_ordering();
     let before_it_would_try_again = ISSUING / 3;
@@ -370,7 +370,8 @@ async fn on_demand_names_are_asked_about_until_they_have_a_certificate() {
     assert_eq!(*asked.lock().unwrap(), expected);
 }
 
-/// A target of the service `one` whose policy allows names that begin with `good`, and the requests and hosts it has seen.
+/// Starts a target of the service `one` whose policy allows names that begin with `good`. Also returns the requests
+/// and hosts that it has seen.
 pub(super) async fn policy() -> (TargetOf, Arc<Mutex<Vec<String>>>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! The line between process 1 and a child: the listeners go down it once, then both sides say lines.
+//! The line between process 1 and a child. It first carries the listeners, then text in both directions.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,10 +17,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-/// Listeners of a daemon: HTTP, HTTPS, and perhaps metrics.
+/// The maximum number of listeners: HTTP, HTTPS and metrics.
 const MOST: usize = 3;
 
-/// Hands listeners to the process at the other end.
+/// Sends listeners to the process at the other end.
 pub(super) fn send_listeners(channel: &UnixStream, listeners: &[&TcpListener]) -> io::Result<()> {
     let fds: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
@@ -32,7 +32,7 @@ pub(super) fn send_listeners(channel: &UnixStream, listeners: &[&TcpListener]) -
     Ok(())
 }
 
-/// Takes the listeners that the process at the other end has handed over.
+/// Receives the listeners from the process at the other end.
 pub(super) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListener>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -51,23 +51,23 @@ pub(super) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListe
 /// How long the other process may take to make room for a line.
 const TAKEN: Duration = Duration::from_secs(10);
 
-/// One end of the line, once the listeners are through.
+/// One end of the line, after the listeners have been sent.
 pub(super) struct Line {
     read: tokio::io::Lines<BufReader<OwnedReadHalf>>,
-    /// None once a line could not be written whole.
+    /// `None` after a line could not be written completely.
     write: Option<OwnedWriteHalf>,
     unheard: VecDeque<String>,
 }
 
 impl Line {
-    /// Must be called within a runtime.
+    /// Must be called within a Tokio runtime.
     pub(super) fn new(channel: UnixStream) -> io::Result<Self> {
         channel.set_nonblocking(true)?;
         let (read, write) = tokio::net::UnixStream::from_std(channel)?.into_split();
         Ok(Self { read: BufReader::new(read).lines(), write: Some(write), unheard: VecDeque::new() })
     }
 
-    /// The next line; none if the other process has gone.
+    /// The next line, or `None` if the other process is gone.
     pub(super) async fn hear(&mut self) -> Option<String> {
         match self.unheard.pop_front() {
             Some(line) => Some(line),
@@ -75,7 +75,8 @@ impl Line {
         }
     }
 
-    /// Waits for a line of this word alone; false if the other process has gone. Other lines are heard afterwards.
+    /// Waits for a line that is only this word. Returns false if the other process is gone. Other lines are kept for
+    /// [`Self::hear`].
     pub(super) async fn hear_word(&mut self, word: &str) -> bool {
         while let Ok(Some(line)) = self.read.next_line().await {
             if line.trim_end() == word {
@@ -86,7 +87,7 @@ impl Line {
         false
     }
 
-    /// Says a line. A process that has gone is noticed by those who listen to it.
+    /// Sends a line. If the other process is gone, [`Self::hear`] reports that.
     pub(super) async fn say(&mut self, word: &str, text: &str) {
         let Some(write) = &mut self.write else { return };
         let line = format!("{word} {}\n", text.replace('\n', " "));
@@ -96,7 +97,7 @@ impl Line {
     }
 }
 
-/// The child's end, which it was given as its standard input.
+/// The child's end, which it inherits as its standard input.
 pub(super) fn inherited() -> io::Result<UnixStream> {
     let fd: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
     Ok(UnixStream::from(fd))

@@ -17,24 +17,24 @@ pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// What process 1 wants of the child.
+/// What process 1 wants the child to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// To wait: its predecessor still serves.
+    /// Wait: the predecessor still serves.
     Wait,
-    /// To serve.
     Serve,
-    /// To drain and end: its successor serves.
+    /// Drain and end: the successor serves.
     End,
-    /// To end at once: process 1 has gone.
+    /// End immediately: process 1 is gone.
     Orphaned,
 }
 
 /// What a child does for its successor.
 pub trait Predecessor: Send + 'static {
-    /// The successor is about to read the state; or there is none after all.
+    /// Stops changes, because the successor is about to read the state; or allows them again, after a failed upgrade.
     fn freeze(&self, frozen: bool);
-    /// The successor has made a change. The future is done once this process no longer needs what the change takes away.
+    /// Follows a change by the successor. The future completes once this process no longer needs what the change
+    /// takes away.
     fn follow(&self, change: &str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -51,7 +51,7 @@ pub struct Heir {
 }
 
 impl Heir {
-    /// Takes the listeners from process 1. Must be called within a runtime.
+    /// Receives the listeners from process 1. Must be called within a Tokio runtime.
     pub fn take(predecessor: impl Predecessor) -> io::Result<(Self, Vec<TcpListener>)> {
         let channel = channel::inherited()?;
         let listeners = channel::receive_listeners(&channel)?;
@@ -65,14 +65,14 @@ impl Heir {
         Ok((Self { wish, ask, tell, serving: Arc::new(serving) }, listeners))
     }
 
-    /// Says that the state is restored, and returns once process 1 wants this child to serve.
+    /// Reports that the state is restored. Returns once process 1 lets this child serve.
     pub async fn ready(&mut self) -> io::Result<()> {
         let _ = self.serving.send("ready").await;
         let wish = self.wish.wait_for(|wish| *wish != Wish::Wait).await.map_err(io::Error::other)?;
         if *wish == Wish::Serve { Ok(()) } else { Err(io::Error::other("process 1 has gone")) }
     }
 
-    /// Says that requests are served.
+    /// Reports that requests are served.
     pub async fn serving(&self) {
         let _ = self.serving.send("serving").await;
     }
@@ -82,7 +82,8 @@ impl Heir {
         self.wish.clone()
     }
 
-    /// Asks process 1 for an upgrade. An error says why there was none; otherwise this child is about to drain.
+    /// Asks process 1 for an upgrade. On success, this child is about to drain. The error says why there was no
+    /// upgrade.
     pub async fn upgrade(&self, path: PathBuf) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         let gone = || "process 1 does not answer".to_owned();
@@ -90,7 +91,8 @@ impl Heir {
         answered.await.map_err(|_| gone())?
     }
 
-    /// Tells the predecessors of a change, in the order of the calls. The future is done once all of them have followed or ended.
+    /// Passes a change on to the predecessors, in the order of the calls. The future completes once all of them have
+    /// followed it or ended.
     pub fn tell(&self, change: String) -> impl Future<Output = ()> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         let told = self.tell.send((change, answer));
@@ -102,7 +104,7 @@ impl Heir {
     }
 }
 
-/// What the rest of the child has to say.
+/// What the rest of the child sends to process 1.
 struct Mouth {
     asked: mpsc::Receiver<Asked>,
     told: mpsc::UnboundedReceiver<Told>,
@@ -114,9 +116,9 @@ struct Talk<P> {
     line: Line,
     wishes: watch::Sender<Wish>,
     predecessor: P,
-    /// Who asked for the upgrade that is under way.
+    /// Waits for the upgrade in progress.
     upgrading: Option<oneshot::Sender<Result<(), String>>>,
-    /// Who waits for predecessors, by the number of the change.
+    /// Wait for predecessors, by the number of the change.
     following: HashMap<u64, oneshot::Sender<()>>,
     changes: u64,
 }
@@ -175,7 +177,7 @@ impl<P: Predecessor> Talk<P> {
             }
             "followed" => {
                 let waiting = text.parse().ok().and_then(|number| self.following.remove(&number));
-                // A command that has given up waiting does not miss it.
+                // A command that has stopped waiting doesn't need it.
                 waiting.map(|waiting| waiting.send(()));
             }
             _ => {}

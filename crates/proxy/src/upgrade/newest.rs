@@ -1,7 +1,7 @@
-//! Which binary process 1 starts with: its own, or a newer one that an upgrade has left beside it.
+//! Chooses the binary that process 1 starts: its own, or a newer one from an upgrade.
 //!
-//! A container that restarts begins with the binary of its image. An upgrade of the running proxy puts its binary into a volume that the
-//! proxy can only read, so that the restart does not fall back to the older one.
+//! A container that restarts begins with the binary of its image. An upgrade puts its binary on a volume that the
+//! proxy mounts read-only, so that a restart doesn't fall back to the older one.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -16,12 +16,12 @@ use tokio::time::timeout;
 
 use crate::log;
 
-/// Where a newer binary is looked for unless `run` says otherwise.
+/// The default path of a newer binary.
 pub const DEFAULT: &str = "/opt/bowline-proxy/bowline-proxy";
-/// For a binary to say its version.
+/// How long a binary may take to print its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The binary at `path`, if it can be trusted as much as our own and is newer.
+/// The binary at `path`, if it is newer and can be trusted as much as our own.
 pub(super) async fn newer_than(own: &Path, path: &Path) -> Option<PathBuf> {
     if !path.exists() {
         return None;
@@ -43,7 +43,7 @@ pub(super) async fn newer_than(own: &Path, path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Nothing that the proxy's user can write is started: a proxy that is broken into must not outlive its restart.
+/// Refuses a binary that the proxy's user can write, so that an attacker in the proxy doesn't survive its restart.
 fn check(own: &Path, path: &Path) -> Result<(), String> {
     let owner = |path: &Path| fs::metadata(path).map(|data| data.uid()).map_err(|error| error.to_string());
     let trusted = owner(own)?;
@@ -78,7 +78,7 @@ async fn version_of(path: &Path) -> Result<Version, String> {
     })
 }
 
-/// Puts a copy of this program at `path`, whole at every moment. Nobody but its owner can change it.
+/// Copies this program to `path` atomically. Only the copy's owner can change it.
 pub fn install(path: &Path) -> io::Result<()> {
     let temporary = path.with_extension("new");
     fs::copy(std::env::current_exe()?, &temporary)?;
@@ -91,7 +91,7 @@ pub fn install(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A program that says it has this version.
+    /// A program that prints this as its version.
     fn program(directory: &Path, says: &str) -> PathBuf {
         let path = directory.join("bowline-proxy");
         fs::write(&path, format!("#!/bin/sh\necho '{says}'\n")).unwrap();

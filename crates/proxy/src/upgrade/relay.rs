@@ -1,11 +1,11 @@
-//! What a child has asked of its predecessors, and who of them has yet to do it.
+//! Tracks which changes children have asked their predecessors to follow, and which predecessors still have to.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// A child, by the order of their starts.
+/// A child's number, in the order of starts.
 pub(super) type Id = u64;
 
-/// An answer that a child waits for: its own number of the change.
+/// An answer that a child waits for, with the child's own number of the change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) to: Id,
@@ -19,7 +19,7 @@ struct Asked {
     of: BTreeSet<Id>,
 }
 
-/// Changes that predecessors follow at the moment, by the ticket they know them by.
+/// Changes that predecessors are following, by the ticket that was sent to them.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
     asked: HashMap<u64, Asked>,
@@ -27,7 +27,8 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// A child asks these to follow a change: the ticket to ask them with, or the answer if there are none.
+    /// Notes that a child asks others to follow a change. Returns the ticket to ask them with, or the answer if there
+    /// are none.
     pub(super) fn ask(&mut self, by: Id, number: &str, of: impl Iterator<Item = Id>) -> Result<u64, Answer> {
         let of: BTreeSet<_> = of.collect();
         let number = number.to_owned();
@@ -39,7 +40,7 @@ impl Relay {
         Ok(self.last)
     }
 
-    /// A predecessor has followed the change with this ticket: the answer, if it was the last of them.
+    /// Notes that a predecessor has followed the change with this ticket. Returns the answer if it was the last one.
     pub(super) fn followed(&mut self, child: Id, ticket: u64) -> Option<Answer> {
         let asked = self.asked.get_mut(&ticket)?;
         asked.of.remove(&child);
@@ -49,7 +50,8 @@ impl Relay {
         self.asked.remove(&ticket).map(|asked| Answer { to: asked.by, number: asked.number })
     }
 
-    /// A child has ended: nothing is waited for any more from it, nor answered to it.
+    /// Notes that a child has ended, so that it neither gets answers nor delays them. Returns the answers that are
+    /// now complete.
     pub(super) fn ended(&mut self, child: Id) -> Vec<Answer> {
         self.asked.retain(|_, asked| asked.by != child);
         let tickets: Vec<_> = self.asked.keys().copied().collect();

@@ -1,10 +1,10 @@
-//! Ports for what a test starts.
+//! Ports for servers that a test starts.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A free port that stays free until the test uses it: it is below the range from which the kernel hands out ports,
-/// and each process (a test is one) looks for it from a different place on.
+/// A free port that stays free until the test uses it: it is below the range from which the kernel assigns ports, and
+/// each process (one per test) starts its search at a different place.
 pub(crate) fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 1500 * 8).unwrap();

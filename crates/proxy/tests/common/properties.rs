@@ -1,7 +1,7 @@
-//! What holds for every text that the proxy may be given: it is read or refused, and what was read is what was meant. Each
-//! property says whether the text was read.
+//! Properties of every text that the proxy may receive: it is parsed or refused, and what was parsed is what was
+//! meant. Each property returns whether the text was parsed.
 //!
-//! Tried with garbled samples by the tests, and with whatever reaches new code by `bin/fuzz`.
+//! The tests check them with garbled samples, and `bin/fuzz` with any text that reaches new code.
 
 use std::cell::OnceCell;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use bowline_proxy::options::{ServiceOptions, is_target, on_demand_is_local};
 use bowline_proxy::{access, compress, control, duration, header_rules, proxy_protocol, service, state};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
-/// What was read from a state file can be written, and is read again as the same.
+/// Services from a state file can be written, and parse as the same again.
 pub(crate) fn state_file(text: &str) -> bool {
     let Ok((services, _)) = state::read(text) else { return false };
     let written = serde_json::to_string(&services).unwrap();
@@ -23,7 +23,7 @@ pub(crate) fn state_file(text: &str) -> bool {
     true
 }
 
-/// A command that was read can be written, and is read again as the same.
+/// A parsed command can be written, and parses as the same again.
 pub(crate) fn command(text: &str) -> bool {
     let Ok(command) = control::read(text.as_bytes()) else { return false };
     let request = control::ControlRequest { version: control::VERSION, command };
@@ -32,7 +32,7 @@ pub(crate) fn command(text: &str) -> bool {
     true
 }
 
-/// The same for what a successor changes.
+/// The same for changes by a successor.
 pub(crate) fn change(text: &str) -> bool {
     let Ok(change) = serde_json::from_str::<service::Change>(text) else { return false };
     let written = serde_json::to_string(&change).unwrap();
@@ -40,12 +40,12 @@ pub(crate) fn change(text: &str) -> bool {
     true
 }
 
-/// A duration that was read is read again as the same, but for its last digits.
+/// A parsed duration can be written, and parses as the same again, except for its last digits.
 pub(crate) fn duration(text: &str) -> bool {
     let Ok(duration) = duration::parse(text) else { return false };
     let written = duration::text(duration);
     let again = duration::parse(&written).unwrap_or_else(|error| panic!("{text} {written}: {error}"));
-    // Go keeps nanoseconds; fractions of hours are floating-point numbers on the way.
+    // Go keeps nanoseconds; here, fractions of hours are floating-point numbers in between.
     assert!(
         again.abs_diff(duration).as_nanos() <= duration.as_nanos() / 1_000_000_000_000,
         "{text} {written}"
@@ -53,7 +53,7 @@ pub(crate) fn duration(text: &str) -> bool {
     true
 }
 
-/// Hosts, paths and targets end in a form that stays as it is.
+/// Normalized hosts and paths stay the same when they are normalized again.
 pub(crate) fn name(text: &str) -> bool {
     let (target, _) = (is_target(text), on_demand_is_local(text));
     assert!(!target || text.starts_with('[') || text.is_ascii(), "{text}");
@@ -74,7 +74,7 @@ pub(crate) fn name(text: &str) -> bool {
     target
 }
 
-/// Whatever a page does with a message, it never becomes markup.
+/// A message never becomes markup, whatever a page does with it.
 pub(crate) fn page(text: &str) -> bool {
     const MESSAGE: &str = "<x-message onload='1'>\"&";
     thread_local! {
@@ -91,7 +91,7 @@ pub(crate) fn page(text: &str) -> bool {
     true
 }
 
-/// Of what follows a header of the PROXY protocol, nothing is taken with it.
+/// Reading a header of the PROXY protocol takes nothing of what follows it.
 pub(crate) fn proxy_header(text: &str) -> bool {
     const LONGEST: usize = 16 + 4096;
     thread_local! {
@@ -105,7 +105,7 @@ pub(crate) fn proxy_header(text: &str) -> bool {
     read
 }
 
-/// Someone whom we don't trust is whom we see, whatever they say.
+/// An untrusted peer is the client, whatever its headers say.
 pub(crate) fn address(text: &str) -> bool {
     let peer: IpAddr = "10.0.0.1".parse().unwrap();
     let trusted = Ranges::parse(&["10.0.0.0/8", "fd00::/8"]).unwrap();
@@ -120,7 +120,7 @@ pub(crate) fn address(text: &str) -> bool {
     true
 }
 
-/// Rules leave alone what frames a message, and only the right password opens.
+/// Rules don't change what frames a message, and only the right password is accepted.
 pub(crate) fn rule(text: &str) -> bool {
     for direction in [Direction::Request, Direction::Response] {
         if let Ok(rules) = header_rules::Rules::parse(direction, &[text]) {

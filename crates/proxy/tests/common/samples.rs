@@ -1,4 +1,4 @@
-//! What the proxy is really given, for those who garble it.
+//! Samples of what the proxy really receives, which tests garble.
 
 pub(crate) const STATES: [&str; 3] = [
     r#"[{"name":"web","options":{"hosts":["a.example"],"path_prefixes":["/"],"tls_enabled":false,"writer_affinity_timeout":1000000000,"strip_prefix":true},
@@ -62,7 +62,7 @@ pub(crate) const HEADS: [&str; 3] = [
 pub(crate) const BODIES: [&str; 2] =
     ["5;a=b\r\nhello\r\n00A \r\n, world!!!\r\n0\r\nX-Sum: 1\r\nX-B:2\r\n\r\nnext", "0\r\n\r\n"];
 
-/// What a process tells its successor.
+/// Changes that a process passes on to its predecessors.
 pub(crate) fn changes() -> [String; 2] {
     let record = &STATES[0][1..STATES[0].len() - 1];
     let drain = r#""drain":{"requests":30000000000,"streams":5000000000}"#;

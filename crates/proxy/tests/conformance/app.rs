@@ -1,4 +1,4 @@
-//! An app behind the proxy: it answers as a test says and remembers what it was asked.
+//! An app behind the proxy. It responds as a test says and records its requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,13 +9,13 @@ use std::time::Duration;
 /// Names and values.
 pub type Headers = Vec<(String, String)>;
 
-/// Waits are bounded by this everywhere in the suite.
+/// The limit for every wait in the suite.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// As it stood in the request line.
+    /// As in the request line.
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -37,9 +37,9 @@ impl Request {
 pub enum Answer {
     /// Status, headers, body.
     Plain(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Whatever bytes, after which the connection is closed.
+    /// Any bytes, after which the connection is closed.
     Raw(Vec<u8>),
-    /// Takes the connection over.
+    /// Takes over the connection.
     Stream(Box<dyn FnOnce(TcpStream) + Send>),
 }
 
@@ -51,7 +51,7 @@ type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
 
 #[derive(Clone)]
 pub struct App {
-    /// Where it listens: `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT`
     pub address: String,
     shared: Arc<Shared>,
 }
@@ -60,7 +60,7 @@ struct Shared {
     seen: Mutex<Vec<Request>>,
     checks: Mutex<Vec<Request>>,
     healthy: Mutex<bool>,
-    /// Whether `/hold` waits, and how many do.
+    /// Whether `/hold` waits, and how many requests wait there.
     held: Mutex<(bool, usize)>,
     change: Condvar,
     handler: Box<Handler>,
@@ -68,12 +68,12 @@ struct Shared {
 }
 
 impl App {
-    /// Answers each request with its name, the method and what was asked for: `app GET /path`.
+    /// Responds to each request with the app's name, the method and the target: `app GET /path`.
     pub fn start(name: &'static str) -> Self {
         Self::with(name, |_| None)
     }
 
-    /// Answers as `handler` says, else by default.
+    /// Responds as `handler` says, or by default if that returns `None`.
     pub fn with(
         name: &'static str,
         handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
@@ -81,7 +81,7 @@ impl App {
         Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), name, handler)
     }
 
-    /// On a listener of the test's choice.
+    /// Like [`Self::with`], on an existing listener.
     pub fn on(
         listener: TcpListener,
         name: &'static str,
@@ -111,12 +111,12 @@ impl App {
         self.address.rsplit(':').next().unwrap().parse().unwrap()
     }
 
-    /// Whether `/up` answers 200 or 500.
+    /// Whether `/up` responds with 200 or 500.
     pub fn set_healthy(&self, healthy: bool) {
         *self.shared.healthy.lock().unwrap() = healthy;
     }
 
-    /// What it was asked, without health checks.
+    /// Its requests, without health checks.
     pub fn seen(&self) -> Vec<Request> {
         self.shared.seen.lock().unwrap().clone()
     }
@@ -125,19 +125,18 @@ impl App {
         self.seen().pop().expect("the app was not asked")
     }
 
-    /// The health checks.
     pub fn checks(&self) -> Vec<Request> {
         self.shared.checks.lock().unwrap().clone()
     }
 
-    /// Waits until so many requests are held by `/hold`.
+    /// Waits until `/hold` holds this many requests.
     pub fn wait_held(&self, count: usize) {
         let held = self.shared.held.lock().unwrap();
         let (held, _) = self.shared.change.wait_timeout_while(held, PATIENCE, |held| held.1 < count).unwrap();
         assert!(held.1 >= count, "only {} requests are held", held.1);
     }
 
-    /// Lets the held requests be answered.
+    /// Releases the requests that `/hold` holds.
     pub fn release(&self) {
         self.shared.held.lock().unwrap().0 = false;
         self.shared.change.notify_all();
@@ -249,7 +248,7 @@ pub fn read_headers(reader: &mut impl BufRead) -> Option<Vec<(String, String)>> 
     }
 }
 
-/// A chunked body and its trailers.
+/// Reads a chunked body and its trailers.
 pub fn read_chunks(reader: &mut impl BufRead) -> Option<(Vec<u8>, Headers)> {
     let mut body = Vec::new();
     loop {

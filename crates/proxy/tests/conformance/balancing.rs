@@ -1,4 +1,4 @@
-//! Section 5: several targets, readers, writer affinity.
+//! Several targets, readers, writer affinity.
 
 use crate::app::{Answer, App};
 use crate::client::Response;

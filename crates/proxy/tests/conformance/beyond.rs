@@ -1,4 +1,4 @@
-//! What ours does beyond kamal-proxy, and what it refuses from the internet.
+//! What our proxy does beyond kamal-proxy, and what it refuses from the internet.
 
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ fn prepare_and_switch_are_a_deploy_in_two_steps() {
     assert!(proxy.fails(&line).starts_with("target failed to become healthy"));
 }
 
-/// What the checks of a failed deploy saw: the error after kamal-proxy's words.
+/// The checks' last results in the error of a failed deploy, after kamal-proxy's words.
 fn last_seen(proxy: &Proxy, targets: &[&str], flags: &str) -> String {
     let targets = targets.join(",");
     let flags = format!("--deploy-timeout 1s --health-check-interval 50ms {flags}");
@@ -109,7 +109,7 @@ fn a_failed_deploy_says_where_its_checks_were_sent_and_what_did_not_answer() {
     assert_eq!(last_seen(&proxy, &[&address], ""), format!("http://{address}/up: no answer yet"));
 }
 
-/// What could be read as two different requests by two servers in a row.
+/// Requests that two servers in a row could interpret differently.
 #[test]
 fn ambiguous_requests_are_refused() {
     ours_alone!();
@@ -151,7 +151,8 @@ fn the_host_of_an_absolute_form_counts() {
     assert_eq!(two.last().header("Host").as_deref(), Some("two.example"));
 }
 
-/// Where there are both, the chunks count, the length is forgotten, and the connection ends with the answer.
+/// With both a length and chunks, the chunks count, the length is removed, and the connection ends after the
+/// response.
 #[test]
 fn of_two_lengths_one_counts() {
     ours_alone!();

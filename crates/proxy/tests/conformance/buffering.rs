@@ -1,4 +1,4 @@
-//! Section 9: buffering and limits.
+//! Buffering and limits.
 
 use std::io::Write;
 

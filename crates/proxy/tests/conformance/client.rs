@@ -1,4 +1,4 @@
-//! A client that says what it is given, byte by byte, and reads answers of all forms.
+//! A client that sends exactly the given bytes, and reads responses of all forms.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
@@ -27,7 +27,6 @@ impl Response {
     }
 }
 
-/// One connection.
 pub struct Connection<S: Read + Write> {
     pub reader: BufReader<S>,
 }
@@ -46,7 +45,7 @@ impl Connection<TcpStream> {
 }
 
 impl<S: Read + Write> Connection<S> {
-    /// On a stream that is open already.
+    /// Uses a stream that is already open.
     pub fn over(stream: S) -> Self {
         Self { reader: BufReader::new(stream) }
     }
@@ -56,14 +55,14 @@ impl<S: Read + Write> Connection<S> {
         self.reader.get_mut().flush().unwrap();
     }
 
-    /// One line, without its end; `None` when the connection is at its end.
+    /// One line without its end, or `None` at the end of the connection.
     pub fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         self.reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         Some(line.trim_end().to_owned())
     }
 
-    /// The status and headers of the next answer.
+    /// The status and headers of the next response.
     pub fn head(&mut self) -> Option<Response> {
         let line = self.line()?;
         let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("{line}")).parse().unwrap();
@@ -71,7 +70,7 @@ impl<S: Read + Write> Connection<S> {
         Some(Response { status, headers, body: Vec::new(), trailers: Vec::new() })
     }
 
-    /// The next answer to a request with this method.
+    /// The next response, to a request with this method.
     pub fn answer(&mut self, method: &str) -> Option<Response> {
         let mut response = self.head()?;
         if method == "HEAD" || matches!(response.status, 100..200 | 204 | 304) {
@@ -89,7 +88,7 @@ impl<S: Read + Write> Connection<S> {
         Some(response)
     }
 
-    /// Whether the other side closes now, without another byte.
+    /// Whether the peer closes the connection without sending another byte.
     pub fn is_closed(&mut self) -> bool {
         self.reader.fill_buf().is_ok_and(<[u8]>::is_empty)
     }

@@ -1,4 +1,4 @@
-//! Sections 1 and 2: the process, commands, flags, texts, exit codes.
+//! The process, its commands, flags, texts and exit statuses.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -46,7 +46,7 @@ fn the_socket_is_its_owners_and_is_where_the_environment_says() {
     std::fs::rename(&socket, &elsewhere).unwrap();
     let found = outcome(command(proxy.home.path()).arg("list").env("KAMAL_PROXY_SOCKET", &elsewhere));
     assert_eq!(found.code, 0, "{found:?}");
-    // What a killed daemon left is replaced.
+    // The socket of a killed daemon is replaced.
     proxy.signal("KILL");
     proxy.wait();
     let next = Proxy::start_in(proxy.home.clone(), &[]);
@@ -282,7 +282,7 @@ fn rubbish_on_the_socket_is_refused_and_harms_nothing() {
         let path = proxy.home.path().join("kamal-proxy.sock");
         let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(crate::app::PATIENCE)).unwrap();
-        // A refusal may come before everything is written.
+        // The proxy may refuse before everything is written.
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = String::new();
@@ -297,7 +297,7 @@ fn rubbish_on_the_socket_is_refused_and_harms_nothing() {
     assert_eq!(proxy.run(&["list"]).code, 0);
 }
 
-/// The words of a text that begin with `--`.
+/// The words of a text that start with `--`.
 fn flags(text: &str) -> BTreeSet<&str> {
     let of_a_flag = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let words = text.split(|c| !of_a_flag(c)).filter(|word| word.len() > 2);

@@ -1,4 +1,4 @@
-//! Section 3: deploys, health checks, draining.
+//! Deploys, health checks, draining.
 
 use serde_json::json;
 
@@ -70,7 +70,7 @@ fn all_targets_must_be_healthy() {
 
 #[test]
 fn health_checks_ask_as_configured() {
-    // kamal-proxy has no query in this path: it asks for a file with a question mark in its name.
+    // kamal-proxy has no query in this path: it requests a file with a question mark in its name.
     let asked = if crate::ours() { "/health?x=1" } else { "/health%3Fx=1" };
     let app = App::with("app", move |request| (request.target == asked).then(|| ok("fine")));
     let proxy = Proxy::start();
@@ -210,7 +210,7 @@ fn a_redeploy_replaces_all_options() {
     proxy.deploy("web", &app, "--host a.example");
     assert_eq!(proxy.get("b.example", "/api/x").status, 404);
     assert_eq!(proxy.get("a.example", "/x").text(), "app GET /x");
-    // Hosts that were let go are free.
+    // Hosts that the service gave up are free.
     proxy.deploy("other", &app, "--host b.example");
 }
 

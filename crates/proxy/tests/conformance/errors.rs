@@ -1,4 +1,4 @@
-//! Section 10: answers of the proxy's own.
+//! Error responses of the proxy itself.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Section 8: headers to the target and back.
+//! Headers of requests to the target, and of its responses.
 
 use crate::app::{Answer, App};
 use crate::proxy::Proxy;
@@ -119,7 +119,7 @@ fn hop_by_hop_headers_stay_on_their_hop() {
 fn the_app_cannot_be_made_to_lose_what_the_proxy_says() {
     let (proxy, app) = deployed("--forward-headers=false");
     proxy.get_with("a.example", "/", "Connection: X-Forwarded-For, X-Forwarded-Proto, X-Request-ID\r\n");
-    // kamal-proxy loses the last.
+    // kamal-proxy loses the last one.
     let names = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Request-ID"];
     for name in &names[..if crate::ours() { 3 } else { 2 }] {
         assert!(app.last().header(name).is_some(), "{name}");

@@ -13,7 +13,7 @@ fn app(name: &'static str) -> App {
     App::on(TcpListener::bind((LOCALHOST, 0)).unwrap(), name, |_| None)
 }
 
-/// What a client on `::1` is answered.
+/// Sends a request from `::1`.
 fn request(proxy: &Proxy, text: &str) -> Response {
     let mut connection = Connection::open_at(LOCALHOST, proxy.http);
     connection.send(text.as_bytes());
@@ -35,7 +35,7 @@ fn clients_are_named_by_their_addresses_of_either_kind() {
         (&line["client_addr"], &line["remote_addr"], &line["host"]),
         (&"::1".into(), &"::1".into(), &host.into())
     );
-    // The listener is the same, and the client's address no IPv6 address for that.
+    // The listener is the same, but an IPv4 client keeps its IPv4 address.
     proxy.get("a.example", "/four");
     assert_eq!(app.last().header("X-Forwarded-For").as_deref(), Some("127.0.0.1"));
     assert_eq!(proxy.logged_request("/four")["client_addr"], "127.0.0.1");

@@ -1,4 +1,4 @@
-//! Sections 13 and 14: the log and the metrics.
+//! The log and the metrics.
 
 use serde_json::json;
 
@@ -74,7 +74,7 @@ fn metrics(port: u16, path: &str) -> String {
     answer.text()
 }
 
-/// The value of the sample with this name and these labels, in whatever order.
+/// The value of the sample with this name and these labels, in any order.
 fn sample(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let rest = line.strip_prefix(name)?.strip_prefix('{')?;

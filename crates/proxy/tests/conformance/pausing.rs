@@ -1,9 +1,9 @@
-//! Section 6: pause, stop, resume.
+//! Pause, stop, resume.
 
 use crate::app::App;
 use crate::proxy::{Proxy, until};
 
-/// Until so many requests wait at the gate: the proxy's side of it shows in its log only afterwards, so a moment must do.
+/// Waits for requests to arrive at the gate. The proxy logs them only afterwards, so this is a fixed time.
 fn let_them_arrive() {
     std::thread::sleep(std::time::Duration::from_millis(150));
 }

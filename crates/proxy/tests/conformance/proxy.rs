@@ -1,4 +1,4 @@
-//! A proxy of a test's own: its process, its ports, its home, its log.
+//! A proxy for one test: its process, ports, home and log.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub struct Proxy {
     log: Arc<Log>,
 }
 
-/// A command in its own small environment.
+/// A command in a minimal environment.
 pub fn command(home: &Path) -> Command {
     let mut command = Command::new(binary());
     command
@@ -74,7 +74,7 @@ impl Proxy {
         Self::start_in(Arc::new(TempDir::new().unwrap()), arguments)
     }
 
-    /// With what a former proxy left in `home`.
+    /// Starts a proxy with what a former one left in `home`.
     pub fn start_in(home: Arc<TempDir>, arguments: &[&str]) -> Self {
         let mut command = command(home.path());
         let mut child = command
@@ -109,14 +109,14 @@ impl Proxy {
         run(self.home.path(), words)
     }
 
-    /// Runs a command line that must succeed, silently.
+    /// Runs a command line that must succeed without output.
     pub fn ok(&self, line: &str) {
         let outcome = self.run(&line.split_whitespace().collect::<Vec<_>>());
         assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}");
         assert_eq!(outcome.stdout, "", "{line}");
     }
 
-    /// Runs a command line that must fail; what it says after `Error: `.
+    /// Runs a command line that must fail. Returns the error after `Error: `.
     pub fn fails(&self, line: &str) -> String {
         let outcome = self.run(&line.split_whitespace().collect::<Vec<_>>());
         assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
@@ -142,7 +142,7 @@ impl Proxy {
         Connection::open(self.http)
     }
 
-    /// One request on a connection of its own.
+    /// Sends a request on a new connection.
     pub fn request(&self, bytes: impl AsRef<[u8]>) -> Response {
         let bytes = bytes.as_ref();
         let mut connection = self.connect();
@@ -155,19 +155,19 @@ impl Proxy {
         self.get_with(host, target, "")
     }
 
-    /// With header lines, each ended by `\r\n`.
+    /// `headers` are lines that each end with `\r\n`.
     pub fn get_with(&self, host: &str, target: &str, headers: &str) -> Response {
         self.request(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n"))
     }
 
-    /// What a GET that may take a while answers, once it does.
+    /// Sends a GET whose response may take a while.
     pub fn later(&self, host: &str, target: &str) -> Later {
         let mut connection = self.connect();
         connection.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
         Later(thread::spawn(move || connection.answer("GET")))
     }
 
-    /// The first line of the log with this `msg` that fits; waits for it.
+    /// Waits for the first line of the log with this `msg` that fits.
     pub fn logged(&self, message: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.log.lines.lock().unwrap();
@@ -181,12 +181,12 @@ impl Proxy {
         }
     }
 
-    /// The log's line about the request of this path.
+    /// Waits for the log line of a request for this path.
     pub fn logged_request(&self, path: &str) -> Value {
         self.logged("Request", |line| line["path"] == path)
     }
 
-    /// Ends it gently.
+    /// Ends the proxy with SIGTERM.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
@@ -209,7 +209,7 @@ impl Proxy {
         }
     }
 
-    /// Ends it and starts another in its home.
+    /// Ends the proxy and starts another one in its home.
     pub fn restart(mut self) -> Self {
         self.terminate();
         Self::start_in(Arc::clone(&self.home), &[])
@@ -220,14 +220,14 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // Its data plane ends by itself, and with it the log.
+        // The data plane ends by itself, and the log ends with it.
         if let Ok(running) = self.log.lines.lock() {
             drop(self.log.change.wait_timeout_while(running, PATIENCE, |log| !log.1));
         }
     }
 }
 
-/// An answer that is on its way.
+/// A response that may take a while.
 pub struct Later(thread::JoinHandle<Option<Response>>);
 
 impl Later {
@@ -235,13 +235,13 @@ impl Later {
         self.try_get().expect("the connection was cut off")
     }
 
-    /// `None` when the connection was cut off.
+    /// `None` if the connection was cut off.
     pub fn try_get(self) -> Option<Response> {
         self.0.join().unwrap()
     }
 }
 
-/// Asks until it is so.
+/// Waits until a condition holds.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {

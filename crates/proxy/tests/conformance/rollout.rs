@@ -1,4 +1,4 @@
-//! Section 11: rollouts.
+//! Rollouts.
 
 use crate::app::App;
 use crate::proxy::Proxy;

@@ -1,4 +1,4 @@
-//! Section 4: from host and path to a service.
+//! Finding the service for a host and a path.
 
 use crate::app::{Answer, App};
 use crate::proxy::Proxy;

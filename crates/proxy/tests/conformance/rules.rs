@@ -1,4 +1,4 @@
-//! Rules beyond kamal-proxy: who may use a service, headers, compression, the client's address.
+//! Options beyond kamal-proxy's: access, headers, compression, the client's address.
 
 use crate::app::App;
 use crate::proxy::Proxy;
@@ -120,7 +120,7 @@ fn paths_are_routed_and_forwarded_alike() {
         "//admin/secret",
     ] {
         let answer = proxy.get("a.example", target);
-        // Refused, or guarded, or passed to the other app as a path that is not below `/admin` for it either.
+        // The request is refused, or the other app gets it with a path that isn't below `/admin` for that app either.
         assert!(!answer.text().starts_with("admin "), "{target}: {answer:?}");
         if answer.status == 200 {
             let asked = root.last().target;

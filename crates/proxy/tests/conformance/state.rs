@@ -1,4 +1,4 @@
-//! Section 12: the state file.
+//! The state file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ fn read(proxy: &Proxy) -> Value {
     serde_json::from_str(&fs::read_to_string(path(&proxy.home)).unwrap()).unwrap()
 }
 
-/// A home in which a former proxy left this state.
+/// A home with this state of a former proxy.
 fn left(state: &str) -> Arc<TempDir> {
     let home = TempDir::new().unwrap();
     fs::create_dir_all(path(&home).parent().unwrap()).unwrap();
@@ -222,7 +222,7 @@ fn what_can_not_be_saved_does_not_happen() {
     let (proxy, old, new) = (Proxy::start(), App::start("old"), App::start("new"));
     proxy.deploy("web", &old, "--host a.example");
     let saved = read(&proxy);
-    // Something is in the way of the file, as a full disk would be.
+    // A directory is in the place of the file, with the same effect as a full disk.
     let way = path(&proxy.home).with_extension("state.new");
     fs::create_dir(&way).unwrap();
     for line in [

@@ -1,4 +1,4 @@
-//! WebSockets, event streams, and the odder parts of HTTP/1.1.
+//! WebSockets, event streams, and rarer parts of HTTP/1.1.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::proxy::Proxy;
 
 const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
 
-/// Takes upgrades and answers each byte with itself.
+/// Accepts upgrades and echoes each byte.
 fn echo(name: &'static str) -> App {
     App::with(name, move |request| {
         request.header("Upgrade").map(|_| {
@@ -90,7 +90,7 @@ fn a_refused_upgrade_is_an_answer_like_any_other() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "app GET /ws"));
 }
 
-/// An app that sends an event for each message of the sender, until it is dropped.
+/// An app that sends an event for each message of the sender, until the sender is dropped.
 fn events(headers: &'static str) -> (App, Sender<&'static str>) {
     let (send, receive) = channel::<&'static str>();
     let receive = Arc::new(Mutex::new(receive));
@@ -152,7 +152,7 @@ fn an_event_stream_ends_at_its_own_deadline() {
     let mut connection = proxy.connect();
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(connection.head().unwrap().status, 200);
-    // Were it a request like any other, the deploy would wait for its drain timeout, far beyond the test's patience.
+    // As an ordinary request, it would hold up the deploy until the drain timeout, much longer than the test waits.
     proxy.deploy("web", &App::start("new"), "--drain-timeout 1h --stream-timeout 100ms");
     let mut rest = Vec::new();
     let _ = connection.reader.read_to_end(&mut rest);
@@ -168,7 +168,7 @@ fn trailers_pass() {
     proxy.deploy("web", &app, "");
     let answer = proxy.get_with("a.example", "/", "TE: trailers\r\n");
     assert_eq!(answer.text(), "abc");
-    // kamal-proxy announces trailers and loses them.
+    // kamal-proxy announces trailers but loses them.
     if crate::ours() {
         let [(name, value)] = answer.trailers.as_slice() else { panic!("{answer:?}") };
         assert!(name.eq_ignore_ascii_case("X-Sum") && value == "7", "{answer:?}");
@@ -207,7 +207,7 @@ fn continue_is_said_before_the_body() {
         connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
         assert_eq!(connection.answer("POST").unwrap().status, 100, "{flags}");
         connection.send(b"abc");
-        // kamal-proxy also passes on what the app said before the body.
+        // kamal-proxy also passes on the app's `100 Continue`.
         let answer =
             std::iter::repeat_with(|| connection.answer("POST").unwrap()).find(|answer| answer.status != 100);
         assert_eq!(answer.unwrap().text(), "app POST /");
@@ -235,7 +235,6 @@ fn interim_answers_arrive() {
 #[test]
 fn an_answer_before_the_body_is_read_arrives() {
     let app = App::with("app", |request| {
-        // Reading stops at the headers: the body is more than any buffer between.
         (request.target == "/early").then(|| {
             Answer::Raw(
                 b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge".to_vec(),
@@ -263,7 +262,7 @@ fn an_answer_that_is_cut_off_is_not_made_whole() {
         let mut connection = proxy.connect();
         connection.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         let answer = connection.answer("GET");
-        // With nothing passed on yet, a 502 is as honest as a cut connection.
+        // If nothing has been passed on yet, a 502 is as honest as a cut connection.
         assert!(answer.as_ref().is_none_or(|answer| answer.status == 502), "{target}: {answer:?}");
     }
 }
@@ -325,7 +324,7 @@ fn a_half_closed_client_gets_its_answer() {
     let mut connection = proxy.connect();
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     connection.reader.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
-    // kamal-proxy takes the client for gone.
+    // kamal-proxy treats the client as gone.
     match connection.answer("GET") {
         Some(answer) if !crate::ours() => assert_eq!(answer.status, 499),
         answer => assert!(answer.is_none_or(|answer| answer.text() == "app GET /")),

@@ -1,4 +1,4 @@
-//! Section 7: TLS and redirects. Orders of certificates have tests of their own, against an ACME server.
+//! TLS and redirects. `acme.rs` tests orders of certificates.
 
 use std::fs;
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use crate::app::{App, PATIENCE};
 use crate::client::Connection;
 use crate::proxy::Proxy;
 
-/// Believes any certificate: tests look at it themselves.
+/// Accepts any certificate, because the tests check it themselves.
 #[derive(Debug)]
 struct Anyone;
 
@@ -90,7 +90,7 @@ fn certificate_of(connection: &Tls) -> Vec<u8> {
     connection.conn.peer_certificates().unwrap()[0].to_vec()
 }
 
-/// A certificate for a name, and its PEM files.
+/// A self-signed certificate, and the contents of its PEM files.
 struct Pair {
     der: Vec<u8>,
     pem: String,
@@ -115,7 +115,7 @@ fn files(home: &Path, pair: &Pair, name: &str) -> String {
     )
 }
 
-/// A service `web` with a certificate of its own for these hosts.
+/// A service `web` with a custom certificate.
 fn deployed(hosts: &str, flags: &str) -> (Proxy, App, Pair) {
     deployed_on(Proxy::start(), hosts, flags)
 }
@@ -136,7 +136,7 @@ fn a_custom_certificate_is_served_for_all_hosts() {
         connection
             .send(format!("GET /x HTTP/1.1\r\nHost: {name}\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n").as_bytes());
         assert_eq!(connection.answer("GET").unwrap().text(), "app GET /x");
-        // With TLS, what clients say about themselves is not believed unless asked for.
+        // With TLS, the client's headers are not trusted unless a flag says so.
         assert_eq!(app.last().header("X-Forwarded-For").as_deref(), Some("127.0.0.1"));
         assert_eq!(app.last().header("X-Forwarded-Proto").as_deref(), Some("https"));
     }
@@ -292,7 +292,7 @@ fn a_bad_pair_fails_the_deploy() {
 #[test]
 fn a_certificate_in_gos_cache_is_used_without_an_order() {
     let (proxy, app, made) = (Proxy::start(), App::start("app"), pair(&["a.example"]));
-    // The SHA-256 of nothing: the default directory.
+    // The SHA-256 of the empty string: the default directory.
     let cache = proxy
         .home
         .path()

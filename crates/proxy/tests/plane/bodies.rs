@@ -1,4 +1,4 @@
-//! Bodies in both directions: buffered or not, limited, with trailers, without any.
+//! Bodies in both directions: buffered or not, limited, with trailers, or absent.
 
 use std::io::Write;
 

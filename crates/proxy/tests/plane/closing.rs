@@ -1,4 +1,4 @@
-//! Connections that are open when the plane closes, as it does when another process has taken over.
+//! Connections that are open when the plane closes, as it does after another process has taken over.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -11,7 +11,7 @@ const WINDOW_UPDATE: u8 = 8;
 /// Longer than an idle connection is kept once the plane closes.
 const LONG: Duration = Duration::from_secs(3);
 
-/// Frame by frame: its kind and what is in it.
+/// The kind and the payload of the next frame.
 fn next(stream: &mut impl Read) -> (u8, Vec<u8>) {
     let mut head = [0; 9];
     stream.read_exact(&mut head).unwrap();
@@ -21,7 +21,7 @@ fn next(stream: &mut impl Read) -> (u8, Vec<u8>) {
     (head[3], payload)
 }
 
-/// Reads as much of the answer's body.
+/// Reads this much of the response's body.
 fn body(stream: &mut impl Read, length: usize) -> Vec<u8> {
     let mut body = Vec::new();
     while body.len() < length {
@@ -70,7 +70,7 @@ fn an_answer_over_http2_waits_for_a_slow_client() {
 
 #[test]
 fn the_end_of_an_answer_waits_for_a_slow_client() {
-    // More than the system keeps for both ends, and little enough for the proxy to keep the rest.
+    // More than the system buffers at both ends, and little enough for the proxy to buffer the rest.
     const LENGTH: usize = 6 << 20;
     let proxy = Proxy::start();
     proxy.deploy(&Target::new(|_, stream| respond(stream, &"x".repeat(LENGTH))));

@@ -1,4 +1,4 @@
-//! What happens on one connection of a client: which requests follow each other, and when it ends.
+//! The requests of one connection: which ones follow each other, and when the connection ends.
 
 use crate::support::{Proxy, Target, respond};
 
@@ -32,7 +32,7 @@ fn a_body_that_nothing_has_read_does_not_become_the_next_request() {
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n";
     let length = smuggled.len();
     let post = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n");
-    // Nothing is deployed: the first is refused without a look at its body.
+    // Nothing is deployed, so the first request is refused without reading its body.
     let answers = proxy.raw(&format!("{post}{smuggled}{GET}"));
     assert_eq!(statuses(&answers), ["404", "404"], "{answers}");
     let mut client = proxy.connect();
@@ -68,7 +68,7 @@ fn http_1_0_keeps_a_connection_only_if_it_asks_for_it() {
     let answers = proxy.raw(&(get("/", "keep-alive") + &get("/chunks", "keep-alive")));
     let (first, second) = answers.split_at(answers.rfind("HTTP/1.0 ").unwrap());
     assert!(first.contains("connection: keep-alive\r\n") && first.ends_with("first"), "{answers}");
-    // Without a length the end of the connection is the end of the answer.
+    // Without a length, the response ends with the connection.
     assert!(second.contains("connection: close\r\n") && second.ends_with("\r\n\r\nlast"), "{answers}");
     assert!(!second.contains("transfer-encoding"), "{answers}");
     assert!(proxy.raw(&get("/", "x")).contains("connection: close\r\n"));

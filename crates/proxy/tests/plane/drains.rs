@@ -1,4 +1,4 @@
-//! Deploys, pauses and stops while requests are under way.
+//! Deploys, pauses and stops while requests are open.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -101,7 +101,8 @@ fn a_pause_expires_and_a_stop_refuses() {
     assert!(proxy.get("/").ends_with("old"));
 }
 
-/// What 50 deploys under load may not do: answer outside 2xx, break a connection, or send a request to what has been replaced.
+/// Fifty deploys under load must not lead to a response outside 2xx, a broken connection, or a request to a replaced
+/// target.
 #[test]
 fn fifty_deploys_under_load_lose_nothing() {
     let proxy = Proxy::start();
@@ -114,7 +115,7 @@ fn fifty_deploys_under_load_lose_nothing() {
                 "generation {number} got a request after its deploy had returned"
             );
             respond(stream, &format!("generation {number}"));
-            // Closes idle connections as it likes.
+            // Closes the connection after every 13th request, unannounced.
             if requests.fetch_add(1, Ordering::SeqCst) % 13 == 12 { Next::Close } else { Next::Stay }
         })
     };

@@ -1,4 +1,4 @@
-//! Clients that speak HTTP/2 to keep the proxy busy: frame by frame, over TLS.
+//! Clients that keep the proxy busy over HTTP/2, frame by frame.
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -26,9 +26,9 @@ const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
-/// The error code for a client that makes work for its own sake.
+/// The error code for a client that causes excessive load.
 const ENHANCE_YOUR_CALM: u32 = 11;
-/// `GET https://a.test/`, packed.
+/// `GET https://a.test/`, encoded with HPACK.
 pub(crate) const GET: &[u8] = b"\x82\x87\x84\x41\x06a.test";
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -68,23 +68,23 @@ pub(crate) fn serving(settings: Settings, target: Target) -> Served {
 }
 
 impl Served {
-    /// Other clients get their answers.
+    /// Checks that other clients get their responses.
     fn serves_others(&self) {
         let answer = self.proxy.get("/");
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("home"), "{answer}");
     }
 
-    /// An HTTP/2 connection that has said nothing but the preface and its settings.
+    /// An HTTP/2 connection that has sent only the preface and its settings.
     fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let mut stream = self.shake_hands();
         stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
         stream
     }
 
-    /// A connection that has said nothing yet.
+    /// A connection that has sent nothing after the TLS handshake.
     pub(crate) fn shake_hands(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // What the proxy answers soon has nowhere to go, if it is not read.
+        // Unread responses soon fill this buffer.
         socket.set_recv_buffer_size(4096).unwrap();
         socket.connect(&SocketAddr::from(([127, 0, 0, 1], self.port)).into()).unwrap();
         let stream = TcpStream::from(socket);
@@ -111,12 +111,12 @@ pub(crate) fn client(chain: &Path) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Whether this side has only waited long enough.
+/// Whether the error is a timeout on this side.
 fn is_time_out(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// The error code of the GOAWAY that ends the connection. What a closed connection had still to say may be lost: then there is none.
+/// The error code of the GOAWAY that ends the connection, or `None` if it was lost when the connection closed.
 fn goodbye(stream: &mut impl Read) -> Option<u32> {
     let mut read = |length: usize| {
         let mut bytes = vec![0; length];
@@ -144,7 +144,7 @@ fn requests_that_are_reset_at_once_end_the_connection() {
         let get = frame(HEADERS, END_STREAM | END_HEADERS, id, GET);
         [get, frame(RST_STREAM, 0, id, &8u32.to_be_bytes())].concat()
     });
-    // The proxy may close in the middle of it.
+    // The proxy may close the connection before everything is written.
     let _ = stream.write_all(&flood.collect::<Vec<_>>());
     assert!(matches!(goodbye(&mut stream), None | Some(ENHANCE_YOUR_CALM)));
     assert!(served.target.count() < 1_000, "{} requests came through", served.target.count());
@@ -155,7 +155,7 @@ fn requests_that_are_reset_at_once_end_the_connection() {
 fn headers_without_end_end_the_connection() {
     let served = served(settings());
     let mut stream = served.connect();
-    // One long header after the other: `x: zzz…`.
+    // A long header, sent again and again: `x: zzz…`.
     let header = [b"\x00\x01x\x7f\xa1\x1e".as_slice(), &[b'z'; 4000]].concat();
     stream.write_all(&frame(HEADERS, END_STREAM, 1, GET)).unwrap();
     let mut sent = 0;
@@ -187,7 +187,7 @@ fn a_flood_of_questions_whose_answers_are_not_read_is_cut_off() {
             }
             assert!(sent < 256 << 20, "the proxy takes frames {kind} without end");
         };
-        // Not the time-out of this side.
+        // Not a timeout on this side.
         assert!(!is_time_out(&ended), "{kind}: {ended}");
         served.serves_others();
     }
@@ -207,14 +207,14 @@ fn answers_that_are_not_read_do_not_pile_up() {
             counted.fetch_add(written, Ordering::SeqCst);
         }
         ended.fetch_add(1, Ordering::SeqCst);
-        // The proxy must not think that this is the end of the answer.
+        // Keeps the connection open, so that the proxy doesn't see the end of the response.
         std::thread::sleep(PATIENCE);
         Next::Close
     });
     let from = endless.address.port();
     let served = serving(settings(), endless);
     let mut stream = served.shake_hands();
-    // A client that would take all of it at once, if only it read.
+    // With such large windows, the client would take everything at once if it read.
     let windows = frame(SETTINGS, 0, 0, b"\x00\x04\x7f\xff\xff\xff");
     let connection = frame(WINDOW_UPDATE, 0, 0, &(0x7fff_ffff_u32 - 65_535).to_be_bytes());
     let requests =
@@ -225,7 +225,7 @@ fn answers_that_are_not_read_do_not_pile_up() {
         assert!(Instant::now() < deadline, "the proxy takes answers without end");
         std::thread::sleep(Duration::from_millis(10));
     }
-    // How much the sockets hold is the kernel's affair, and differs between machines.
+    // How much the sockets hold depends on the kernel and the machine.
     let taken = taken.load(Ordering::SeqCst);
     let each = taken.saturating_sub(queued(from) + queued(served.port)) / STREAMS as usize;
     assert!(each < MOST_FOR_EACH, "the proxy holds {each} bytes of each of its answers, {taken} in all");

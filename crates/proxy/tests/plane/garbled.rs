@@ -1,4 +1,4 @@
-//! Garbled requests and answers on real connections: the proxy and its target never disagree about where a message ends.
+//! Garbled requests and responses on real connections: the proxy and its target always agree on where a message ends.
 
 #[allow(clippy::print_stdout, reason = "it says how much was tried")]
 #[path = "../../../core/tests/common/garble.rs"]
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::support::{Next, Proxy, Target, deploy, respond};
 
-/// Requests with others in their bodies, and pieces of heads.
+/// Requests with other requests in their bodies, and pieces of heads.
 const REQUESTS: [&str; 14] = [
     "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 42\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: b.test\r\nA: b\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n2a\r\nGET /smuggled HTTP/1.1\r\nHost: b.test\r\nA:b\r\n\r\n\r\n0\r\n\r\n",
@@ -29,7 +29,7 @@ const REQUESTS: [&str; 14] = [
     "\t chunked",
 ];
 
-/// Answers with others in their bodies, and pieces of heads.
+/// Responses with other responses in their bodies, and pieces of heads.
 const ANSWERS: [&str; 10] = [
     "HTTP/1.1 200 OK\r\nContent-Length: 47\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
@@ -43,7 +43,7 @@ const ANSWERS: [&str; 10] = [
     "0\r\n\r\n",
 ];
 
-/// A target that takes each message at its word, and notes what is wrong about the requests that reach it.
+/// A target that takes each message literally, and notes faults in the requests that reach it.
 struct Strict {
     name: String,
     seen: Arc<Mutex<(usize, Vec<String>)>>,
@@ -77,7 +77,7 @@ impl Strict {
     }
 }
 
-/// Everything up to an empty line.
+/// Reads up to an empty line.
 fn head(stream: &mut impl BufRead) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -121,7 +121,7 @@ fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// What is wrong about a request that has reached the target.
+/// What is wrong with a request that has reached the target.
 fn fault(head: &str, own: &str) -> Option<&'static str> {
     let lower = head.to_ascii_lowercase();
     let count = |name: &str| lower.lines().filter(|line| line.split(':').next() == Some(name)).count();
@@ -145,12 +145,12 @@ fn no_request_is_smuggled_past_the_proxy() {
     service.target_options.forward_headers = false;
     proxy.runtime.block_on(proxy.services.deploy(service)).unwrap();
     let reached = || target.seen.lock().unwrap().0;
-    // The health check has reached it too, and was no request that the proxy passed on.
+    // Forgets the health check, which isn't a client's request.
     *target.seen.lock().unwrap() = (0, Vec::new());
     garble::each(&REQUESTS, |text| {
         let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        // The proxy may refuse the start of it and close.
+        // The proxy may refuse the first bytes and close.
         let _ = client.write_all(text.as_bytes());
         let _ = client.shutdown(Shutdown::Write);
         let _ = client.read_to_end(&mut Vec::new());
@@ -177,7 +177,7 @@ fn no_answer_is_taken_for_that_of_another_request() {
         let text = garble::text(number, &ANSWERS);
         answer.lock().unwrap().clone_from(&text);
         let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
-        // Enough for what comes at all; what is missing never comes.
+        // Long enough for anything that arrives at all.
         client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         client.write_all(b"GET /bad HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").unwrap();
         let _ = client.read_to_end(&mut Vec::new());

@@ -1,4 +1,4 @@
-//! Clients that want to be misread, and clients that take more than their share.
+//! Clients that want their requests misread, and clients that take more than their share.
 
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::support::{Proxy, Target, settings};
 
 const BODY: &str = "GET /smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
-/// Sends a request and returns the statuses of all answers; the target must not see a smuggled one.
+/// Sends a request and returns the statuses of all responses. The target must not see a smuggled request.
 fn statuses(request: &str) -> Vec<u16> {
     let proxy = Proxy::start();
     let target = Target::new(|request, stream| {

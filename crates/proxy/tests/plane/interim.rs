@@ -1,4 +1,4 @@
-//! What a target says before its answer.
+//! Interim responses from a target.
 
 use std::future::poll_fn;
 use std::io::Write;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use crate::floods::{client, serving};
 use crate::support::{PATIENCE, Proxy, Target, respond, settings};
 
-/// A target that gives early hints, and its answer once the test says so.
+/// A target that sends early hints, and its response when the test allows it.
 fn hinting(hints: String) -> (Target, Sender<()>) {
     let (go, wait) = channel();
     let wait = Mutex::new(wait);

@@ -7,7 +7,7 @@ use crate::support::{Client, Next, Proxy, Target, deploy};
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
-/// Agrees to any upgrade and returns every byte; sends an event stream elsewhere.
+/// Accepts upgrades on `/ws` and echoes every byte. Sends an event stream on other paths, except `/refused`.
 fn streamer() -> Target {
     Target::new(|request, stream| match request.path() {
         "/ws" => {

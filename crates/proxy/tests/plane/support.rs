@@ -1,4 +1,4 @@
-//! A proxy in this process, targets that answer what a test wants, and clients that speak bytes.
+//! A proxy in this process, targets that respond as a test wants, and clients that send exactly the given bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,10 +10,9 @@ use bowline_proxy::options::{DeploymentOptions, ServiceOptions, TargetOptions};
 use bowline_proxy::plane::{Plane, Settings, Which};
 use bowline_proxy::service::{Deploy, Error, Services};
 
-/// No test waits longer than this for bytes.
+/// The limit for every wait for bytes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running plane with its services.
 pub(crate) struct Proxy {
     pub(crate) services: Services,
     pub(crate) plane: Plane,
@@ -70,14 +69,14 @@ impl Proxy {
         Client::new(TcpStream::connect(("127.0.0.1", self.port)).unwrap())
     }
 
-    /// Sends bytes on a new connection and returns all that comes until the proxy closes it.
+    /// Sends bytes on a new connection and returns everything until the proxy closes it.
     pub(crate) fn raw(&self, bytes: &str) -> String {
         let mut client = self.connect();
         client.send(bytes);
         client.rest()
     }
 
-    /// GETs a path of `a.test` on a new connection.
+    /// Requests a path of `a.test` on a new connection.
     pub(crate) fn get(&self, path: &str) -> String {
         self.raw(&format!("GET {path} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"))
     }
@@ -114,11 +113,11 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, bytes: &str) {
-        // The proxy may have refused the start of it and closed.
+        // The proxy may have refused the first bytes and closed.
         let _ = self.stream.write_all(bytes.as_bytes());
     }
 
-    /// Reads until `end` has come, and returns everything up to it.
+    /// Reads until `end` arrives. Returns everything up to and including it.
     pub(crate) fn until(&mut self, end: &str) -> String {
         loop {
             let found = self.buffer.windows(end.len()).position(|window| window == end.as_bytes());
@@ -138,7 +137,7 @@ impl Client {
         }
     }
 
-    /// Everything until the connection ends.
+    /// Reads until the connection ends.
     pub(crate) fn rest(mut self) -> String {
         let mut chunk = [0; 16 << 10];
         loop {
@@ -152,7 +151,7 @@ impl Client {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
 
-    /// One request on a connection that stays, and its answer with a body of known length.
+    /// Sends a request on a connection that stays open. Returns the response, whose body must have a length.
     pub(crate) fn request(&mut self, request: &str) -> String {
         self.send(request);
         let head = self.until("\r\n\r\n");
@@ -173,14 +172,13 @@ impl Client {
 
 type Handler = dyn Fn(&Request, &mut TcpStream) -> Next + Send + Sync;
 
-/// What a target's connection does after an answer.
+/// What a target's connection does after a response.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Next {
     Stay,
     Close,
 }
 
-/// What a target got.
 pub(crate) struct Request {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
@@ -199,14 +197,14 @@ impl Request {
     }
 }
 
-/// A target in threads of this process. It goes on until the test ends.
+/// A target in threads of this process. It runs until the test ends.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) requests: Arc<AtomicUsize>,
 }
 
 impl Target {
-    /// Answers `/up` with 200 and everything else by `handler`, which writes what it wants.
+    /// Responds to `/up` with 200. `handler` writes all other responses.
     pub(crate) fn new(handler: impl Fn(&Request, &mut TcpStream) -> Next + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -222,12 +220,12 @@ impl Target {
         Self { address, requests }
     }
 
-    /// Answers everything with this text.
+    /// Responds to everything with this text.
     pub(crate) fn saying(text: &'static str) -> Self {
         Self::new(move |_, stream| respond(stream, text))
     }
 
-    /// Answers with what it got.
+    /// Responds with the request that it got.
     pub(crate) fn echo() -> Self {
         Self::new(|request, stream| {
             respond(stream, &(request.head.clone() + &String::from_utf8_lossy(&request.body)))
@@ -238,13 +236,13 @@ impl Target {
         self.address.to_string()
     }
 
-    /// Requests so far, health checks aside.
+    /// Requests so far, without health checks.
     pub(crate) fn count(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 }
 
-/// Writes an ordinary answer.
+/// Writes a 200 response with this body.
 pub(crate) fn respond(stream: &mut TcpStream, body: &str) -> Next {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     match stream.write_all((head + body).as_bytes()) {

@@ -32,7 +32,7 @@ pub(crate) fn with_tls(settings: Settings) -> (Proxy, u16) {
     (Proxy { services, plane, port, runtime }, tls_port)
 }
 
-/// A certificate and its key, as files.
+/// Writes a certificate and its key to files.
 pub(crate) fn pair(directory: &Path, name: &str) -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let made = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -42,7 +42,7 @@ pub(crate) fn pair(directory: &Path, name: &str) -> (String, String) {
     (path("pem"), path("key"))
 }
 
-/// What curl says: status, protocol version and body, or its own error.
+/// Runs curl. Returns body, status and protocol version, or curl's error.
 fn curl(certificate: &str, host: &str, port: u16, more: &[&str]) -> String {
     let resolve = format!("{host}:{port}:127.0.0.1");
     let output = Command::new("curl")

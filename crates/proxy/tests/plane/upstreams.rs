@@ -1,4 +1,4 @@
-//! Targets that close early, answer early, send rubbish, or are not there.
+//! Targets that close early, respond early, send invalid responses, or don't exist.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
@@ -100,7 +100,7 @@ fn idle_connections_that_the_target_closes_break_no_request() {
     let target = Target::new(move |request, stream| {
         let number = beginning.fetch_add(1, Ordering::SeqCst);
         respond(stream, &format!("{}{}", request.path(), String::from_utf8_lossy(&request.body)));
-        // Says nothing about closing, and closes anyway.
+        // Closes without announcing it.
         let closes = number % 3 == 2;
         if closes {
             let _ = stream.shutdown(Shutdown::Both);
@@ -115,7 +115,7 @@ fn idle_connections_that_the_target_closes_break_no_request() {
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("/{i}")), "{i}: {answer}");
     }
     for i in 0..50 {
-        // Once the target has closed, the proxy must notice before it writes.
+        // Once the target has closed the connection, the proxy must notice before it writes.
         while begun.load(Ordering::SeqCst) != done.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }

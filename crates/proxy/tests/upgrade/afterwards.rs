@@ -10,7 +10,7 @@ use crate::support::{Daemon, PATIENCE, ask, connect, get, held_target, rest, tar
 fn paused() -> (Daemon, TcpStream) {
     let daemon = Daemon::start();
     daemon.deploy(&target("old"));
-    // A connection of this process, and of no later one.
+    // This connection belongs to this process, and to no later one.
     let mut held = connect(daemon.port);
     get(&mut held, "old");
     daemon.ok("pause app --max-pause 1h");
@@ -45,7 +45,7 @@ fn a_request_that_waited_since_before_an_upgrade_is_refused_by_stop() {
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("moved"), "{answer}");
 }
 
-/// A deploy of `new` that has switched, while the process before an upgrade has a request of the old target.
+/// A deploy of `new` that has switched, while the process before an upgrade still has a request to the old target.
 struct Deploying {
     daemon: Daemon,
     client: TcpStream,

@@ -1,11 +1,11 @@
-//! After a restart, process 1 starts the newest binary at hand.
+//! After a restart, process 1 starts the newest available binary.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::support::{Daemon, PROXY, connect, get, proxy, target};
 
-/// A binary that says it is of this version, and is ours for the rest.
+/// A script that prints this version, and otherwise does what `otherwise` says.
 fn binary(home: &Path, version: &str, otherwise: &str) -> PathBuf {
     let directory = home.join("upgrades");
     std::fs::create_dir_all(&directory).unwrap();
@@ -56,7 +56,7 @@ fn a_copy_of_the_program_is_installed_whole_and_for_its_owner_alone_to_write() {
     assert!(text.starts_with("Error: cannot install this program as /missing/bowline-proxy: "), "{text}");
 }
 
-/// The program as a later version of it: the same in all but the number.
+/// A copy of the program that differs only in its version.
 fn of_version_nine(home: &Path) -> (PathBuf, String) {
     let ours = env!("CARGO_PKG_VERSION");
     let later = format!("9{}", &ours[1..]);
@@ -89,7 +89,7 @@ fn after_an_upgrade_commands_go_on_as_the_binary_that_runs() {
     let (later, theirs) = of_version_nine(daemon.home.path());
     daemon.ok(&format!("upgrade {}", later.display()));
     assert_eq!([version("version"), version("--version")], [theirs.as_str(), ours]);
-    // Even once its file has gone.
+    // Also after its file is gone.
     std::fs::remove_file(&later).unwrap();
     assert_eq!(version("version"), theirs);
     daemon.deploy(&target("again"));

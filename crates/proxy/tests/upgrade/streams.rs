@@ -1,4 +1,4 @@
-//! WebSockets and event streams that are open when another process takes over, while requests come and go.
+//! WebSockets and event streams that are open when another process takes over, under load.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,8 @@ use crate::support::{Daemon, ask, connect, get, target, until};
 const UPGRADE: &[u8] =
     b"GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
 
-/// A target whose `/ws` repeats what it hears, whose `/events` sends an event each time it is asked for `/send`, and that says `app` otherwise.
+/// A target: `/ws` echoes what it gets, `/events` sends an event for each request to `/send`, and other paths respond
+/// with `app`.
 fn app() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let name = listener.local_addr().unwrap().to_string();
@@ -47,7 +48,6 @@ fn app() -> String {
     name
 }
 
-/// A WebSocket and an event stream.
 struct Streams {
     daemon: Daemon,
     socket: TcpStream,
@@ -71,7 +71,7 @@ impl Streams {
         Self { daemon, socket, events }
     }
 
-    /// Both carry something, from the app and back.
+    /// Checks that both still pass data.
     fn are_open(&mut self) {
         let mut byte = [0];
         self.socket.write_all(b"!").unwrap();
@@ -86,11 +86,11 @@ impl Streams {
         }
     }
 
-    /// Both end, without an error on the way.
+    /// Waits until both end. The WebSocket must end without an error.
     fn end(mut self) -> Daemon {
         let mut rest = Vec::new();
         self.socket.read_to_end(&mut rest).unwrap();
-        // An event stream that is cut off says so, by an end without its last chunk.
+        // An event stream that is cut off ends without its last chunk.
         let _ = self.events.read_to_end(&mut rest);
         self.daemon
     }
@@ -118,7 +118,7 @@ fn streams_stay_open_across_upgrades_under_load_and_end_with_the_next_deploy() {
         }
         done.store(true, Ordering::SeqCst);
     });
-    // They hold the deploy for their own time and not for that of requests.
+    // They hold up the deploy for the stream timeout, not for the drain timeout.
     let new = target("new");
     streams.daemon.ok(&format!("deploy app --target {new} --drain-timeout 1h --stream-timeout 200ms"));
     let daemon = streams.end();

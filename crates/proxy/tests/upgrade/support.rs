@@ -1,4 +1,4 @@
-//! A daemon of a test's own with its command line and its log, targets, and clients.
+//! A daemon for one test, with its command line and its log, and targets and clients.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,12 +20,12 @@ pub(crate) struct Daemon {
 impl Daemon {
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
-        // Nothing that an upgrade has left on this machine.
+        // Ignores what an upgrade has left on this machine.
         let none = home.path().join("none");
         Self::start_with(home, &none)
     }
 
-    /// In this home, and with this newer binary.
+    /// Starts a daemon in this home, with this newer binary.
     pub(crate) fn start_with(home: tempfile::TempDir, newer: &Path) -> Self {
         let mut child = proxy(home.path())
             .args(["run", "--http-port=0", "--https-port=0", "--newer-binary"])
@@ -49,7 +49,7 @@ impl Daemon {
         daemon
     }
 
-    /// The next line of the log with this message.
+    /// Waits for the next line of the log with this message.
     pub(crate) fn line(&self, message: &str) -> String {
         loop {
             let line =
@@ -60,7 +60,7 @@ impl Daemon {
         }
     }
 
-    /// Returns once no process holds the log open any more.
+    /// Waits until no process has the log open.
     pub(crate) fn wait_for_all(&self) {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -91,7 +91,7 @@ impl Daemon {
         proxy(self.home.path()).args(line.split(' ')).spawn().unwrap()
     }
 
-    /// Another process takes over.
+    /// Makes another process take over.
     pub(crate) fn upgrade(&self, flags: &str) {
         self.ok(format!("upgrade {PROXY} {flags}").trim_end());
     }
@@ -132,14 +132,14 @@ pub(crate) fn ask(port: u16, path: &str) -> TcpStream {
     stream
 }
 
-/// Everything until the connection ends.
+/// Reads until the connection ends.
 pub(crate) fn rest(mut stream: TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
 }
 
-/// Asks until it is so.
+/// Waits until a condition holds.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !is_so() {
@@ -148,7 +148,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A target that says this. Its connections stay open.
+/// A target that responds with this text. Its connections stay open.
 pub(crate) fn target(text: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let name = listener.local_addr().unwrap().to_string();
@@ -174,7 +174,7 @@ pub(crate) fn target(text: &'static str) -> String {
     name
 }
 
-/// A target that is healthy, and hands the connection of each request for `/held` to the test.
+/// A healthy target that hands the connection of each request for `/held` to the test.
 pub(crate) fn held_target() -> (String, Receiver<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let name = listener.local_addr().unwrap().to_string();
@@ -197,7 +197,7 @@ pub(crate) fn held_target() -> (String, Receiver<TcpStream>) {
     (name, asked)
 }
 
-/// One request; whether the connection goes on.
+/// Sends a request. Returns whether the connection stays open.
 pub(crate) fn get(stream: &mut TcpStream, text: &str) -> bool {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! Another binary takes over, or does not come up.
+//! Another binary takes over, or doesn't start.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -99,7 +99,7 @@ fn a_terminate_lets_the_data_plane_of_before_an_upgrade_finish() {
     assert!(daemon.child.wait().unwrap().success());
 }
 
-/// A target that names its generation, and must not be asked once it has retired.
+/// A target that responds with its generation's number, and counts requests that arrive after it has retired.
 fn generation(number: usize, retired: &Arc<AtomicBool>, late: &Arc<AtomicUsize>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let name = listener.local_addr().unwrap().to_string();
@@ -139,7 +139,7 @@ fn deploys_and_upgrades_in_turn_under_load_lose_nothing_and_leave_no_target_behi
             scope.spawn(move || {
                 let mut stream = connect(port);
                 while !done.load(Ordering::SeqCst) {
-                    // Every answer is whole, of whichever generation it is.
+                    // Every response is complete, whichever generation it comes from.
                     if !get(&mut stream, "!") || !keep {
                         stream = connect(port);
                     }

@@ -1,19 +1,19 @@
-//! Where in the HTML a value stands. Text and quoted attributes can carry an escaped value; a script, a style, the inside of a tag, an
-//! unquoted attribute and an attribute with a language of its own (URLs, styles, event handlers) can't.
+//! The place of a value in the HTML. Text and quoted attributes can hold an escaped value. Scripts, styles, the
+//! inside of a tag, unquoted attributes, and attributes with their own language (URLs, styles, event handlers) can't.
 
-/// A place in a page, as far as it matters for escaping.
+/// A place in a page, as far as escaping depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Place {
     /// The content of an element.
     #[default]
     Text,
-    /// After `<`, with what followed while it is open what that is: a tag, a comment, a declaration or text.
+    /// After `<`, with the characters since, until they show whether this is a tag, a comment, a declaration or text.
     Open(String),
-    /// `<!-- … -->`, with the number of dashes just read.
+    /// In `<!-- … -->`, with the number of dashes just read.
     Comment(u8),
     /// `<!doctype …>`
     Declaration,
-    /// In the name of a tag. An end tag's starts with a slash.
+    /// In the name of a tag. The name of an end tag starts with a slash.
     TagName(String),
     /// In a tag, between attributes.
     Tag(String),
@@ -25,12 +25,12 @@ pub(super) enum Place {
     Quoted { element: String, name: String, quote: char },
     /// In a value without quotes.
     Unquoted(String),
-    /// In an element whose content is not HTML, with the end of what was read, to find its end tag.
+    /// In an element whose content is not HTML, with the last characters read, to find its end tag.
     Raw { element: String, tail: String },
 }
 
 impl Place {
-    /// The place after more of the page's own text.
+    /// The place after more of the page's text.
     pub(super) fn after(self, text: &str) -> Place {
         text.chars().fold(self, Place::step)
     }
@@ -51,7 +51,7 @@ impl Place {
         }
     }
 
-    /// Whether a value may stand here.
+    /// Fails if a value is not allowed here.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         match self {
             Place::Text => Ok(()),
@@ -112,7 +112,7 @@ fn open(mut seen: String, c: char) -> Place {
         ("", '?') => Place::Declaration,
         ("", _) => Place::Text,
         (_, '>') => Place::Text,
-        // `<!doctype`, and what browsers read as a comment: `<!x`, `<!-x`, `</1`.
+        // `<!doctype`, and what browsers parse as a comment: `<!x`, `<!-x`, `</1`.
         _ => Place::Declaration,
     }
 }
@@ -143,7 +143,7 @@ fn attribute_name(element: String, mut name: String, c: char) -> Place {
         '=' => Place::Value { element, name },
         '>' => end_of_tag(element),
         '/' => Place::Tag(element),
-        // Blanks may stand before the equals sign. A new name after them replaces the old one.
+        // Blanks may precede the equals sign. A new name after them replaces the old one.
         c if c.is_ascii_whitespace() => {
             if !name.ends_with(' ') {
                 name.push(' ');

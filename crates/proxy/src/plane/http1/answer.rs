@@ -1,4 +1,4 @@
-//! The head of an answer to a client.
+//! The head of a response to a client.
 
 use std::cell::RefCell;
 use std::time::SystemTime;
@@ -14,17 +14,17 @@ use crate::plane::client::Tick;
 use crate::plane::wire::{Message, OutFraming, field, trailers_announced};
 use crate::plane::worker::tick;
 
-/// What an answer depends on besides itself.
+/// The properties of a request that its response depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) version: Version,
     pub(super) keeps_alive: bool,
     pub(super) takes_trailers: bool,
-    /// Whether the answer to the method has a body.
+    /// Whether the response must not have a body.
     pub(super) is_head: bool,
 }
 
-/// An answer that is ready to be sent, and whether another request may follow it.
+/// Prepares a response for sending. Also returns whether another request may follow.
 pub(super) fn message(answer: Response<Outgoing>, asked: Asked) -> (Message<Outgoing>, bool) {
     let (mut head, body) = answer.into_parts();
     let framing = framing(&mut head, &body, asked);
@@ -42,7 +42,7 @@ pub(super) fn message(answer: Response<Outgoing>, asked: Asked) -> (Message<Outg
     (Message::new(encode(&head, asked.version), body, framing), keeps_alive)
 }
 
-/// An interim response: it has a head alone.
+/// Encodes an interim response, which has only a head.
 pub(super) fn interim(response: &Response<()>) -> Vec<u8> {
     let mut line = Vec::with_capacity(96 + response.headers().len() * 48);
     let reason = response.extensions().get::<ReasonPhrase>();
@@ -54,7 +54,7 @@ pub(super) fn interim(response: &Response<()>) -> Vec<u8> {
     line
 }
 
-/// How the body is framed. The head says the same.
+/// Chooses the framing of the body and makes the head match.
 fn framing(head: &mut response::Parts, body: &Outgoing, asked: Asked) -> OutFraming {
     head.headers.remove(header::TRANSFER_ENCODING);
     let bodyless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -107,7 +107,7 @@ fn status_line(line: &mut Vec<u8>, status: StatusCode, version: Version, reason:
     line.extend_from_slice(b"\r\n");
 }
 
-/// The time, which is the same for a second.
+/// The `Date` header, computed once a second.
 pub(in crate::plane) fn date() -> HeaderValue {
     thread_local! {
         static DATE: RefCell<Option<(Tick, HeaderValue)>> = const { RefCell::new(None) };
@@ -127,7 +127,7 @@ pub(in crate::plane) fn date() -> HeaderValue {
     })
 }
 
-/// The answer to what is not HTTP.
+/// The response to invalid HTTP.
 pub(super) fn refusal(status: StatusCode) -> Vec<u8> {
     let mut line = Vec::new();
     status_line(&mut line, status, Version::HTTP_11, None);

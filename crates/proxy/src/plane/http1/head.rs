@@ -9,7 +9,7 @@ use crate::plane::guard::check_framing;
 use crate::plane::wire::Framing;
 use crate::plane::wire::head::{self, Fields, MAX_HEAD, place};
 
-/// The longest target of a request.
+/// The longest target of a request, in bytes.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 /// A request without its body, and what its head says about the connection.
@@ -17,21 +17,20 @@ const MAX_TARGET: usize = u16::MAX as usize - 1;
 pub(super) struct Head {
     pub(super) request: Request<()>,
     pub(super) framing: Framing,
-    /// Whether the client may ask again on this connection.
+    /// Whether the client may send another request on this connection.
     pub(super) keeps_alive: bool,
-    /// Whether it waits for `100 Continue` before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub(super) expects: bool,
-    /// Whether it takes trailers.
     pub(super) takes_trailers: bool,
 }
 
-/// Whether what has come after the first `known` bytes may have completed a head.
+/// Whether the bytes after the first `known` may have completed a head.
 pub(super) fn may_be_complete(buffer: &[u8], known: usize) -> bool {
     let new = &buffer[known.saturating_sub(3).min(buffer.len())..];
     new.windows(2).any(|two| two == b"\n\n") || new.windows(3).any(|three| three == b"\n\r\n")
 }
 
-/// Takes a head out of what has come; none if it is not complete. What can't be understood is answered with a status.
+/// Takes a head from the buffer. Returns `None` if it is incomplete. The error is the status to respond with.
 pub(super) fn parse(buffer: &mut BytesMut) -> Result<Option<Head>, StatusCode> {
     let mut room = head::room();
     let mut parsed = httparse::Request::new(&mut []);
@@ -69,7 +68,7 @@ pub(super) fn parse(buffer: &mut BytesMut) -> Result<Option<Head>, StatusCode> {
 fn of(request: Request<()>) -> Head {
     let (version, headers) = (request.version(), request.headers());
     let connection = |token: &str| has_token(headers, header::CONNECTION, token);
-    // What is wrong about the length is answered like any request that is refused, and is the last on its connection.
+    // A request with an invalid length gets a response like any refused request, and is the last on its connection.
     let sound = check_framing(version, headers).is_ok() && *request.method() != Method::CONNECT;
     let framing = if sound { framing(headers) } else { Framing::ENDED };
     let keeps_alive = match version {
@@ -96,11 +95,11 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
     values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
-/// Whether a request's head is read. It is the same however it comes, none that is complete is left waiting, and what
-/// follows it stays.
+/// Whether a request's head can be parsed. Checks that the result doesn't depend on how the bytes arrive, that no
+/// complete head is left waiting, and that the bytes after the head stay in the buffer.
 ///
 /// # Panics
-/// When one of these is not so.
+/// If a check fails.
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::panic, unreachable_pub, reason = "a property for tests, which bin/fuzz reaches too")]
 pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
@@ -120,7 +119,7 @@ pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
             assert_eq!(told(&at_once), told(parsed));
             assert!(bytes.ends_with(&whole) && buffer.is_empty());
         }
-        // A head that can't be right need not be complete to be refused.
+        // An invalid head can be refused before it is complete.
         (Err(_), Some(Err(_)) | None) | (Ok(None), None) => {}
         _ => panic!("at once {at_once:?}, byte by byte {in_pieces:?}"),
     }

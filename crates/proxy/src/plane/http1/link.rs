@@ -1,4 +1,4 @@
-//! What a client's connection and the body of its present request share.
+//! The state that a client's connection shares with the body of its current request.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -18,44 +18,43 @@ use super::stream::Io;
 use crate::plane::wire::head::MAX_HEAD;
 use crate::plane::wire::{Ahead, Framing, Next};
 
-/// Bytes read at once.
+/// Bytes per read.
 const ROOM: usize = 16 << 10;
-/// How much of a body that nothing has read is read to keep the connection.
+/// Bytes of an unread body that are read to keep the connection.
 const MAX_UNREAD: usize = 256 << 10;
-/// Bytes of interim responses that wait for a client that reads slowly.
+/// Bytes of interim responses that may wait for a slow client.
 const MAX_INTERIM: usize = MAX_HEAD;
-/// What tells a client to go on with its body.
+/// Tells a client to send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A client's connection once it is no longer HTTP.
+/// A client's connection after HTTP has ended on it.
 pub(in crate::plane) type Upgraded = oneshot::Receiver<Ahead<Io>>;
 
-/// The state of a client's connection.
 pub(super) struct Link {
-    /// None once it has been handed over.
+    /// `None` once it has been handed over.
     io: Option<Ahead<Io>>,
-    /// Which request is the present one.
+    /// The number of the current request.
     number: u64,
-    /// What is left of its body.
+    /// The rest of its body.
     framing: Framing,
     /// Whether the client waits for `100 Continue` before it sends the body.
     expects: bool,
-    /// What is left of interim responses.
+    /// Unsent bytes of interim responses.
     interim: BytesMut,
     reading: Reading,
-    /// Who waits for the end of the body.
+    /// The task that waits for the end of the body.
     waiting: Option<Waker>,
     upgrade: Option<oneshot::Sender<Ahead<Io>>>,
 }
 
-/// What becomes of the present request's body.
+/// The state of the current request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// It is being read, or may be yet.
+    /// It is being read, or may still be.
     Open,
-    /// Nothing reads it any more.
+    /// It has been dropped, so nothing reads the rest.
     Dropped,
-    /// It can't be read on.
+    /// Reading failed.
     Broken,
 }
 
@@ -77,7 +76,8 @@ impl Link {
         self.io.as_mut().map_or(Poll::Ready(Ok(0)), |io| io.poll_fill(cx, ROOM))
     }
 
-    /// The next request; none at the end of the connection. What is not HTTP is answered with a status.
+    /// Reads the next request. Returns `None` at the end of the connection. For invalid HTTP, the inner error is the
+    /// status to respond with.
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -109,7 +109,7 @@ impl Link {
         head
     }
 
-    /// Resolves when the client goes away while it waits for an answer. What it sends meanwhile is kept.
+    /// Resolves when the client leaves while it waits for a response. Keeps what the client sends in the meantime.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.framing.is_ended() && self.io.as_ref().is_some_and(|io| io.buffer.len() < MAX_HEAD) {
             match self.poll_fill(cx) {
@@ -121,7 +121,7 @@ impl Link {
         Poll::Pending
     }
 
-    /// Takes an interim response to be sent soon. One that finds no room is left out.
+    /// Queues an interim response, or drops it if there is no room.
     pub(super) fn say(&mut self, response: &Response<()>) {
         let head = answer::interim(response);
         if self.interim.len() + head.len() <= MAX_INTERIM {
@@ -129,7 +129,7 @@ impl Link {
         }
     }
 
-    /// Sends what is left of interim responses.
+    /// Sends the queued interim responses.
     pub(super) fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
         while !self.interim.is_empty() {
@@ -139,7 +139,7 @@ impl Link {
             }
             if self.interim.is_empty() {
                 self.interim = BytesMut::new();
-                // What is left of it goes with the next write.
+                // What is not flushed yet goes out with the next write.
                 let _ = Pin::new(&mut io.stream).poll_flush(cx)?;
             }
         }
@@ -161,7 +161,7 @@ impl Link {
         self.io.as_mut().map_or(Poll::Ready(Ok(())), |io| Pin::new(io).poll_flush(cx))
     }
 
-    /// Says that nothing more will come. In the clear, closing the connection says it.
+    /// Announces the end of the connection. Without TLS, closing it is enough.
     pub(super) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Some(Ahead { stream: Io::Tls(stream), .. }) => Pin::new(stream).poll_shutdown(cx),
@@ -169,7 +169,7 @@ impl Link {
         }
     }
 
-    /// Waits until the present request has been read to its end. False if the connection can't be used any more.
+    /// Waits until the current request has been read to its end. Returns false if the connection can't be used again.
     pub(super) fn poll_read_to_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match self.reading {
             _ if self.framing.is_ended() => Poll::Ready(true),
@@ -182,10 +182,10 @@ impl Link {
         }
     }
 
-    /// Whether the rest of a body that nothing reads is there already, and can be left out.
+    /// Skips the rest of an unread body. Returns false if the rest has not arrived yet.
     fn skips_body(&mut self, cx: &mut Context<'_>) -> bool {
         let mut left = MAX_UNREAD;
-        // A client that waits to be told to go on may send its body or another request.
+        // A client that waits for `100 Continue` may send its body or another request.
         while !self.expects && left > 0 {
             let Some(io) = &mut self.io else { return false };
             match self.framing.next(&mut io.buffer) {
@@ -201,7 +201,7 @@ impl Link {
         false
     }
 
-    /// Gives the connection to those who have asked for an upgrade.
+    /// Hands the connection over to the receiver that [`Body::upgrade`] returned.
     pub(super) fn hand_over(&mut self) {
         if let (Some(upgrade), Some(io)) = (self.upgrade.take(), self.io.take()) {
             let _ = upgrade.send(io);
@@ -221,7 +221,7 @@ impl Link {
             if std::mem::take(&mut self.expects) {
                 self.interim.extend_from_slice(CONTINUE);
             }
-            // A client that does not read may still send.
+            // A client that doesn't read may still send.
             if let Poll::Ready(Err(error)) = self.poll_interim(cx) {
                 return Poll::Ready(Err(error));
             }
@@ -238,7 +238,7 @@ impl Link {
     }
 }
 
-/// Closes the connection when its task ends, whatever else still has the body of a request.
+/// Closes the connection when its task ends, even if something still holds the body of a request.
 pub(super) struct Closing(Rc<RefCell<Link>>);
 
 impl Closing {
@@ -253,10 +253,9 @@ impl Drop for Closing {
     }
 }
 
-/// The body of a client's request.
 pub(in crate::plane) struct Body {
     link: Rc<RefCell<Link>>,
-    /// The request that it belongs to.
+    /// The number of its request.
     number: u64,
 }
 
@@ -265,7 +264,7 @@ impl Body {
         Self { number: link.borrow().number, link: Rc::clone(link) }
     }
 
-    /// The connection, once it is no longer HTTP.
+    /// The connection, for use after HTTP has ended on it.
     pub(in crate::plane) fn upgrade(&self) -> Upgraded {
         let (sender, upgraded) = oneshot::channel();
         self.link.borrow_mut().upgrade = Some(sender);

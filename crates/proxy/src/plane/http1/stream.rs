@@ -1,4 +1,4 @@
-//! The stream of a client that speaks HTTP/1.
+//! A client's stream for HTTP/1, with or without TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,7 +10,6 @@ use tokio_rustls::server::TlsStream;
 
 use crate::plane::io_watch::Watched;
 
-/// In the clear or over TLS.
 pub(in crate::plane) enum Io {
     Plain(Watched<TcpStream>),
     Tls(Box<TlsStream<Watched<TcpStream>>>),

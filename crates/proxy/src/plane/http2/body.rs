@@ -1,4 +1,4 @@
-//! The body of a request that came over HTTP/2.
+//! The body of a request over HTTP/2.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,13 +8,12 @@ use h2::{Reason, RecvStream};
 use http::header::{self, HeaderMap};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// The body of a client's request.
 #[derive(Debug)]
 pub(in crate::plane) struct Body {
     stream: RecvStream,
-    /// Bytes left, if the client has said how many there are.
+    /// Remaining bytes, if the client declared the length.
     left: Option<u64>,
-    /// Only trailers can follow.
+    /// Whether all data has been read, so that only trailers can follow.
     read: bool,
 }
 
@@ -35,13 +34,13 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        // A client that resets its request without an error needs no more than the answer.
+        // A client that resets its request without an error only needs the response.
         let unless_content =
             |error: h2::Error| (error.reason() != Some(Reason::NO_ERROR)).then_some(Err(error));
         if !self.read {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(data)) => {
-                    // It fails only for more than there was.
+                    // This only fails for more bytes than were received.
                     let _ = self.stream.flow_control().release_capacity(data.len());
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));

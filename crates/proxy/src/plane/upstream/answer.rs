@@ -1,4 +1,4 @@
-//! An answer of a target: its head, then its body as it comes.
+//! A response of a target: its head, then its body as it arrives.
 
 use std::future::poll_fn;
 use std::io;
@@ -21,15 +21,14 @@ use crate::plane::wire::head::{self, Fields, MAX_HEAD};
 use crate::plane::wire::{Framing, Next};
 use crate::target::Target;
 
-/// Bytes read at once while a head is waited for.
+/// Bytes per read while waiting for a head.
 const HEAD_ROOM: usize = 16 << 10;
-/// Bytes read at once of a body that comes fast.
+/// Bytes per read of a body that arrives fast.
 const MAX_ROOM: usize = 64 << 10;
 
-/// For the rest of a request that has been answered.
+/// How long the rest of a request may take after its response.
 const REST: Duration = Duration::from_secs(60);
 
-/// The head of an answer.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) response: Response<()>,
@@ -39,7 +38,7 @@ pub(super) struct Head {
 }
 
 impl Connection {
-    /// Reads the head of the answer to a request. `interim` gets what comes before it.
+    /// Reads the head of the response to a request. `interim` gets the interim responses before it.
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -51,7 +50,7 @@ impl Connection {
                 && let Some(head) = parse(&mut self.io.buffer, method)?
             {
                 match head.response.status() {
-                    // The proxy itself has said so to a client that waits for it.
+                    // The proxy itself sends this to clients that wait for it.
                     StatusCode::CONTINUE => {}
                     StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Ok(head)),
                     status if status.is_informational() => interim(head.response),
@@ -107,7 +106,7 @@ fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
     !says("close") && (version == Version::HTTP_11 || says("keep-alive"))
 }
 
-/// RFC 9112, section 6.3. The headers that are left say the same.
+/// Determines the framing (RFC 9112, section 6.3) and makes the headers match.
 fn framing(
     status: StatusCode,
     version: Version,
@@ -142,12 +141,12 @@ fn malformed(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// The body of a target's answer. Its connection goes back to the pool when the body has been read to its end.
+/// The body of a target's response. Its connection returns to the pool when the body has been read to its end.
 #[derive(Debug)]
 pub(in crate::plane) struct AnswerBody {
     framing: Framing,
     keeps_alive: bool,
-    /// Bytes read at once.
+    /// Bytes per read.
     room: usize,
     lease: Option<Lease>,
 }
@@ -155,7 +154,7 @@ pub(in crate::plane) struct AnswerBody {
 #[derive(Debug)]
 struct Lease {
     connection: Connection,
-    /// The request, if its answer came before its end.
+    /// The request, if its response arrived before all of it was sent.
     sending: Option<Box<Sending>>,
     target: Arc<Target>,
     worker: usize,
@@ -178,14 +177,14 @@ impl AnswerBody {
         body
     }
 
-    /// From here on a drain counts the connection among streams.
+    /// Makes drains count the connection as a stream.
     pub(in crate::plane) fn becomes_stream(&self) {
         if let Some(lease) = &self.lease {
             lease.connection.cancel().set_streaming(true);
         }
     }
 
-    /// The connection, once it has switched to another protocol.
+    /// The connection, after it has switched to another protocol.
     pub(in crate::plane) fn into_connection(self) -> Option<Connection> {
         self.lease.map(|lease| lease.connection)
     }
@@ -193,7 +192,7 @@ impl AnswerBody {
     fn done(&mut self) {
         let Some(Lease { mut connection, sending, target, worker }) = self.lease.take() else { return };
         if let Some(mut sending) = sending {
-            // The client may still want to finish before it reads its answer.
+            // The client may want to finish before it reads the response.
             let rest = async move {
                 let rest = |cx: &mut Context<'_>| {
                     sending.message.poll(cx, |cx, bytes| connection.poll_send(cx, bytes))
@@ -207,14 +206,14 @@ impl AnswerBody {
         if self.keeps_alive && connection.io.buffer.is_empty() && !target.is_draining() {
             connection.io.buffer = BytesMut::new();
             target.pool(worker).put(connection);
-            // A drain that began meanwhile has already closed what was idle.
+            // A drain that began meanwhile has already closed the idle connections.
             if target.is_draining() {
                 target.pool(worker).clear();
             }
         }
     }
 
-    /// The next piece of the body; none at its end.
+    /// Reads the next piece of the body. Returns `None` at its end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame<Bytes>>>> {
         let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(None)) };
         self.keeps_alive &= lease.poll_sending(cx);
@@ -240,8 +239,8 @@ impl AnswerBody {
 }
 
 impl Lease {
-    /// Goes on with a request whose answer came before its end. False if it can't be finished: that no longer matters to the answer, but
-    /// to the connection.
+    /// Continues to send a request whose response arrived first. Returns false if that fails: it no longer matters to
+    /// the response, but the connection can't be used again.
     fn poll_sending(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(sending) = &mut self.sending else { return true };
         let connection = &mut self.connection;
@@ -260,7 +259,7 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let piece = ready!(self.poll_piece(cx)).transpose();
         if matches!(piece, Some(Err(_))) {
-            // What is left of the connection can't be understood.
+            // The rest of the connection can't be interpreted.
             self.lease = None;
         } else if self.framing.is_ended() {
             self.done();

@@ -1,4 +1,4 @@
-//! One connection to a target: a stream, what has been read ahead, and a way to end it from outside.
+//! One connection to a target: a stream, the bytes read ahead, and a way to cancel it.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::plane::wire::Ahead;
 use crate::target::{Registered, Target};
 
-/// A connection to a target. It is used by one request at a time, in that request's task.
+/// A connection to a target. One request at a time uses it, in that request's task.
 #[derive(Debug)]
 pub(in crate::plane) struct Connection {
     pub(super) io: Ahead<TcpStream>,
@@ -32,7 +32,7 @@ impl Connection {
         &self.cancel
     }
 
-    /// The stream, for a connection that has switched to another protocol.
+    /// The stream of a connection that has switched to another protocol.
     pub(in crate::plane) fn stream(&mut self) -> &mut Ahead<TcpStream> {
         &mut self.io
     }
@@ -58,13 +58,13 @@ impl Connection {
         Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
-    /// Whether nothing has come on an idle connection, neither bytes nor its end, as far as the runtime has seen.
+    /// Whether nothing has arrived on an idle connection, neither bytes nor its end, as far as the runtime knows.
     pub(super) fn is_quiet(&self) -> bool {
         let nothing = self.io.stream.try_read(&mut [0]);
         !self.cancel.is_cancelled() && nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// The same, but asks the system, for requests that cannot be sent again.
+    /// Like [`Self::is_quiet`], but asks the system. For requests that can't be sent again.
     pub(super) fn is_open(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let nothing = rustix::net::recv(&self.io.stream, &mut [0_u8; 1], flags);

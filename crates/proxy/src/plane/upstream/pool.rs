@@ -6,12 +6,12 @@ use super::connection::Connection;
 use crate::plane::client::Tick;
 use crate::plane::worker::tick;
 
-/// Idle connections kept per worker and target.
+/// The maximum number of idle connections per worker and target.
 const MAX_IDLE: usize = 256;
 /// How long an idle connection is kept, in seconds.
 const IDLE: Tick = 60;
 
-/// Used by its worker alone, until a drain closes what is idle.
+/// Only its worker uses it, except when a drain closes the idle connections.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Vec<Idle>>);
 
@@ -28,13 +28,12 @@ impl Idle {
 }
 
 impl Pool {
-    /// Closes all of them.
     pub(crate) fn clear(&self) {
         let idle = std::mem::take(&mut *self.lock());
         drop(idle);
     }
 
-    /// Closes those that have not been used for long, and those that their target has closed.
+    /// Closes connections that have been idle for too long, or that the target has closed.
     pub(crate) fn expire(&self) {
         self.lock().retain(Idle::is_usable);
     }

@@ -1,4 +1,4 @@
-//! A request on its way to a target.
+//! A request in transit to a target.
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, request};
@@ -7,7 +7,6 @@ use hyper::body::Body;
 use crate::plane::body::RequestBody;
 use crate::plane::wire::{Message, OutFraming, field, trailers_announced};
 
-/// A request that is being sent.
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) method: Method,
@@ -25,13 +24,13 @@ impl Sending {
         Self { method: head.method, message, repeatable }
     }
 
-    /// Whether it does no harm to send it once more although a target may have seen it.
+    /// Whether the request can safely be sent again even if a target has seen it.
     pub(super) fn is_repeatable(&self) -> bool {
         self.repeatable
     }
 }
 
-/// How the body will be framed. The head says the same.
+/// Chooses the framing of the body and makes the head match.
 fn framing(head: &mut request::Parts, body: &RequestBody) -> OutFraming {
     head.headers.remove(header::TRANSFER_ENCODING);
     if body.is_end_stream() {

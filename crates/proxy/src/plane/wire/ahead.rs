@@ -1,4 +1,4 @@
-//! A stream of which something has been read already.
+//! A stream whose bytes are read ahead into a buffer.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-/// Bytes that are read by way of the stack, into as much memory as they need.
+/// Reads up to this size go through the stack, so that the buffer takes only as much memory as they need.
 const SMALL: usize = 16 << 10;
 
-/// A stream, and what has come and is not used yet.
+/// A stream, and the bytes that have arrived but are not used yet.
 #[derive(Debug)]
 pub(in crate::plane) struct Ahead<S> {
     pub(in crate::plane) stream: S,
@@ -23,7 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ahead<S> {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    /// Reads more into the buffer: what there is, up to about `size`. Zero bytes are the end.
+    /// Reads what is available into the buffer, up to about `size` bytes. Zero bytes mean the end.
     pub(in crate::plane) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,

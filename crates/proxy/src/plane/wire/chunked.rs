@@ -1,38 +1,38 @@
-//! Bodies in chunks, as they come from a connection.
+//! Decodes chunked bodies.
 
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The longest line before a chunk, with its extensions.
+/// The longest line before a chunk, with its extensions, in bytes.
 const MAX_LINE: usize = 4 << 10;
-/// All trailers together.
+/// Bytes of all trailers together.
 const MAX_TRAILERS: usize = 16 << 10;
-/// How many trailers there may be.
+/// The maximum number of trailers.
 const TRAILERS: usize = 64;
 
-/// Where in a body the next byte belongs.
+/// What the next byte of a body belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plane) enum Decoder {
-    /// To the line that says how long the next chunk is.
+    /// The line with the size of the next chunk.
     Size,
-    /// To a chunk of which so much is left.
+    /// A chunk with this many bytes left.
     Data(u64),
-    /// To the end of a chunk's line.
+    /// The line end after a chunk.
     DataEnd,
-    /// To what follows the last chunk.
+    /// What follows the last chunk.
     Trailers,
 }
 
-/// What the bytes so far amount to.
+/// The result of decoding the available bytes.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decoded {
     /// Part of the body.
     Data(Bytes),
-    /// The body's end, with its trailers.
+    /// The end of the body, with its trailers.
     End(Option<HeaderMap>),
-    /// Nothing yet: more bytes are needed.
+    /// More bytes are needed.
     Partial,
 }
 
@@ -105,10 +105,11 @@ fn malformed(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Whether a body's chunks are read. They are the same however they come: at once or byte by byte.
+/// Whether a chunked body can be decoded. Checks that the result is the same whether the bytes arrive at once or one
+/// by one.
 ///
 /// # Panics
-/// When they are not.
+/// If it is not.
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::panic, unreachable_pub, reason = "a property for tests, which bin/fuzz reaches too")]
 pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
@@ -136,7 +137,7 @@ pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Decodes a body that comes in pieces of so many bytes: its data, its trailers, and what follows it.
+    /// Decodes a body that arrives in pieces of this many bytes: its data, its trailers, and what follows it.
     fn decode(body: &str, piece: usize) -> io::Result<(String, Option<HeaderMap>, String)> {
         let (mut decoder, mut buffer, mut data) = (Decoder::Size, BytesMut::new(), String::new());
         let mut pieces = body.as_bytes().chunks(piece);

@@ -1,4 +1,4 @@
-//! From a parsed head to headers that share the bytes it came in.
+//! Turns a parsed head into headers that share its bytes.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -6,27 +6,24 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Headers of one head.
+/// The maximum number of headers in a head.
 pub(in crate::plane) const MAX_HEADERS: usize = 128;
-/// The largest head.
+/// The maximum size of a head, in bytes.
 pub(in crate::plane) const MAX_HEAD: usize = 64 << 10;
 
-/// Room for the headers of one head.
 pub(in crate::plane) type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_HEADERS];
 
-/// Room that nothing is in yet.
 pub(in crate::plane) const fn room<'a>() -> Room<'a> {
     [const { MaybeUninit::uninit() }; MAX_HEADERS]
 }
 
-/// A part of a message that is not what it should be.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::plane) struct Invalid;
 
-/// Names, and where in a head their values are.
+/// Header names, and the ranges of their values in the head.
 pub(in crate::plane) struct Fields(Vec<(HeaderName, Range<usize>)>);
 
-/// Where in `head` a part of it is.
+/// The range of `part` within `head`.
 pub(in crate::plane) fn place(head: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(head.as_ptr() as usize);
     start..start + part.len()
@@ -42,7 +39,7 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    /// The same as a map. `head` is what they were parsed from.
+    /// Builds a map. `head` must be the bytes that the fields were parsed from.
     pub(in crate::plane) fn into_map(self, head: &Bytes) -> Result<HeaderMap, Invalid> {
         let mut map = HeaderMap::with_capacity(self.0.len() + 8);
         for (name, at) in self.0 {

@@ -1,4 +1,4 @@
-//! A body that comes in: where it ends, and its next piece.
+//! An incoming body: where it ends, and its next piece.
 
 use std::io;
 
@@ -7,32 +7,32 @@ use hyper::body::{Frame, SizeHint};
 
 use super::chunked::{Decoded, Decoder};
 
-/// How the end of a body is found, and how much of it has been seen.
+/// How to find the end of a body, and how much of it has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plane) enum Framing {
-    /// So many bytes are left.
+    /// This many bytes are left.
     Length(u64),
-    /// It comes in chunks.
+    /// It is chunked.
     Chunked(Decoder),
     /// It ends with the connection.
     Close,
 }
 
-/// What the bytes at hand amount to.
+/// The result of reading from the available bytes.
 #[derive(Debug)]
 pub(in crate::plane) enum Next {
     /// Part of the body. It may be the last.
     Piece(Frame<Bytes>),
-    /// Nothing: it has ended.
+    /// The body has ended.
     End,
-    /// Nothing yet. If the length is known, so many bytes are left.
+    /// More bytes are needed: this many, if the length is known.
     More(Option<u64>),
 }
 
 impl Framing {
-    /// A body of which nothing is left.
+    /// A body that has been read to its end.
     pub(in crate::plane) const ENDED: Self = Self::Length(0);
-    /// A body of which no chunk has been seen.
+    /// A chunked body of which nothing has been read.
     pub(in crate::plane) const CHUNKED: Self = Self::Chunked(Decoder::Size);
 
     pub(in crate::plane) fn is_ended(self) -> bool {
@@ -46,7 +46,7 @@ impl Framing {
         }
     }
 
-    /// Takes the next piece out of what has come.
+    /// Takes the next piece from the buffer.
     pub(in crate::plane) fn next(&mut self, buffer: &mut BytesMut) -> io::Result<Next> {
         let data = match self {
             Self::Length(0) => return Ok(Next::End),
@@ -70,7 +70,7 @@ impl Framing {
         Ok(Next::Piece(Frame::data(data)))
     }
 
-    /// The connection has ended. A body that ends with it is whole.
+    /// Handles the end of the connection. Fails unless that ends the body.
     pub(in crate::plane) fn ends(&mut self) -> io::Result<()> {
         if *self != Self::Close {
             let error = "end of file before message length reached";

@@ -1,4 +1,4 @@
-//! A message on its way out: its head, then its body as it comes.
+//! An outgoing message: its head, then its body as it arrives.
 
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use hyper::body::{Body, Frame};
 
 use crate::plane::body::BoxError;
 
-/// Trailers that would change how a message is read.
+/// Trailers that would change how a message is interpreted.
 const NEVER_TRAILERS: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::CONTENT_ENCODING,
@@ -23,42 +23,42 @@ const NEVER_TRAILERS: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
 ];
 
-/// Why a message could not be sent to its end.
+/// Why a message could not be sent completely.
 #[derive(Debug)]
 pub(in crate::plane) enum Broken {
-    /// Its body broke off, or is not as long as the head says.
+    /// Its body ended early, or is not as long as the head says.
     Body(BoxError),
-    /// The other side takes no more.
+    /// The peer accepts no more bytes.
     Peer(io::Error),
 }
 
 /// How the end of a body is marked.
 #[derive(Debug)]
 pub(in crate::plane) enum OutFraming {
-    /// By its length, of which so much is left.
+    /// By its length; this many bytes are left.
     Length(u64),
-    /// By chunks, with those trailers that the head has announced.
+    /// By chunks, with the trailers that the head has announced.
     Chunked(Vec<HeaderName>),
     /// By the end of the connection.
     Close,
-    /// There is nothing left to come.
+    /// It has already ended.
     Ended,
 }
 
-/// A message that is being sent.
 #[derive(Debug)]
 pub(in crate::plane) struct Message<B> {
-    /// None once its end has been seen: what ends with the body does so before the other side sees the end.
+    /// `None` once its end has been seen: what ends with the body does so before the peer sees the end.
     body: Option<B>,
     framing: OutFraming,
-    /// The head, later the line before a chunk; of it, `sent` bytes are gone.
+    /// The head, later the line before a chunk. The first `sent` bytes of it have been written.
     line: Vec<u8>,
     sent: usize,
     data: Bytes,
     tail: &'static [u8],
-    /// Something of it may have arrived.
+    /// Whether part of the message may have arrived.
     begun: bool,
-    /// The head waits for the first piece of the body, if that is there already.
+    /// Whether the body has been polled once. If its first piece is ready by then, the head and the piece are written
+    /// together.
     looked: bool,
 }
 
@@ -80,18 +80,18 @@ where
         }
     }
 
-    /// Whether none of it can have arrived.
+    /// Whether no part of the message can have arrived.
     pub(in crate::plane) fn is_unsent(&self) -> bool {
         !self.begun
     }
 
-    /// Starts over with the head, for a message that is unsent or has no body.
+    /// Starts again with the head. For a message that is unsent or has no body.
     pub(in crate::plane) fn rewind(&mut self) {
         self.sent = 0;
         self.begun = false;
     }
 
-    /// Sends what is there by `write`; ready when all of it has been sent.
+    /// Sends what is available through `write`. Ready when the whole message has been sent.
     pub(in crate::plane) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -133,7 +133,7 @@ where
         self.tail = &self.tail[written - of_line - of_data..];
     }
 
-    /// Takes the next piece of the body. Nothing to write afterwards means that there is none.
+    /// Takes the next piece of the body. If there is nothing to write afterwards, the message is complete.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         while let Some(body) = &mut self.body {
             let frame = match ready!(Pin::new(body).poll_frame(cx)) {
@@ -159,7 +159,7 @@ where
             }
             OutFraming::Chunked(_) => {
                 self.next_line();
-                // Writing to a vector cannot fail.
+                // Writing to a vector can't fail.
                 let _ = write!(self.line, "{:x}\r\n", data.len());
                 self.tail = b"\r\n";
                 if self.body.as_ref().is_some_and(Body::is_end_stream) {
@@ -195,7 +195,7 @@ where
         std::mem::replace(&mut self.framing, OutFraming::Ended)
     }
 
-    /// Makes room for another line, behind a head that has not been written yet.
+    /// Makes room for another line, after a head that has not been written yet.
     fn next_line(&mut self) {
         if self.sent == self.line.len() {
             self.line.clear();
@@ -204,14 +204,14 @@ where
     }
 }
 
-/// The trailers that a head announces, without those that would change how the message is read.
+/// The trailers that a head announces, without those that would change how the message is interpreted.
 pub(in crate::plane) fn trailers_announced(headers: &HeaderMap) -> Vec<HeaderName> {
     let names = headers.get_all(header::TRAILER).iter().filter_map(|names| names.to_str().ok());
     let names = names.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse().ok());
     names.filter(|name| !NEVER_TRAILERS.contains(name)).collect()
 }
 
-/// Writes one header.
+/// Appends a header line.
 pub(in crate::plane) fn field(line: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     line.extend_from_slice(name.as_str().as_bytes());
     line.extend_from_slice(b": ");
