@@ -28,7 +28,7 @@ pub(crate) struct Credentials {
     pub(crate) defaults: Vec<PathBuf>,
     pub(crate) certificates: Vec<PathBuf>,
     pub(crate) agent: Option<PathBuf>,
-    /// Whether to use only those of the agent's keys that are also in these files.
+    /// Whether to use only those of the agent's keys that are also in key files.
     pub(crate) agent_only_files: bool,
     /// The SSH configuration keyword that forbids keys.
     pub(crate) keyless: Option<&'static str>,

@@ -120,7 +120,7 @@ impl Images for KeptImages {
         };
         let image = match opened {
             Ok(image) => image,
-            // The caller builds an image again that was damaged or deleted by hand.
+            // The caller rebuilds an image that was damaged or deleted by hand.
             Err(bowline_registry::Error::Unknown(_) | bowline_registry::Error::Missing(_)) => {
                 return Ok(None);
             }
