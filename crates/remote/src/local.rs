@@ -131,7 +131,7 @@ impl Local for LocalMachine {
     fn random_hex(&self, bytes: usize) -> String {
         let mut random = vec![0; bytes];
         if getrandom::fill(&mut random).is_err() {
-            // Names made from it must be unique, not secret.
+            // Unique enough for names, but not fit for secrets.
             random.fill_with(|| RandomState::new().build_hasher().finish().to_le_bytes()[0]);
         }
         random.iter().map(|byte| format!("{byte:02x}")).collect()
