@@ -38,8 +38,7 @@ const HOPS: usize = 16;
 
 impl Route {
     /// Plans the route to a host, written `[USER@]HOST[:PORT]`. The proxy in `deploy.yml` takes precedence over
-    /// `ssh_config`. The first jump host is reached as its own configuration says, each other one through the
-    /// previous.
+    /// `ssh_config`. The first jump host is reached as its own configuration says, the others through the one before.
     pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self> {
         let Target { user, host, port } = ssh.target(host);
         let target = Endpoint { host: host.to_owned(), user: Some(user.to_owned()), port: Some(port) };

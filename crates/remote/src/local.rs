@@ -138,7 +138,7 @@ impl Local for LocalMachine {
     }
 }
 
-/// Creates a directory that no other user can read, or checks that an existing one is private.
+/// Creates a directory that no other user can read. Makes an existing one private if it is ours.
 fn private(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let failed = |e: io::Error| format!("can't make {shown}: {e}");
@@ -198,8 +198,7 @@ impl Group {
         Self { leader: id.and_then(Pid::from_raw), alone: false }
     }
 
-    /// Runs a command in a separate group. Its background processes may outlive it, unless this is dropped before it
-    /// ends.
+    /// Runs a command in a separate group. Its background processes may outlive it, unless this is dropped first.
     pub(crate) async fn output(command: &mut Command) -> io::Result<std::process::Output> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let child = command.spawn()?;

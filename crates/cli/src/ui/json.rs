@@ -215,7 +215,6 @@ pub fn finding(finding: &Finding) -> Value {
     })
 }
 
-/// A result as one text, such as a version or the details of a lock.
 pub fn said(said: &str) -> Value {
     json!({ "event": "result", "text": clean::lines(said) })
 }

@@ -144,7 +144,6 @@ pub fn went_wrong(failure: &Failure) -> String {
     }
 }
 
-/// What went wrong and why, on one line.
 pub fn failed(failure: &Failure) -> String {
     let what = went_wrong(failure);
     if matches!(failure.cause, Cause::Halted(_) | Cause::Interrupted) {

@@ -22,7 +22,6 @@ pub(crate) struct Command {
 pub(crate) enum Asks<'a> {
     /// All keys of the host, to ask the server for one of their types.
     Types,
-    /// Whether this key is the host's.
     Key(&'a PublicKey),
 }
 

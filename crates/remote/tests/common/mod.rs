@@ -306,7 +306,7 @@ impl Wire {
         Self::through(port, delay, Duration::MAX)
     }
 
-    /// Forgets a connection after so much idle time, as gateways do: no further byte gets through.
+    /// Forgets a connection that was idle for `after`, as gateways do: no further byte gets through.
     pub fn forgetful(port: u16, after: Duration) -> Self {
         Self::through(port, Duration::ZERO, after)
     }
