@@ -116,7 +116,6 @@ pub struct RolePlan {
     /// The running container that already matches the plan, so that this role needs no step. If pulling brings
     /// another image for the same version, the container is replaced after all.
     pub kept: Option<resume::Kept>,
-    /// How requests get to the new container.
     pub attach: Attach,
     /// The running containers that the new one replaces.
     pub retire: Vec<Retire>,
@@ -172,12 +171,10 @@ impl RolePlan {
         Retire { version: boot.version.clone(), detach, stop, again: None }
     }
 
-    /// Identifies the new container for checks of whether it still serves.
     pub fn serving(&self, id: &str) -> Serving {
         Serving { id: id.into(), restarts: None, ready: self.boot.ready }
     }
 
-    /// Checks whether the new container still serves.
     pub fn check(&self, serving: Serving) -> Check {
         let boot = &self.boot;
         Check {
@@ -195,7 +192,6 @@ impl RolePlan {
 const DRAIN_UNDONE_S: u64 = 30;
 
 impl ServerPlan {
-    /// The proxy of this kind, if it serves a role here.
     pub fn proxy(&self, kind: ProxyKind) -> Option<&OnServer> {
         self.proxies.iter().find(|proxy| proxy.kind() == kind)
     }
@@ -239,7 +235,6 @@ impl ServerPlan {
     }
 }
 
-/// The steps that retire the serving containers of a role.
 fn retirement(role: &RolePlan) -> Vec<(Option<&str>, Step)> {
     let of = |retire: &Retire| retire.steps().into_iter().map(|step| (Some(role.role.as_str()), step));
     role.retire.iter().flat_map(of).collect()

@@ -27,14 +27,12 @@ use crate::plan::step;
 use crate::shell::Script;
 
 pub use traefik::cord;
-/// The label of a container that proxies must ignore.
 pub(crate) use traefik::labels::HIDDEN;
 pub use traefik::labels::hidden;
 pub(crate) use traefik::labels::{by_labels, network, unlike};
 pub(crate) use traefik::neighbours::{apps_agree, roles_agree, shared_requests};
 pub(crate) use traefik::{maintenance, shared_network};
 
-/// The names of the proxies' containers.
 pub(crate) const CONTAINERS: [&str; 2] = [traefik::NAME, kamal::NAME];
 
 /// The kinds of proxy that serve roles or accessories of a server, sorted, without [`ProxyKind::None`].
@@ -51,7 +49,6 @@ pub(crate) fn kinds(config: &Config, host: &str) -> Vec<ProxyKind> {
     kinds
 }
 
-/// The ports on which the proxies of a server accept requests.
 pub fn ports(config: &Config, host: &str) -> Vec<u16> {
     let of = |kind| match kind {
         ProxyKind::None => Vec::new(),
@@ -68,7 +65,6 @@ pub(crate) fn spares() -> Vec<&'static str> {
     [kamal::container::BESIDE, traefik::container::BESIDE].concat()
 }
 
-/// What sends requests to a role's containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProxyKind {
     None,
@@ -100,12 +96,10 @@ pub(crate) trait Rules: Sync {
         Ready::Healthy
     }
 
-    /// The names of the secrets that the proxy needs.
     fn secrets(&self, _: &Config) -> Vec<String> {
         Vec::new()
     }
 
-    /// Checks that the proxy can receive these secrets.
     fn check_secrets(&self, _: &Config, _: &Secrets) -> Result<(), PlanError> {
         Ok(())
     }
@@ -235,7 +229,6 @@ impl ProxyKind {
         self.rules().opens()
     }
 
-    /// Whether only one container of a role gets requests.
     pub fn switches(self) -> bool {
         self.rules().switches()
     }
@@ -269,7 +262,6 @@ impl OfRole<'_> {
         self.rules().pause(self, observed, page, own)
     }
 
-    /// How to put this role back in place of its page.
     pub(crate) fn resume(&self, observed: &Observed) -> Result<Option<Maintain>, Refusal> {
         self.rules().resume(self, observed)
     }
@@ -325,7 +317,6 @@ impl OnServer {
         }
     }
 
-    /// The server's ports on which it accepts requests.
     fn ports(&self) -> Vec<u16> {
         match self {
             Self::Traefik(traefik) => traefik.ports.clone(),
@@ -334,7 +325,6 @@ impl OnServer {
     }
 }
 
-/// Rejects two proxies on one server that want the same port.
 pub(crate) fn share_no_port(host: &str, proxies: &[OnServer]) -> Result<(), PlanError> {
     ports_differ(host, proxies.iter().map(|proxy| (proxy.kind().name(), proxy.ports())))
 }

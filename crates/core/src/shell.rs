@@ -123,7 +123,6 @@ pub(crate) fn function(name: &str, lines: &str) -> String {
     format!("{name}() {{ :\n{lines}}}\n")
 }
 
-/// A command line, word by word.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line(String);
 
@@ -192,7 +191,6 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// What a script reads on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Input {
     /// Nothing: standard input is closed immediately.

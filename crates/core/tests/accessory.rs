@@ -163,7 +163,6 @@ impl Server {
         self.run_on(act, input.expose())
     }
 
-    /// The exit status, and the lines of the answer.
     fn run_on(&self, act: &Act, input: &[u8]) -> (u32, Vec<String>) {
         let Output { status, stdout, .. } = self.output(act, input);
         let answers = String::from_utf8(stdout).unwrap();

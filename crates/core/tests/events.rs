@@ -81,7 +81,6 @@ fn the_end_of_a_container_that_waited_long_is_looked_for_far_back() {
     });
 }
 
-/// Makes Docker report an event.
 fn happens(home: &Path, event: &str) {
     writeln!(File::options().append(true).open(home.join("tell")).unwrap(), "{event}").unwrap();
 }

@@ -48,7 +48,6 @@ fn scope() -> Scope {
     Scope { names: Names::new("app", Some("staging")), run: "f00d".into(), performer: "me".into() }
 }
 
-/// The recorded calls that change something.
 fn changes(home: &Path) -> Vec<String> {
     let calls = fs::read_to_string(home.join("calls")).unwrap();
     let looks = ["ps ", "container ls", "container inspect", "image ls", "image prune", "network inspect"];
@@ -74,7 +73,6 @@ fn a_container_that_docker_lists_and_can_not_find_hides_no_other() {
     });
 }
 
-/// Prunes, and retains this many stopped containers.
 fn prune(retain: usize) -> Script {
     let parts = Some(prune::Parts::All);
     let (roles, repository) = (vec!["web".into()], "r/app".into());

@@ -178,13 +178,11 @@ impl Case {
         }
     }
 
-    /// The variables that a container should have.
     fn variables(&self) -> BTreeMap<String, String> {
         named("CLEAR", &self.clear).into_iter().chain(named("SECRET", &self.secret)).collect()
     }
 }
 
-/// What `docker` received.
 struct Given {
     args: Vec<String>,
     variables: BTreeMap<String, String>,

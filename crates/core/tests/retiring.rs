@@ -134,7 +134,6 @@ impl Server {
         Ended { said, status: output.status.code() }
     }
 
-    /// The calls of Docker that change something.
     fn changes(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
         let changes =

@@ -181,7 +181,6 @@ impl Seen<'_> {
         })
     }
 
-    /// The kinds of proxy that serve something on the server.
     fn kinds(&self) -> Vec<ProxyKind> {
         crate::proxy::kinds(self.config, self.host)
     }
@@ -383,7 +382,6 @@ fn size(kilobytes: u64) -> String {
     }
 }
 
-/// A finding about when a proxy's certificate expires.
 pub fn ends(name: &str, end: i64, now: i64, of: ProxyKind) -> Finding {
     let log = format!("`bowline {} logs`", command(of));
     let left = end.saturating_sub(now);

@@ -21,7 +21,6 @@ pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
     names
 }
 
-/// The names of the secrets that the proxy needs for it.
 pub fn proxy_secrets(accessory: &Accessory) -> Vec<String> {
     accessory.proxy.iter().flat_map(kamal::files::secrets_of).collect()
 }
@@ -116,7 +115,6 @@ pub fn files(
     kamal::files::of_accessory(scope, &accessory.service, proxy, secrets, pages.clone())
 }
 
-/// How to take requests away from its container.
 pub fn detach(config: &Config, scope: &Scope, accessory: &Accessory) -> Detach {
     let unregister = |_| kamal::service::Unregister {
         scope: scope.clone(),

@@ -67,7 +67,6 @@ pub struct Given<'a> {
     pub secrets: Secrets,
     /// The selected servers that have the kind of proxy that the intent concerns.
     pub behind: Vec<&'a str>,
-    /// The accessories that the intent concerns, with their servers.
     pub accessories: Accessories<'a>,
     pub files: BTreeMap<String, Vec<Upload>>,
     /// Error pages that the proxy shows for the apps behind it.
@@ -161,7 +160,6 @@ pub enum Work {
     Accessory(Box<OnAccessory>),
 }
 
-/// Decides what a command does, on the servers that were observed.
 pub fn plan(intent: &Intent, basis: Basis<'_>) -> Change {
     let stages = match intent {
         Intent::Start(version) => vec![basis.start(version.as_deref())],

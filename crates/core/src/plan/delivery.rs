@@ -42,7 +42,6 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// What a server lacks of an image.
     pub fn of(images: &[Layers], held: &Held) -> Self {
         let fits = |image: &&Layers| runs(&held.architecture, std::slice::from_ref(&image.architecture));
         let own = images.iter().find(|image| image.architecture == held.architecture);

@@ -25,7 +25,6 @@ pub struct DeployRequest {
     pub scope: Scope,
     /// Whether the secrets have their values. Otherwise, they are placeholders.
     pub secrets_known: bool,
-    /// The project's error pages.
     pub pages: Pages,
 }
 

@@ -23,7 +23,6 @@ pub const LABEL: &str = "bowline.config";
 /// Bytes of each half of the fingerprint: enough to distinguish the configurations of one app.
 const BYTES: usize = 8;
 
-/// A container that stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub id: String,

@@ -80,7 +80,6 @@ pub fn orphan(config: &Config, scope: &Scope, role: &str, container: &Container)
     }
 }
 
-/// How to start a stopped container again.
 pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Container) -> app::Start {
     app::Start {
         scope: scope.clone(),

@@ -43,7 +43,6 @@ pub fn env_secrets<'a>(
     names
 }
 
-/// The names of the secrets in the registry's login.
 pub fn registry_secrets(config: &Config) -> Vec<String> {
     config.registry.secrets().map(str::to_owned).collect()
 }
@@ -123,7 +122,6 @@ pub fn secret_env(secrets: &Secrets, env: &Env) -> Result<SecretEnv, PlanError> 
     Ok(SecretEnv::new(env.secret().map(resolve).collect::<Result<_, PlanError>>()?)?)
 }
 
-/// What a role's containers on a server have in common, with the secrets resolved.
 pub fn environment(
     config: &Config,
     secrets: &Secrets,

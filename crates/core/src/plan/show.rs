@@ -101,7 +101,6 @@ fn retired(retire: &Retire) -> impl Iterator<Item = String> {
     retire.detach.describe().into_iter().chain([format!("stop {}", retire.stop.name)])
 }
 
-/// Lists the servers of a change outside of a deploy, and what happens there.
 pub fn change(change: &Change) -> String {
     let mut out = format!("{}: {}\n", change.command, change.app);
     if change.stages.iter().filter(|stage| stage.reboots.is_some()).count() > 1 {

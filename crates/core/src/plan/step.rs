@@ -32,7 +32,6 @@ pub enum Step {
     Finish(Box<finish::Finish>),
     Remove(remove::Remove),
     Accessory(Box<accessory::Act>),
-    /// Write an env file, or remove it.
     Env(env::EnvFile),
     /// Prepare what a command in a new container needs.
     Prepare(Box<exec::Exec>),

@@ -46,7 +46,6 @@ pub struct OnServer {
     pub ensure: Option<Box<Ensure>>,
     /// The files that it must read, if any.
     pub files: Option<Box<Files>>,
-    /// The server's ports on which it accepts requests.
     pub ports: Vec<u16>,
     /// Services to remove from the proxy, because no role will do so.
     pub orphans: Vec<service::Forget>,
@@ -283,7 +282,6 @@ impl Step {
         }
     }
 
-    /// The run that it belongs to, if it changes anything.
     pub fn scope(&self) -> Option<&Scope> {
         Some(match self {
             Step::Ensure(step) => &step.scope,

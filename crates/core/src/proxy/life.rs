@@ -60,7 +60,6 @@ impl Act {
         matches!(self, Act::Reboot | Act::Upgrade)
     }
 
-    /// The names of the secrets that it needs.
     pub fn secrets(self, config: &Config, kind: ProxyKind) -> Vec<String> {
         match kind {
             _ if !self.makes() => Vec::new(),

@@ -40,7 +40,6 @@ pub struct OnServer {
     /// Makes it run, if it doesn't.
     pub ensure: Option<Box<Ensure>>,
     pub api: Api,
-    /// The server's ports on which it accepts requests.
     pub ports: Vec<u16>,
     /// Moves kamal-proxy's ports to it, if it waits for them.
     pub take_over: Option<Box<takeover::TakeOver>>,
@@ -210,7 +209,6 @@ impl Rules for Traefik {
 pub enum Step {
     /// Make sure that Traefik and the network exist.
     Ensure(Box<container::Ensure>),
-    /// Replace the running Traefik.
     Replace(Box<container::Replace>),
     TakeOver(Box<takeover::TakeOver>),
     /// Keep the new Traefik, or restore the previous one.

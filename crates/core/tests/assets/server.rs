@@ -52,7 +52,6 @@ fi
 exec "/usr/bin/$tool" "$@"
 "#;
 
-/// A server: a home directory with its own tools.
 pub(super) struct Server {
     pub(super) home: tempfile::TempDir,
     pub(super) run: std::cell::Cell<u32>,
@@ -83,7 +82,6 @@ impl Server {
         Self { home, run: std::cell::Cell::new(0) }
     }
 
-    /// Replaces one of the server's tools.
     pub(super) fn tool(&self, name: &str, text: &str) {
         program(self.path("bin").join(name), text);
     }
@@ -92,7 +90,6 @@ impl Server {
         self.home.path().join(path)
     }
 
-    /// Adds files to an image's assets.
     pub(super) fn image(&self, version: &str, files: &[(&str, &str)]) {
         for (name, content) in files {
             let path = self.path(&format!("images/app:{version}{PATH}/{name}"));
@@ -135,7 +132,6 @@ impl Server {
         self.path(&format!(".kamal/apps/app/assets/earlier/web-{version}"))
     }
 
-    /// The names in a directory of the app's assets.
     pub(super) fn names(&self, directory: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path(&format!(".kamal/apps/app/assets/{directory}"))) else {
             return Vec::new();

@@ -30,7 +30,6 @@ fn planned_with(
     change::plan(intent, change::Basis { config, given, scope: &scope, selection: &selection, observed })
 }
 
-/// The plan as text.
 fn told(config: &Config, intent: &Intent, observed: &BTreeMap<String, Observed>) -> String {
     show::change(&planned_change(config, intent, observed, Vec::new()))
 }

@@ -11,7 +11,6 @@ use bowline_core::commands::lock;
 use super::steps::scope;
 use super::{server, sh, shells};
 
-/// A running keeper of the lock.
 struct Keeper {
     child: Child,
     input: Option<ChildStdin>,

@@ -356,7 +356,6 @@ fn of_traefik(step: traefik::Step) -> Step {
     Step::Proxy(proxy::Step::Traefik(step))
 }
 
-/// The steps with which one kind of proxy takes over from another.
 fn of_takeovers(scope: &Scope) -> Vec<Step> {
     let ensure = container::Ensure {
         scope: scope.clone(),
@@ -434,7 +433,6 @@ fn in_new(mode: Mode) -> Exec {
     }
 }
 
-/// A command in the serving container.
 fn in_serving(mode: Mode) -> Exec {
     Exec { place: Place::Serving(HOSTILE.into()), ..in_new(mode) }
 }

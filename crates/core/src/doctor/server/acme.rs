@@ -52,7 +52,6 @@ impl Seen<'_> {
         all.iter().flat_map(|one| self.without(one, &traefik.args)).collect()
     }
 
-    /// Findings for the certificates that a router requests and doesn't have.
     fn without(&self, wanted: &Wanted, arguments: &[String]) -> Vec<Finding> {
         let Wanted { router, resolver, names } = wanted;
         let mut storages = self.checkup.storages.iter();

@@ -27,7 +27,6 @@ fn healthy() -> Checkup {
     }
 }
 
-/// The findings, one per line: level and text.
 fn said(yaml: &str, checkup: &Checkup, observed: Option<&Observed>, ahead: i64) -> Vec<String> {
     let config = bowline_config::load(SourceFile::new("config/deploy.yml", yaml), None).unwrap().config;
     let names = Names::of(&config);

@@ -86,7 +86,6 @@ impl<'a> Basis<'a> {
         })
     }
 
-    /// Retires a role's running containers that `meant` selects.
     fn retire(
         &self,
         place: Place<'a>,

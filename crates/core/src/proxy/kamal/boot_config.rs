@@ -19,7 +19,6 @@ pub struct BootConfig {
     /// The image's name without server and tag.
     pub repository: Option<String>,
     pub version: Option<String>,
-    /// The port for metrics.
     pub metrics_port: Option<u16>,
     pub debug: bool,
     /// Further flags of `docker run`, as `NAME=VALUE`.

@@ -75,7 +75,6 @@ pub struct Ensure {
     pub scope: Scope,
     /// The server's `proxy/run`. Without it, files on the server apply, as with Kamal.
     pub run: Option<Run>,
-    /// The image, if the container has to be created.
     pub image: Image,
     /// The name of Bowline's own image. Empty until it is known.
     pub own: String,
@@ -258,7 +257,6 @@ impl Replace {
     }
 }
 
-/// Starts, stops or restarts the existing proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Power {
     pub scope: Scope,

@@ -57,7 +57,6 @@ pub(super) fn accessory_pages(service: &str) -> String {
     format!("accessory_error_pages/{service}")
 }
 
-/// The paths that an accessory uses, relative to the app's directory.
 pub(crate) fn left_by_accessory(service: &str) -> [String; 3] {
     [format!("tls/{service}"), format!("auth/{service}"), accessory_pages(service)]
 }
@@ -66,7 +65,6 @@ pub fn directory(names: &Names) -> String {
     format!("{FILES}/{}", names.app())
 }
 
-/// The names of the secrets of all roles behind the proxy.
 pub(super) fn secrets(config: &Config) -> Vec<String> {
     config.roles.iter().filter_map(|role| role.kamal_proxy()).flat_map(secrets_of).collect()
 }
@@ -91,7 +89,6 @@ pub(super) fn private(
     Ok(files.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-/// The private files of a role or an accessory.
 fn private_of(name: &str, proxy: &Proxy, secrets: &Secrets) -> Result<Vec<(String, Secret)>, PlanError> {
     let mut files = Vec::new();
     if let Tls::Custom { certificate, private_key } = &proxy.tls {

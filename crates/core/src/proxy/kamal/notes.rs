@@ -69,7 +69,6 @@ fn conflict<'a>(
     None
 }
 
-/// The names of this app's services on a server.
 fn ours(config: &Config, names: &Names, host: &str) -> Vec<String> {
     let all = roles(config, names, host).into_iter().chain(accessories(config, host));
     all.map(|(_, service, _)| service).collect()
@@ -85,7 +84,6 @@ pub(super) fn check(site: &Site<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Rejects a route of an accessory that another app's service already has.
 pub(crate) fn check_accessory(
     config: &Config,
     names: &Names,
@@ -106,7 +104,6 @@ fn has(service: &Service, (host, path): &(String, String)) -> bool {
         && service.paths.iter().any(|theirs| theirs == path)
 }
 
-/// Remarks about a server's proxy, for display.
 pub(super) fn notes(site: &Site<'_>) -> Vec<String> {
     let paused = site.observed.services.iter().flat_map(|listed| {
         let wanted = roles(site.config, &site.scope.names, site.host);

@@ -17,7 +17,6 @@ pub fn of_pull(config: &Config) -> Vec<String> {
     names
 }
 
-/// The login at the registry from which a server pulls the image.
 pub fn login(config: &Config, secrets: &Secrets, host: &str) -> Result<Option<Login>, PlanError> {
     let registry = run_of(config, host).and_then(|run| registry(config, &Image::of(run)));
     registry.map_or(Ok(None), |registry| login_to(registry, secrets))

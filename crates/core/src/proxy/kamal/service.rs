@@ -42,7 +42,6 @@ pub struct ErrorPages {
 }
 
 impl ErrorPages {
-    /// The pages at a path in the app's directory.
     fn at(scope: &Scope, path: &str) -> Self {
         Self {
             directory: format!("{}/{path}", files::directory(&scope.names)),
@@ -57,7 +56,6 @@ impl Route {
         self.timeout + self.drain + ask::PATIENCE_S
     }
 
-    /// The target to register for the container with this id.
     pub fn target(&self, id: &str) -> String {
         format!("{}:{}", short(id), self.port)
     }
@@ -158,7 +156,6 @@ pub struct Unregister {
     pub drain: u64,
 }
 
-/// How to remove a role's service before the container stops.
 pub(crate) fn unregister(of: &OfRole<'_>, container: &Container) -> Detach {
     Detach::Kamal(Box::new(Unregister {
         scope: of.scope.clone(),
@@ -267,7 +264,6 @@ pub enum Pausing {
     Resume,
 }
 
-/// How to begin or end a role's maintenance.
 pub(super) fn pause(of: &OfRole<'_>, to: Pausing) -> Pause {
     let role = of.role.name.clone();
     Pause { scope: of.scope.clone(), service: of.scope.names.prefix(&role), role, to }

@@ -48,7 +48,6 @@ pub struct Found {
     pub wanted: String,
     /// The image of the existing container.
     pub image: Option<String>,
-    /// Whether that container runs.
     pub is_running: bool,
     /// Whether a reboot was interrupted.
     pub is_half_done: bool,

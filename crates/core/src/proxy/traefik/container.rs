@@ -240,7 +240,6 @@ impl Settle {
     }
 }
 
-/// Starts, stops or restarts the existing Traefik.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Power {
     pub scope: Scope,
@@ -310,7 +309,6 @@ const NEXT: &str = "traefik_next";
 const OLD: &str = "traefik_replaced";
 pub(crate) const BESIDE: [&str; 2] = [NEXT, OLD];
 
-/// A shell line that removes the env file of a removed Traefik.
 pub(crate) fn forget_env() -> String {
     format!("rm -f {ENV_FILE}\n")
 }
@@ -397,7 +395,6 @@ pub fn will_have_api(traefik: &Traefik) -> bool {
     has_api(&flags(traefik))
 }
 
-/// The command-line arguments for Traefik.
 fn flags(traefik: &Traefik) -> Vec<String> {
     let one = |(key, value): (String, OptionValue)| match value {
         OptionValue::Flag => vec![format!("--{key}")],

@@ -55,7 +55,6 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// The cord of a container, if it has one.
     pub(crate) fn of(scope: &Scope, container: &Container) -> Option<Self> {
         Some(Self {
             scope: scope.clone(),
@@ -67,7 +66,6 @@ impl Cut {
         })
     }
 
-    /// The cord of a container that was just booted, if it has one.
     pub(crate) fn of_new(boot: &Boot, id: &str) -> Option<Self> {
         boot.cord.as_ref()?;
         Some(Self {

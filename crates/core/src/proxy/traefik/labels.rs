@@ -62,7 +62,6 @@ pub struct Route {
     pub suffix: String,
     /// The network on which Traefik reaches the container.
     pub network: String,
-    /// Whether the container is hidden from Traefik.
     pub hidden: bool,
 }
 
@@ -155,7 +154,6 @@ pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
         .collect()
 }
 
-/// The kinds of elements that labels configure by name.
 const KINDS: [&str; 8] = [
     "traefik.http.routers",
     "traefik.http.services",

@@ -272,7 +272,6 @@ impl End {
         ))
     }
 
-    /// Removes the containers and their images.
     pub fn remove(&self) -> Script {
         let done =
             if self.others { String::new() } else { self.scope.audit(Some(&self.role), "Ended maintenance") };

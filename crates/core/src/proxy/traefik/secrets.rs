@@ -6,18 +6,15 @@ use crate::commands::registry::Login;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::{Secrets, login as login_to, registry_of};
 
-/// The names of the secrets in its env.
 pub fn of_env(config: &Config) -> Vec<String> {
     config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
 }
 
-/// The names of the secrets that are needed to pull its image.
 pub fn of_pull(config: &Config) -> Vec<String> {
     let registry = registry_of(config, &config.traefik.image);
     registry.into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
 }
 
-/// The login at the registry of its image.
 pub fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
     registry_of(config, &config.traefik.image).map_or(Ok(None), |registry| login_to(registry, secrets))
 }

@@ -15,7 +15,6 @@ const LINES: (u32, u32) = (5000, 40);
 /// The maximum length of an error, in characters.
 const LONGEST: usize = 400;
 
-/// Prints a [`Trouble`].
 pub fn explain() -> Script {
     let (read, kept) = LINES;
     Script::new(format!(
@@ -77,7 +76,6 @@ impl Trouble {
         self.errors.iter().rev().find(has).map(String::as_str)
     }
 
-    /// Whether Traefik's arguments define a certificate resolver.
     pub fn resolves(&self, resolver: &str) -> bool {
         defines(&self.args, resolver)
     }
