@@ -58,7 +58,6 @@ pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
     }
 }
 
-/// Reports an invalid command line and the aliases that led to it.
 fn unusable(mut error: clap::Error, suggestion: Option<String>, line: &Expanded) -> u8 {
     if let Some(suggestion) = suggestion {
         let mut all = vec![suggestion];

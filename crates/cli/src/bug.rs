@@ -11,7 +11,6 @@ use crate::exit::{self, Ended};
 use crate::hints;
 use crate::ui::{clean, out, terminal};
 
-/// Installs a panic hook that restores the terminal and reports the panic.
 pub fn tell_panics() {
     set_hook(Box::new(|panic| {
         terminal::restore();
@@ -41,7 +40,6 @@ fn without_values(message: &str) -> String {
     }
 }
 
-/// Runs `work`, and turns a panic in it into an error.
 pub fn caught<T>(work: impl FnOnce() -> Result<T, Ended>) -> Result<T, Ended> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let reason = "a bug ended the run (see above)";

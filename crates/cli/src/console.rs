@@ -40,7 +40,6 @@ pub struct StandardStreams {
     screen: Handle,
     hidden: Mutex<Option<Hidden>>,
     typed: mpsc::Sender<Vec<u8>>,
-    /// The receiving end of `typed`.
     input: tokio::sync::Mutex<mpsc::Receiver<Vec<u8>>>,
     resizes: tokio::sync::Mutex<Option<Signal>>,
     jobs: mpsc::Sender<Job>,

@@ -23,7 +23,6 @@ use crate::{hints, load, signals};
 /// How long a read-only command may take to end after an interrupt.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The work of a command: a call of the engine.
 pub(crate) trait Work<T>: AsyncFnOnce(Call<'_>) -> Result<T, RunError> {}
 
 impl<T, F: AsyncFnOnce(Call<'_>) -> Result<T, RunError>> Work<T> for F {}
@@ -145,7 +144,6 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// Loads the project, and prints the warnings about it.
 pub(crate) async fn load_project(settings: &Settings) -> Result<Project, Ended> {
     let (project, warnings) = signals::unless_interrupted(load::load(settings)).await??;
     if settings.verbosity != Verbosity::Quiet && !warnings.is_empty() {
@@ -154,7 +152,6 @@ pub(crate) async fn load_project(settings: &Settings) -> Result<Project, Ended> 
     Ok(project)
 }
 
-/// Reports the result of a command, and returns its exit status.
 pub fn conclude(settings: &Settings, ended: Result<u8, Ended>) -> u8 {
     if settings.view == View::Json {
         out::stdout([json::ended(ended.as_ref().copied()).to_string()]);

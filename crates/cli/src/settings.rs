@@ -65,7 +65,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Resolves the global flags for the command with this path.
     pub fn new(globals: &Globals, path: &[String], around: Surroundings) -> Self {
         // As in Kamal, `--quiet` takes precedence.
         let verbosity = match (globals.quiet, globals.verbose) {

@@ -176,7 +176,6 @@ impl Handle {
     }
 }
 
-/// Freezes the screen until it is dropped.
 pub struct Hidden {
     _hold: Sender<()>,
 }

@@ -185,7 +185,6 @@ fn ends() -> Vec<Value> {
     ends
 }
 
-/// One of every printed object, with every field.
 fn printed() -> Vec<Value> {
     let events = events();
     events.iter().for_each(is_known);

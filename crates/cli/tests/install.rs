@@ -12,7 +12,6 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];
-/// The programs that the script runs.
 const PROGRAMS: [&str; 15] = [
     "cp",
     "mv",
@@ -31,7 +30,6 @@ const PROGRAMS: [&str; 15] = [
     "sha256sum",
 ];
 
-/// A directory with archives, a home and a place for temporary files.
 struct Place {
     directory: TempDir,
 }

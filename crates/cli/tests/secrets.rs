@@ -42,7 +42,6 @@ fn log(directory: &Path) -> String {
     fs::read_to_string(directory.join("bin/log")).unwrap_or_default()
 }
 
-/// Returns the exit status, standard output and standard error.
 fn bowline(directory: &Path, words: &[&str]) -> (i32, String, String) {
     let path = format!("{}:{}", directory.join("bin").display(), std::env::var("PATH").unwrap());
     let output = Command::new(env!("CARGO_BIN_EXE_bowline"))

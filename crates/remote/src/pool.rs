@@ -175,7 +175,6 @@ impl Server for SshServer {
 }
 
 impl Shared {
-    /// Returns the live connection to a hop of a route. Opens one if necessary.
     fn session<'a>(
         &'a self,
         route: &'a Route,

@@ -52,7 +52,6 @@ pub(crate) struct Way {
     /// How many of these permits are for the agent.
     pub(crate) agent: u32,
     pub(crate) descriptors: Arc<Descriptors>,
-    /// The jump host's connection that carries this one.
     pub(crate) via: Option<Arc<Session>>,
 }
 
@@ -423,7 +422,6 @@ pub(crate) struct Client {
 pub(crate) enum ClientError {
     #[error(transparent)]
     Ssh(#[from] russh::Error),
-    /// The host key was rejected or couldn't be checked.
     #[error(transparent)]
     Host(ServerError),
 }

@@ -57,7 +57,6 @@ pub(crate) struct HostSettings {
     pub(crate) pkcs11: Option<String>,
 }
 
-/// Looks up each host once.
 #[derive(Debug)]
 pub(crate) struct ConfigReader {
     options: Options,
@@ -114,7 +113,6 @@ impl Pairs {
     }
 }
 
-/// Parses the output of `ssh -G`.
 fn pairs(text: &str) -> Vec<(String, String)> {
     let pair = |line: &str| {
         let (key, value) = line.split_once(' ')?;

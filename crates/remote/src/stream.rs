@@ -71,7 +71,6 @@ impl Guarded {
         }
     }
 
-    /// Fails a write that makes no progress for too long.
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.stalled = None;

@@ -193,7 +193,6 @@ async fn feed(server: Arc<dyn Server>, image: Arc<dyn Image>) -> usize {
     sum
 }
 
-/// Run it alone, too.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement that takes a while and 50 sshds"]
 async fn fifty_servers_that_load_an_image_need_little_memory() {

@@ -11,7 +11,6 @@ use clap::{ArgAction, Command};
 
 use crate::args::{self, CONFIG_FILE};
 
-/// A flag and its value, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Flag {
     id: String,
@@ -98,7 +97,6 @@ fn value<'f>(flags: &'f [Flag], id: &str) -> Option<&'f str> {
     flags.iter().rfind(|flag| flag.id == id)?.words.get(1).map(String::as_str)
 }
 
-/// Joins the words of the alias with the words before and after it.
 fn join(root: &Command, before: Vec<Flag>, inner: &[String], behind: &[String]) -> Vec<String> {
     let (mut command, mut path, mut own) = (root, Vec::new(), Vec::new());
     let mut rest = inner;

@@ -18,7 +18,6 @@ fn the_description_is_sound() {
     command().debug_assert();
 }
 
-/// The paths of all commands that help shows.
 fn below(command: &clap::Command, path: &[String], paths: &mut Vec<Vec<String>>) {
     for sub in command.get_subcommands().filter(|sub| is_shown(sub)) {
         let path: Vec<String> = path.iter().cloned().chain([sub.get_name().to_owned()]).collect();

@@ -152,7 +152,6 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The text that help shows after the flags.
 enum After {
     Prose(String),
     Examples(Vec<String>),

@@ -49,7 +49,6 @@ pub(super) async fn remove(settings: &Settings, removal: &Removal) -> Result<u8,
     change(settings, async |call| engine::remove::remove(call, removal).await).await
 }
 
-/// The servers concerned, and the accessories that will be removed.
 fn concerned<'c>(
     removal: &Removal,
     config: &'c Config,

@@ -12,7 +12,6 @@ use crate::args::{self, is_shown};
 use crate::exit;
 use crate::ui::{clean, out};
 
-/// The maximum number of places to list.
 const MOST: usize = 30;
 
 /// `bowline help WORD…` for words that are not a command: shows a section of the configuration's documentation, or

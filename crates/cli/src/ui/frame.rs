@@ -14,7 +14,6 @@ use bowline_engine::event::{Event, Outcome, Phase};
 use super::paint::Paint;
 use super::{Focus, clean, order, words};
 
-/// The maximum number of rows, for any height of the terminal.
 const ROWS: usize = 20;
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
@@ -56,7 +55,6 @@ struct Row {
 }
 
 impl Row {
-    /// The current step with its progress, and its start time.
     fn step(&self) -> Option<(String, Duration)> {
         let (step, since) = self.steps.last()?;
         let progress = self.progress.iter().map(|progress| format!(": {progress}"));

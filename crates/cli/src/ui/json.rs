@@ -21,7 +21,6 @@ use crate::exit::{self, Ended};
 /// The version of the format that docs/events.md describes.
 pub const SCHEMA: u32 = 1;
 
-/// The first object: the version of the format, and the command.
 pub fn began(path: &[String]) -> Value {
     json!({
         "event": "began", "schema": SCHEMA, "bowline": env!("CARGO_PKG_VERSION"), "command": text(&path.join(" ")),

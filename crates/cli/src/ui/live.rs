@@ -36,7 +36,6 @@ impl Live {
         out::raw_stderr(&text);
     }
 
-    /// Prints these lines permanently, and the picture below them.
     fn draw(&mut self, mut lines: Vec<String>) {
         let (height, columns) = self.terminal.size();
         let width = usize::from(columns).saturating_sub(1).max(20);

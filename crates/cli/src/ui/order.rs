@@ -9,7 +9,6 @@ pub fn natural(one: &str, other: &str) -> Ordering {
     pieces(one_address).cmp(pieces(other_address)).then_with(|| one.cmp(other))
 }
 
-/// A run of digits, or of anything else.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Piece<'t> {
     /// The number of digits, and the digits, without leading zeros. Supports any number of digits.

@@ -18,7 +18,6 @@ impl Asker {
         Self(Arc::new(move || Box::new(screen.hide())))
     }
 
-    /// Lends the terminal to a program until the returned value is dropped.
     pub fn lend(&self) -> Lent {
         if let Ok(tty) = File::options().read(true).write(true).open("/dev/tty") {
             let _ = terminal::remember(&tty);

@@ -127,7 +127,6 @@ fn serving(standing: &[String], paint: Paint) -> Vec<String> {
     lines
 }
 
-/// Joins names with commas, and breaks them into lines.
 fn list(names: &[&str], indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (number, name) in names.iter().enumerate() {

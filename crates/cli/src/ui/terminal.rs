@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use bowline_engine::ports::Size;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// The terminal that was changed, and its earlier attributes.
 static BEFORE: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
 
 /// Saves a terminal's attributes, in place of any saved before.

@@ -98,7 +98,6 @@ pub fn planned(plan: &Plan) -> String {
     format!("Plan: {what} {app} version {version} on {}{roles}", count(plan.servers.len(), "server"))
 }
 
-/// The last line of a successful run.
 pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
     let time = elapsed.map(|elapsed| format!(" in {}", seconds(elapsed))).unwrap_or_default();
     let Some(plan) = plan else { return format!("done{time}") };

@@ -44,7 +44,6 @@ struct Place {
 pub(super) struct Outline {
     files: BTreeSet<PathBuf>,
     home: PathBuf,
-    /// The patterns of each `Host` line.
     hosts: Vec<String>,
     /// `HostName` lines.
     names: Vec<Below>,
@@ -192,7 +191,6 @@ impl Outline {
     }
 }
 
-/// Splits `Keyword value` or `Keyword=value`.
 fn split(line: &str) -> Option<(String, &str)> {
     let end = line.find(|c: char| c.is_ascii_whitespace() || c == '=')?;
     let value = line[end..].trim_start();
@@ -216,7 +214,6 @@ fn matches(patterns: &str, host: &str) -> bool {
     matched
 }
 
-/// Whether a value contains a token that differs between hosts.
 fn names_the_host(value: &str) -> bool {
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {

@@ -78,7 +78,6 @@ impl Asker {
         Ok(Pairs(answer.pairs))
     }
 
-    /// Lists of file names with blanks, as written in the configuration.
     pub(super) fn quoted(&self) -> &[Vec<String>] {
         &self.outline().quoted
     }

@@ -19,7 +19,6 @@ use crate::options::{Options, UserConfig};
 #[cfg(target_os = "linux")]
 const FILES: &[u8] = b"Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n";
 
-/// Two home directories that differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Elsewhere {
     passwd: PathBuf,

@@ -12,7 +12,6 @@ use crate::Result;
 /// Keywords that list algorithms.
 pub(super) const LISTS: [&str; 4] = ["ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"];
 
-/// Constraints on the addresses of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) family: Family,
@@ -103,7 +102,6 @@ impl Algorithms {
     }
 }
 
-/// The supported algorithms of a list.
 fn chosen<T: Clone>(
     keyword: &str,
     list: Option<&[String]>,

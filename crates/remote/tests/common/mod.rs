@@ -329,7 +329,6 @@ impl Wire {
         wire
     }
 
-    /// Stops all traffic, as if the cable was unplugged.
     pub fn freeze(&self) {
         self.frozen.store(true, Ordering::Relaxed);
     }
@@ -342,7 +341,6 @@ struct Memory {
 }
 
 impl Memory {
-    /// Whether the gateway lets the next bytes pass. If so, the idle time starts again.
     fn passes(&self) -> bool {
         let mut last = self.last.lock().unwrap();
         *last = last.filter(|last| last.elapsed() < self.forgets).map(|_| Instant::now());

@@ -3,7 +3,6 @@
 
 use clap::Command;
 
-/// The lines to append to the script.
 pub(super) fn rest(root: &Command) -> Vec<String> {
     let name = root.get_name();
     let mut lines = vec![format!("complete -c {name} -f")];

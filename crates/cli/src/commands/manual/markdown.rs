@@ -61,7 +61,6 @@ fn flags<'a>(all: impl Iterator<Item = &'a Arg>, page: &mut String) {
     }
 }
 
-/// Such as `-n` and `--lines N`.
 fn names(arg: &Arg) -> Vec<String> {
     let value = match arg.get_num_args().is_some_and(|count| count.takes_values()) {
         true => arg.get_value_names().unwrap_or_default().join(" "),
@@ -72,7 +71,6 @@ fn names(arg: &Arg) -> Vec<String> {
     if names.is_empty() { vec![value] } else { names }
 }
 
-/// The possible values and the default.
 fn values(arg: &Arg) -> String {
     let mut said = Vec::new();
     let takes = arg.get_num_args().is_some_and(|count| count.takes_values());
