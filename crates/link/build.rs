@@ -1,13 +1,12 @@
 //! The build script of both programs. It links them statically on Linux with glibc.
 //!
-//! A static program runs in an image that contains no other file, and on any Linux, whatever its C library. `-C
-//! target-feature=+crt-static` does the same for a whole build, but `cargo install` and workspaces with procedural
-//! macros need an explicit `--target` for it. If a static C library is missing, the script leaves the linking
-//! dynamic. `BOWLINE_LINK=dynamic` selects that too.
+//! A static program runs in an image that contains no other file, and on any Linux, whatever its C library.
+//! `-C target-feature=+crt-static` does the same for a whole build, but needs an explicit `--target` for
+//! `cargo install` and in workspaces with procedural macros. With `BOWLINE_LINK=dynamic`, or if a static C library is
+//! missing, the linking stays dynamic.
 //!
-//! Even in a static program, glibc loads the modules named in `/etc/nsswitch.conf` at run time. They are built for
-//! the machine's glibc, not ours, and the program crashes. `names.c` restricts lookups to what is built in: files and
-//! DNS.
+//! Even in a static program, glibc loads the modules of `/etc/nsswitch.conf` at run time. They are built for the
+//! machine's glibc, not ours, and crash the program. `names.c` restricts lookups to the built-in ones, files and DNS.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,8 +44,7 @@ fn compiler() -> String {
     env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".into())
 }
 
-/// Makes the linker find the static libraries first, through a directory of linker scripts that name them. Returns
-/// false if a static library is missing.
+/// Makes the linker prefer static libraries, by linker scripts that name them. Returns false if one is missing.
 fn link_statically(directory: &Path) -> io::Result<bool> {
     for library in LIBRARIES {
         let file = format!("lib{library}.a");

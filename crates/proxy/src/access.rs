@@ -1,7 +1,6 @@
 //! Access to a service: `--allow-ip` and `--basic-auth`.
 //!
-//! The rules are parsed and checked at deploy, and evaluated once per request. If a service has both kinds, a request
-//! needs both an allowed address and a valid user.
+//! Rules are parsed at deploy and evaluated once per request. With both kinds, a request must satisfy both.
 
 use std::net::IpAddr;
 
@@ -27,7 +26,6 @@ pub enum Verdict {
     Unauthorized,
 }
 
-/// The value of `WWW-Authenticate` in a 401.
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"Restricted\", charset=\"UTF-8\"");
 
 impl Rules {

@@ -14,7 +14,6 @@ pub struct Balancer {
     next_reader: AtomicUsize,
 }
 
-/// The kind of request, which decides where it may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// To a reader if one is healthy, else to a writer.

@@ -45,8 +45,7 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// Replaces this process with the running proxy's binary, if that is a different one. If that fails, this binary
-/// carries on.
+/// Replaces this process with the running proxy's binary, if that differs. If it fails, this binary carries on.
 fn become_the_running_one(program: &str) {
     let Ok(own) = std::env::current_exe() else { return };
     if let Some(running) = crate::upgrade::other_binary(&own, &run::socket()) {

@@ -151,8 +151,7 @@ fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1
 }
 
-/// Parses the `for=` of one element: `for=192.0.2.60;proto=http`, `for="[2001:db8::1]:4711"`. Names such as `unknown`
-/// and `_hidden` are not addresses.
+/// The address after `for=` in an element, if it has one: names such as `unknown` and `_hidden` are not addresses.
 fn forwarded_hop(element: &[u8]) -> Option<IpAddr> {
     let mut values = parts_from_right(element, b';').into_iter().filter_map(|pair| {
         let (name, value) = std::str::from_utf8(pair).ok()?.trim_matches([' ', '\t']).split_once('=')?;

@@ -282,8 +282,7 @@ enum Encoder {
 }
 
 impl Encoder {
-    /// Levels and windows for responses compressed on the fly: fast, and a few hundred kilobytes of memory per
-    /// response.
+    /// Levels and windows are chosen for speed, and for a few hundred kilobytes of memory per response.
     fn new(coding: Coding) -> io::Result<Self> {
         Ok(match coding {
             Coding::Zstd => {

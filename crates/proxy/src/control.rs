@@ -1,8 +1,7 @@
 //! The control socket: a versioned protocol of JSON lines between the commands and the daemon.
 //!
-//! Each connection carries one command: a line with a [`ControlRequest`], answered by a line with a [`Reply`] once
-//! the command is done. Commands run concurrently. As with kamal-proxy, a command continues when its client
-//! disconnects.
+//! Each connection carries one command: a line with a [`ControlRequest`] and, once the command is done, a line with a
+//! [`Reply`]. Commands run concurrently. As with kamal-proxy, they continue when their client disconnects.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,7 +51,6 @@ pub struct Targets {
     pub deployment: DeploymentOptions,
 }
 
-/// How long a drain waits for open requests and streams.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drain {
     #[serde(with = "duration")]

@@ -160,8 +160,7 @@ async fn ended(mut wish: watch::Receiver<Wish>, leaving: &Mutex<Limits>) -> io::
     }
 }
 
-/// Waits until all connections are closed. Streams are cancelled at their deadline. What remains at the last deadline
-/// ends with the process.
+/// Waits until all connections are closed, and cancels streams at their deadline. The rest ends with the process.
 async fn drain(plane: &Plane, services: &Services, limits: Limits) {
     let rest = limits.requests.saturating_sub(limits.streams);
     if tokio::time::timeout(limits.streams.min(limits.requests), plane.closed()).await.is_ok() {

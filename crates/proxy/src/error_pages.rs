@@ -65,8 +65,7 @@ impl ErrorPages {
         if found { Ok(ErrorPages(pages)) } else { Err(Error::Empty(directory.to_owned())) }
     }
 
-    /// Renders the page for a status: the service's own, the built-in one, or a heading. `message` is the text of
-    /// `stop --message`.
+    /// Renders the service's own page, the built-in one, or a heading. `message` is the text of `stop --message`.
     pub fn render(&self, status: StatusCode, message: &str) -> Bytes {
         match self.0.get(&status.as_u16()) {
             Some(page) => page.render(message).into(),

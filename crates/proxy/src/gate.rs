@@ -20,7 +20,6 @@ pub enum State {
 }
 
 impl State {
-    /// The state's name in lists.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -49,12 +48,10 @@ impl State {
     }
 }
 
-/// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
     /// It waited as long as the pause allows.
     Expired,
-    /// The service is stopped, with this message.
     Stopped(Arc<str>),
 }
 

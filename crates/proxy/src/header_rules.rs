@@ -9,7 +9,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules(Vec<(HeaderName, Option<HeaderValue>)>);
 
-/// The direction of the messages. The headers that can't be set depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// `--set-request-header`: on the way to the target.

@@ -1,8 +1,7 @@
 //! Health checks of targets.
 //!
-//! A check is a GET request that follows redirects. It succeeds with a status of 200 to 299. The first check runs
-//! immediately. A single target is checked until its first success; several targets are checked as long as they
-//! serve.
+//! A check is a GET request that follows redirects and succeeds with a status of 200 to 299. The first one starts
+//! immediately. A single target is checked until its first success, several targets as long as they serve.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -24,7 +24,6 @@ const DATA: &str = "home/kamal-proxy/.config/kamal-proxy";
 const PROGRAM: &str = "usr/local/bin/bowline-proxy";
 const OTHER_NAME: &str = "usr/local/bin/kamal-proxy";
 
-/// Why a program can't become an image.
 #[derive(Debug)]
 pub enum Error {
     /// It is not a static Linux program for a supported processor.
@@ -49,9 +48,8 @@ impl From<io::Error> for Error {
     }
 }
 
-/// The tag for a version of this program. Kamal reads the tag as the proxy's version and refuses one older than its
-/// minimum (`v0.9.2`, in RubyGems order). The number in front keeps ours above every minimum, and in the order of our
-/// own versions.
+/// Kamal reads the tag as the proxy's version and refuses one older than its minimum (`v0.9.2`, in RubyGems order).
+/// The number in front keeps ours above every minimum, and in the order of our own versions.
 pub fn tag(version: &str) -> String {
     format!("v10.{}", version.split('+').next().unwrap_or(version))
 }
@@ -90,8 +88,7 @@ pub fn write(program: &[u8], name: &str, out: impl Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// Docker's name for the processor, from the ELF header. Fails if the program needs a loader or libraries, because
-/// the image has none.
+/// Docker's name for the processor in the ELF header. The image has no loader or libraries for dynamic programs.
 fn architecture(program: &[u8]) -> Result<&'static str, Error> {
     let short = Error::Program("it is not a Linux program");
     let Some((head, _)) = program.split_first_chunk::<64>() else { return Err(short) };
@@ -119,8 +116,7 @@ fn needs_loader(program: &[u8], head: &[u8; 64]) -> Option<bool> {
     Some(size >= 4 && headers.chunks(size).any(|header| header.starts_with(&INTERPRETER)))
 }
 
-/// The file system: the program, and the files that programs expect. `/tmp` is for the socket and for buffered
-/// bodies.
+/// The file system: the program, and the files that programs expect. `/tmp` is for the socket and buffered bodies.
 fn layer(program: &[u8]) -> io::Result<Vec<u8>> {
     let mut layer = Builder::new(Vec::with_capacity(program.len() + (32 << 10)));
     directories(&mut layer, &[("etc", 0o755, 0), ("home", 0o755, 0), ("home/kamal-proxy", 0o755, USER)])?;

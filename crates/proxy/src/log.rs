@@ -51,9 +51,7 @@ pub struct Logged<'a> {
     pub user_agent: &'a str,
     /// Such as `HTTP/1.1`.
     pub proto: &'a str,
-    /// `http` or `https`.
     pub scheme: &'a str,
-    /// The part after `?`.
     pub query: &'a str,
     /// Names and values of the headers to log.
     pub req_headers: &'a [(&'a str, &'a str)],
@@ -64,8 +62,7 @@ pub fn request(request: &Logged<'_>) {
     Line::with("INFO", "Request", SystemTime::now(), |line| line.request(request));
 }
 
-/// Name and value of a field, such as `("service", &name)`. Values are written as JSON strings; for numbers, use
-/// [`write`].
+/// Name and value, such as `("service", &name)`. The value becomes a JSON string; use [`write`] for numbers.
 pub type Field<'a> = (&'a str, &'a dyn Display);
 
 pub fn info(message: &str, fields: &[Field<'_>]) {
@@ -106,8 +103,7 @@ fn event(level: &str, message: &str, fields: &[Field<'_>]) {
 
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
-/// One thread's lines that wait to be written. Only that thread and the writer lock it, so that no other thread
-/// waits.
+/// One thread's lines that wait to be written. Only that thread and the writer lock it.
 #[derive(Default)]
 struct Shard(Mutex<Vec<u8>>);
 

@@ -1,7 +1,6 @@
 //! Prometheus metrics, under kamal-proxy's names.
 //!
-//! Each thread has its own counters and shares nothing with the others. They are summed when the metrics are
-//! requested.
+//! Each thread has its own counters. They are summed when the metrics are requested.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};

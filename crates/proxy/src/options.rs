@@ -1,9 +1,7 @@
-//! The options of a deploy. Their JSON form is that of kamal-proxy's state file: the same names, and durations in
-//! nanoseconds.
+//! The options of a deploy, in the JSON form of kamal-proxy's state file: its names, and durations in nanoseconds.
 //!
-//! A field that is missing in a file is zero, as in Go; `Default` is that zero. The command line's defaults are the
-//! constants here. Fields that kamal-proxy doesn't have are left out of files while they are unset, so that
-//! kamal-proxy can read what we wrote.
+//! A field that is missing in a file is zero, as in Go, and `Default` is that zero. The constants are the command
+//! line's defaults. Fields that kamal-proxy doesn't have are left out while unset, so that it can read our files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,24 +22,17 @@ pub const ACME_PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/director
 
 pub const DEPLOY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// For open WebSockets and event streams.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the requests of a process that has been replaced by another one.
 pub const UPGRADE_DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
-/// For its WebSockets and event streams.
 pub const UPGRADE_STREAM_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a request waits while a service is paused.
 pub const PAUSE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const WRITER_AFFINITY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Until a target has sent the headers of its response.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Until a target accepts a connection. Zero also means this.
+/// Also used for zero.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HEALTH_CHECK_PATH: &str = "/up";
-/// Between two health checks.
 pub const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of a buffered body that stay in memory.
 pub const BUFFER_MEMORY: u64 = 1 << 20;
 
 /// Reads `null` as the default, as Go does.
@@ -83,7 +74,6 @@ pub struct ServiceOptions {
     pub acme_cache_path: String,
     /// A directory of `STATUS.html` files, or empty.
     pub error_page_path: String,
-    /// Whether the matched prefix is removed before forwarding.
     pub strip_prefix: bool,
     /// How long a client's reads go to the writers after a write.
     #[serde(with = "duration")]
@@ -140,10 +130,8 @@ pub struct HealthCheckConfig {
     pub path: String,
     /// Zero for the target's own.
     pub port: u16,
-    /// Between two checks.
     #[serde(with = "duration")]
     pub interval: Duration,
-    /// For one check.
     #[serde(with = "duration")]
     pub timeout: Duration,
     /// The `Host` header; empty for the target's address.
@@ -219,7 +207,6 @@ impl TargetOptions {
     }
 }
 
-/// How one deploy proceeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentOptions {
     /// How long all new targets may take to become healthy.
@@ -246,7 +233,6 @@ impl Default for DeploymentOptions {
     }
 }
 
-/// The options of `run`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunOptions {
     pub debug: bool,

@@ -125,8 +125,7 @@ impl Shared {
         }
     }
 
-    /// Chooses the worker for a connection accepted by `own`. That is `own` if its load is close to the least,
-    /// because handing a connection over costs more than a small difference.
+    /// The worker for a connection accepted by `own`. Handing it over costs more than a small difference in load.
     fn least_loaded(&self, own: usize) -> usize {
         let load = |worker: usize| self.load[worker].load(Ordering::Relaxed);
         let least = (0..self.load.len()).min_by_key(|worker| load(*worker)).unwrap_or(own);

@@ -1,5 +1,4 @@
-//! The PROXY protocol, versions 1 and 2: the header in which a load balancer in front of us passes on its client's
-//! address.
+//! The PROXY protocol, versions 1 and 2: the header in which a load balancer passes on its client's address.
 //!
 //! With `--proxy-protocol`, the plane calls [`read`] on a new connection, before TLS or HTTP. It reads exactly the
 //! header and not a byte more, so that the stream can be handed on as it is. A connection without a valid header is
@@ -14,8 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// The source of a connection, according to a valid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The connection is the balancer's own (a health check), or of a kind without an address. The peer's address
-    /// counts.
+    /// The balancer itself (a health check), or a kind of connection without an address: the peer's address counts.
     Balancer,
     /// The client that the balancer forwards.
     Client(SocketAddr),
@@ -122,8 +120,7 @@ fn port_number(word: &str) -> Result<u16, Error> {
     word.parse().ok().filter(|_| plain).ok_or(Error::Malformed("a port is invalid"))
 }
 
-/// Parses version 2 after its signature: version and command, family and protocol, then `body` with the addresses and
-/// extensions.
+/// Parses version 2 after its signature. `body` contains the addresses and extensions.
 fn parse_binary(version_and_command: u8, family: u8, body: &[u8]) -> Result<Source, Error> {
     match version_and_command {
         0x20 => return Ok(Source::Balancer),

@@ -1,12 +1,10 @@
-//! Chooses the clients that get a rollout's targets: values of the cookie `kamal-rollout` on a list, and a share of
-//! all others.
+//! Chooses the clients that get a rollout: listed values of the cookie `kamal-rollout`, and a share of the others.
 
 use crate::state;
 
 /// The cookie whose value decides.
 pub const COOKIE: &str = "kamal-rollout";
 
-/// The clients of one service that get its rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     percentage: i64,

@@ -58,8 +58,7 @@ impl<T: Clone> Routes<T> {
         routes?.iter().find(|r| *r.prefix == *prefix).map(|r| &r.to)
     }
 
-    /// Finds the route of a request. `path` is as the client sent it. The second value is the index where the rest of
-    /// the path starts, after the matched prefix.
+    /// Finds the route for `path`, as sent by the client. The second value is the index after the matched prefix.
     pub fn find(&self, host: &str, path: &str) -> Option<(&Route<T>, usize)> {
         let lower;
         let host = if host.bytes().any(|b| b.is_ascii_uppercase()) {

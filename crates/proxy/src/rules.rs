@@ -53,8 +53,7 @@ impl Rules {
         })
     }
 
-    /// Whether a peer's `X-Forwarded-*` headers are trusted: by the service's ranges if it has any, else as
-    /// `forward_headers` says.
+    /// Whether a peer's `X-Forwarded-*` headers are trusted: by the trusted ranges if there are any, else by the flag.
     pub fn believes(&self, peer: IpAddr, forward_headers: bool) -> bool {
         if self.trusted.is_empty() { forward_headers } else { self.trusted.contains(peer) }
     }

@@ -40,20 +40,17 @@ pub enum Error {
     Target(#[from] InvalidTarget),
     #[error(transparent)]
     Options(#[from] Invalid),
-    /// Not all new targets became healthy in time.
     #[error("target failed to become healthy within configured timeout ({timeout}): {last_seen}")]
     Unhealthy {
         timeout: String,
         /// URL and failure of the last check of each unhealthy target.
         last_seen: String,
     },
-    /// Another service has the same host and prefix.
     #[error("host settings conflict with another service")]
     Conflict,
     /// A file or a value in the options is invalid.
     #[error("{0}")]
     Rules(String),
-    /// The service has no second set of targets.
     #[error("rollout target not set")]
     NoRollout,
     /// Another process is about to take over, with the state that it has restored.
@@ -198,13 +195,11 @@ impl Services {
         }))
     }
 
-    /// Calls `keep` with the state that a change results in, before the change takes effect. If that fails, the
-    /// change is refused.
+    /// Calls `keep` with the resulting state before a change takes effect. If that fails, the change is refused.
     pub fn keep_in(&self, keep: impl Fn(State) -> Result<(), String> + Send + Sync + 'static) {
         *lock(&self.0.keep) = Some(Box::new(keep));
     }
 
-    /// Saves the current state.
     pub fn save(&self) -> Result<(), Error> {
         let _changing = self.unfrozen()?;
         self.keep(&self.table())
@@ -336,7 +331,6 @@ impl Services {
         self.change_service(name, NOTHING_ASIDE, change).map(drop)
     }
 
-    /// Ends open WebSockets and event streams of all targets.
     pub fn cancel_streams(&self) {
         let table = self.table();
         let sets = table.services().flat_map(|service| service.sets());

@@ -1,7 +1,6 @@
 //! The state file, in kamal-proxy's format.
 //!
-//! Each service is parsed separately. One that can't be parsed is kept as it is and named in the log, and never
-//! discards the others.
+//! Each service is parsed separately. One that can't be parsed stays in the file and never discards the others.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,6 @@ mod store;
 pub use read::{Unreadable, read};
 pub use store::Store;
 
-/// A service in the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
@@ -37,7 +35,6 @@ pub struct Service {
     pub rollout_controller: Option<Rollout>,
 }
 
-/// Whether a service is paused or stopped.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pause {

@@ -18,7 +18,6 @@ pub struct Counter {
     buckets: [AtomicU64; BUCKETS],
 }
 
-/// The figures of a [`Counter`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     pub target: String,

@@ -13,7 +13,6 @@ use crate::options::is_target;
 use crate::plane::upstream::Pool;
 use crate::stats::Counter;
 
-/// A target, shared by everything that routes to it.
 pub struct Target {
     name: Arc<str>,
     host: Box<str>,
@@ -43,7 +42,6 @@ pub enum Health {
 }
 
 impl Health {
-    /// The state's name in logs and lists.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Adding => "adding",
@@ -108,7 +106,6 @@ impl Target {
         &self.stats
     }
 
-    /// The idle connections of one worker.
     pub(crate) fn pool(&self, worker: usize) -> &Pool {
         &self.pools[worker % self.pools.len()]
     }
@@ -150,8 +147,8 @@ impl Target {
 
     /// Starts a request, unless the target is draining. Then the request must be routed again.
     ///
-    /// The counter goes up before the flag is read, and [`Target::start_drain`] sets the flag before it reads the counter, so
-    /// that one of the two always sees the other.
+    /// The counter goes up before the flag is read, and [`Target::start_drain`] sets the flag before the counter is
+    /// read, so that one of the two always sees the other.
     pub fn begin(self: &Arc<Self>) -> Option<InFlight> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         let begun = InFlight { target: Arc::clone(self), stream: false };

@@ -74,7 +74,6 @@ pub struct TlsService {
     pub certificates: Certificates,
 }
 
-/// Where a service's certificates come from.
 #[derive(Clone, Debug)]
 pub enum Certificates {
     /// No TLS: handshakes for the service's names fail, whatever other services allow.
@@ -87,7 +86,6 @@ pub enum Certificates {
     OnDemand(Acme, String),
 }
 
-/// An authority, and the cache for its certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Acme {
     /// The directory's URL; empty for Let's Encrypt.
@@ -125,8 +123,7 @@ impl fmt::Debug for Targets {
 }
 
 impl Tls {
-    /// Orders and renewals run on `runtime`. `target_of` finds a target of the service for an on-demand policy that
-    /// is a path of it.
+    /// Orders and renewals run on `runtime`. `target_of` finds a target for an on-demand policy that is a path.
     pub fn new(
         runtime: tokio::runtime::Handle,
         target_of: TargetOf,
@@ -159,8 +156,7 @@ impl Tls {
         self.shared.table.store(Arc::new(table));
     }
 
-    /// Stops ordering and renewing: another process has the listeners, and so gets the authority's validation
-    /// requests.
+    /// Stops ordering and renewing: another process has the listeners, and with them the validation requests.
     pub fn stop_ordering(&self) {
         self.shared.table.load().stop();
     }

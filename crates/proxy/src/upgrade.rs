@@ -1,18 +1,17 @@
 //! Upgrades without downtime: process 1 holds the listeners, and the data plane runs in a child that inherits them.
 //!
-//! For an upgrade, process 1 starts another binary as a second child on the same listeners. The new child restores
-//! the state and says `ready`. Process 1 lets it `serve`. Once it does, the old child takes no more connections,
-//! drains and ends. If the new child is not ready in time, process 1 kills it, and the old one carries on and learns
-//! why. No listener is closed or bound again.
+//! For an upgrade, process 1 starts another binary as a second child on the same listeners. The new child restores the
+//! state and says `ready`, and process 1 lets it `serve`. Then the old child takes no more connections, drains and
+//! ends. If the new child is not ready in time, process 1 kills it, and the old one carries on. No listener is closed
+//! or bound again.
 //!
 //! Process 1 says `serve`, `freeze`, `upgraded` and `failed REASON`. A child says `ready`, `serving`, `frozen` and
 //! `upgrade PATH`. After `frozen`, a child makes no changes, because its successor may already have read the state. A
 //! child whose line ends has lost process 1, and ends too.
 //!
-//! Children that drain still hold requests: those that wait for the end of a pause, and those open to targets that
-//! the next deploy replaces. So each change by a child is passed on to its predecessors. The child says `follow
-//! NUMBER CHANGE`, and process 1 sends that to each of them. Once all have answered `followed NUMBER` or have ended,
-//! the child gets the same answer.
+//! Children that drain still hold requests: paused ones, and those to targets that the next deploy replaces. So each
+//! change is passed on to the predecessors. The child says `follow NUMBER CHANGE`, and process 1 sends that to each of
+//! them. Once all have answered `followed NUMBER` or ended, the child gets the same answer.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -52,7 +51,6 @@ const START: Duration = Duration::from_secs(30);
 /// A child that fails is replaced, unless it failed this soon after its start.
 const STABLE: Duration = Duration::from_secs(5);
 
-/// How process 1 starts children.
 struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,

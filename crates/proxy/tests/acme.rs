@@ -1,5 +1,4 @@
-//! Tests the program with certificates from pebble, an ACME authority made for tests (Debian's package `pebble`;
-//! `bin/setup` installs it).
+//! Certificates from pebble, an ACME authority for tests (Debian's package `pebble`; `bin/setup` installs it).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
 
 use std::path::Path;
@@ -31,8 +30,7 @@ fn start(command: &mut Command, log: &Path) -> Process {
     Process(started.unwrap_or_else(|e| panic!("can't run {program:?}: {e}. Run bin/setup to install it")))
 }
 
-/// A proxy, an authority that validates challenges at its ports, and a DNS server that resolves every name to this
-/// machine.
+/// A proxy, an authority that validates at its ports, and a DNS server that resolves all names to this machine.
 struct Setting {
     home: tempfile::TempDir,
     http: u16,
@@ -147,7 +145,6 @@ impl Setting {
     }
 }
 
-/// Waits until a condition holds.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {

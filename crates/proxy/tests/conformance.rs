@@ -1,7 +1,6 @@
 //! Tests kamal-proxy's behaviour from outside: through a proxy's command line and ports.
 //!
-//! The proxy is ours, or the binary that `PROXY_UNDER_TEST` names. Tests of what ours does beyond kamal-proxy call
-//! `ours_alone!`.
+//! The proxy is ours, or the binary in `PROXY_UNDER_TEST`. Tests of what only ours does call `ours_alone!`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -31,8 +31,7 @@ pub(super) fn deploy(
     Ok(Box::new(control::Deploy { targets: targets(service, flags), options, target_options }))
 }
 
-/// Reads the file of `--basic-auth-file`: one `USER:PASSWORD` per line. A file without any is an error, because it
-/// would leave the service open to all.
+/// Reads a file of `USER:PASSWORD` lines. A file without any is an error: it would leave the service open to all.
 fn logins(path: &str) -> Result<Vec<Credentials>, String> {
     if path.is_empty() {
         return Ok(Vec::new());

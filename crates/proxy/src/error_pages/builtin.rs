@@ -7,7 +7,6 @@ use super::template::escape;
 
 const LAYOUT: &str = include_str!("layout.html");
 
-/// The page for a status, or a plain heading.
 pub(super) fn page(status: StatusCode, message: &str) -> Bytes {
     let reason = status.canonical_reason().unwrap_or_default();
     let Some((title, text)) = content(status) else {

@@ -1,10 +1,8 @@
-//! The part of Go's html templates that error pages support: text, `{{ .Field }}`, `{{ if .Field }}…{{ else if .Field
-//! }}…{{ else }}…{{ end }}`, comments and trim markers. Everything else is an error when the page is loaded, not when
-//! it is rendered.
+//! The part of Go's html templates that error pages support: text, fields, `if`, `else if`, `else`, comments and trim
+//! markers. Everything else is an error when the page is loaded, not when it is rendered.
 //!
 //! The only field with a value is `Message`. Others are empty, as in kamal-proxy, which passes no data to most pages.
-//! Values are escaped for their place in the HTML, which [`place`] determines. A value in a script, a style, a tag or
-//! a URL is an error.
+//! Values are escaped for their place in the HTML ([`place`]). In a script, a style, a tag or a URL, they are errors.
 
 mod place;
 
@@ -231,8 +229,7 @@ impl Parser<'_> {
         Ok((nodes, place))
     }
 
-    /// Parses both branches of an `if` and its `end`. The branches must end in the same place of the HTML, or later
-    /// values couldn't be escaped.
+    /// Parses both branches of an `if`, which must end in the same place of the HTML for later values to be escaped.
     fn branches(
         &mut self,
         line: usize,

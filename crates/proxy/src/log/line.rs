@@ -33,7 +33,6 @@ impl Line<'_> {
         bytes
     }
 
-    /// Adds a string.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         quoted(self.bytes, value.as_bytes());

@@ -1,5 +1,4 @@
-//! Punycode (RFC 3492): converts host names to the form that clients send. `bücher.example` becomes
-//! `xn--bcher-kva.example`.
+//! Punycode (RFC 3492): the form of host names that clients send, such as `xn--bcher-kva` for `bücher`.
 
 const BASE: u32 = 36;
 const MIN: u32 = 1;

@@ -54,8 +54,7 @@ pub fn on_demand_is_local(url: &str) -> Result<bool, String> {
 }
 
 impl ServiceOptions {
-    /// Without hosts, adds the empty one for any host; without prefixes, adds `/`. Prefixes keep only one leading
-    /// slash. Names get the form that clients send.
+    /// Adds the empty host and the prefix `/` if there are none. Normalizes slashes, and names to the form of clients.
     pub fn normalize(&mut self) {
         for name in self.hosts.iter_mut().chain([&mut self.canonical_host]) {
             *name = idn::to_ascii(name);
@@ -81,7 +80,6 @@ impl ServiceOptions {
             || self.path_prefixes.iter().any(|prefix| prefix.trim_matches('/').is_empty())
     }
 
-    /// Fails if options contradict each other.
     pub fn validate(&self) -> Result<(), Invalid> {
         let refuse = |why: &str| Err(Invalid(why.to_owned()));
         if !self.tls_on_demand_url.is_empty() {

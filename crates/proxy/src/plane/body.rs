@@ -22,7 +22,6 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Bytes per read from disk.
 const CHUNK: usize = 64 << 10;
 
-/// A body in transit to a target.
 #[derive(Debug)]
 pub(super) enum RequestBody {
     /// Forwarded as it arrives.
@@ -32,7 +31,6 @@ pub(super) enum RequestBody {
 }
 
 impl RequestBody {
-    /// The body of a client's request, forwarded as it arrives.
     pub(super) fn of(client: &Arc<Client>, body: Received) -> Self {
         Self::Incoming(FromClient { body, client: Arc::clone(client) })
     }
@@ -82,7 +80,6 @@ pub(super) enum Received {
 }
 
 impl Received {
-    /// The client's connection, for use after HTTP has ended on it.
     pub(super) fn upgrade(&self) -> Option<http1::Upgraded> {
         match self {
             Self::Http1(body) => Some(body.upgrade()),

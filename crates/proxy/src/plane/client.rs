@@ -1,5 +1,4 @@
-//! One client connection: its address, and its current phase, so that the worker can end connections that take too
-//! long.
+//! One client connection: its address and its phase, so that the worker can end connections that take too long.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -26,8 +25,7 @@ impl Scheme {
 /// Seconds since the worker started: precise enough for timeouts, and free to read.
 pub(super) type Tick = u32;
 
-/// A client's connection. Only its own worker accesses the mutable fields. They are atomics because streams must be
-/// `Send`.
+/// A client's connection. Only its own worker accesses the mutable fields; they are atomics to make streams `Send`.
 #[derive(Debug)]
 pub(super) struct Client {
     /// The peer's address, from the PROXY protocol if that is on.

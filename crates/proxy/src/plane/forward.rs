@@ -27,12 +27,10 @@ use crate::target::InFlight;
 
 /// How often a request is routed again because its target was replaced at that moment.
 const MAX_ROUTINGS: usize = 32;
-/// The cookie that sends a client's reads to the writers. Its value is the end of that period, in milliseconds since
-/// 1970.
+/// Sends a client's reads to the writers. The value is the end of that period, in milliseconds since 1970.
 pub(super) const WRITER_COOKIE: &str = "kamal-writer";
 
-/// Handles a request. The response's body carries what is logged at its end. `interim` gets the target's interim
-/// responses.
+/// Handles a request, which is logged when the response's body ends. `interim` gets the target's interim responses.
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     client: &Arc<Client>,

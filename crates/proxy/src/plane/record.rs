@@ -13,8 +13,7 @@ use crate::{log, metrics};
 /// The logged status if the client left before the response.
 const CLIENT_GONE: u16 = 499;
 
-/// A request in progress. It is logged and counted when this is dropped, which is when the response's body has been
-/// sent or abandoned.
+/// A request in progress. Dropping it, when the response's body has been sent or abandoned, logs and counts it.
 pub(super) struct Open {
     client: Arc<Client>,
     pub(super) started: Instant,
@@ -151,8 +150,7 @@ impl Drop for Open {
         if let Some(in_flight) = &self.in_flight {
             in_flight.target().stats().observe(self.status, duration);
         }
-        // The drain's counter is dropped after this, so that a client that sees the end of its response finds it
-        // counted.
+        // The drain's counter drops after this, so a client that sees the end of its response finds it counted.
         if !self.excluded {
             let service = self.service.as_ref().map_or("", |service| &service.name);
             metrics::observe(service, &self.method, self.status, duration);

@@ -9,7 +9,6 @@ use tokio::io::AsyncWriteExt;
 
 use super::body::Spooled;
 
-/// Limits for reading a body whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     /// Bytes kept in memory.
@@ -18,7 +17,6 @@ pub(super) struct Sizes {
     pub(super) limit: u64,
 }
 
-/// Why a body could not be read whole.
 #[derive(Debug)]
 pub(super) enum Error<E> {
     TooLarge,

@@ -1,8 +1,6 @@
-//! Requests to targets. Each worker keeps idle connections to each target, and uses a connection for one request at a
-//! time.
+//! Requests to targets. Each worker keeps idle connections per target, and uses each for one request at a time.
 //!
-//! The HTTP/1 client is our own: the task of the client's connection sends the request and reads its response,
-//! without another task and channels between them.
+//! We have our own HTTP/1 client, so that a request needs no other task than its client's, and no channels.
 
 use std::future::poll_fn;
 use std::io;

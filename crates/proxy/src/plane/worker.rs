@@ -51,8 +51,7 @@ impl Worker {
         }
     }
 
-    /// Registers a connection, so that it can be ended when it is overdue. Dropping the returned entry unregisters
-    /// it.
+    /// Registers a connection, so that it can be ended when it is overdue, until the returned entry is dropped.
     pub(super) fn register(self: &Rc<Self>, client: Arc<Client>, task: AbortHandle) -> Entry {
         let id = self.next.get();
         self.next.set(id + 1);

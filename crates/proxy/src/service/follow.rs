@@ -51,8 +51,7 @@ impl Services {
         tell(Change { service: name.to_owned(), record, drain })
     }
 
-    /// Applies a change made by the process that has taken over. Returns once the targets that it affects are drained
-    /// here.
+    /// Applies a change by the successor. Returns once the targets that it affects are drained here.
     pub async fn follow(&self, change: Change) {
         let limits = change.drain.into();
         let aside = self.adopt(&change).unwrap_or_else(|error| {

@@ -33,7 +33,6 @@ impl Table {
         Some((&route.to, &route.prefix, rest))
     }
 
-    /// Builds the routes from the services.
     pub(crate) fn rebuild(&mut self) {
         let mut routes = Routes::default();
         // Services that serve `/` first, because the others inherit their TLS settings.

@@ -11,12 +11,10 @@ use serde_json::Value;
 use super::{State, read};
 use crate::log;
 
-/// The file that keeps the services across restarts.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    /// Services of the file that could not be restored, by name. They stay in the file until their name is deployed
-    /// or removed.
+    /// Services that could not be restored, by name. They stay in the file until their name is deployed or removed.
     kept: Mutex<Vec<(String, Value)>>,
 }
 

@@ -37,7 +37,6 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// Why an order failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) what: String,
@@ -180,14 +179,12 @@ impl Issuer {
         Ok(account.insert(opened).clone())
     }
 
-    /// The account may be gone at the authority, or the directory may have moved, so the next order starts from the
-    /// beginning.
+    /// The account may be gone, or the directory moved, so the next order starts from the beginning.
     async fn forget_account(&self) {
         *self.account.lock().await = None;
     }
 
-    /// When the authority suggests renewing the certificate, and how long to rely on that. `None` without a
-    /// suggestion.
+    /// When the authority suggests renewal, and how long to rely on that. `None` without a suggestion.
     pub(super) async fn renewal(
         &self,
         certificate: &Certificate,

@@ -1,5 +1,4 @@
-//! Tests renewal information (RFC 9773) with a small authority that suggests times and takes orders, but issues
-//! nothing.
+//! Tests renewal information (RFC 9773) with a small authority that takes orders but issues nothing.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use base64::Engine;

@@ -1,9 +1,7 @@
-//! The certificate cache on disk, in the format of Go's `autocert`, which kamal-proxy uses: each proxy serves the
-//! certificates that the other one obtained.
+//! The certificate cache on disk, in the format of Go's `autocert`, so that kamal-proxy can use it too.
 //!
-//! There is a directory for each ACME directory. It contains a file for each name with the key and the chain in PEM
-//! (`NAME` for ECDSA, `NAME+rsa`), and `acme_account+key` with the account's key. Files are written under another
-//! name and then renamed.
+//! Each ACME directory has a directory with a PEM file for each name, which contains key and chain (`NAME` for ECDSA,
+//! `NAME+rsa`), and `acme_account+key` with the account's key. Files are written under another name and then renamed.
 
 use std::fs;
 use std::io::{self, Write};
@@ -27,8 +25,7 @@ const ACCOUNT_KEY: &str = "acme_account+key";
 pub(super) struct Cache(PathBuf);
 
 impl Cache {
-    /// `base` is the value of `--tls-acme-cache-path`. `acme_directory` is the directory's URL, or empty for the
-    /// default one.
+    /// `base` is `--tls-acme-cache-path`. `acme_directory` is the directory's URL, or empty for the default one.
     pub(super) fn new(base: &Path, acme_directory: &str) -> Self {
         let hash = digest::digest(&digest::SHA256, acme_directory.as_bytes());
         let name: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

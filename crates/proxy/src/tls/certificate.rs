@@ -25,7 +25,6 @@ pub struct Certificate {
     names: Vec<String>,
 }
 
-/// Why a certificate can't be used.
 #[derive(Debug)]
 pub enum Error {
     Unreadable(PathBuf, std::io::Error),

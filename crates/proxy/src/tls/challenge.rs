@@ -78,8 +78,7 @@ fn challenge_certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, Stri
     let key = KeyPair::generate().map_err(text)?;
     let certificate = params.self_signed(&key).map_err(text)?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    // Not `from_der`, which compares key and certificate, and refuses the critical extension that makes this a
-    // challenge.
+    // Not `from_der`: it compares key and certificate, and refuses the critical extension of a challenge.
     let key = default_provider().key_provider.load_private_key(key).map_err(|e| e.to_string())?;
     Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }

@@ -86,8 +86,7 @@ impl Client {
         Ok(Client { pool })
     }
 
-    /// Sends a GET. Returns the status and at most `limit` bytes of the body. `host` is the `Host` header, if it
-    /// differs from the URL's.
+    /// Sends a GET. Returns the status and at most `limit` bytes of the body. `host` overrides the URL's in `Host`.
     pub(super) async fn get(
         &self,
         url: &str,

@@ -19,9 +19,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(12 * 3600);
 /// The shortest time between two requests for renewal information.
 const SHORTEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// How long to wait after each failure in a row. Let's Encrypt allows five failed validations for a name in an hour.
-/// After the first failure, the other kind of challenge is tried almost immediately. Further attempts stay within
-/// that limit.
+/// The waits after failures in a row. Let's Encrypt allows five failed validations for a name in an hour. The first
+/// retry, with the other kind of challenge, is almost immediate; later ones stay within that limit.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     waits: Vec<Duration>,
@@ -112,8 +111,7 @@ impl Kept {
         Arc::ptr_eq(&self.issuer, issuer)
     }
 
-    /// Tries again immediately if the last attempt failed long enough ago, because the cause, such as a DNS record,
-    /// may be fixed by now.
+    /// Tries again immediately if the last failure is old enough, because its cause, such as DNS, may be fixed by now.
     pub(super) fn hurry(&self) {
         let mut hasty = self.state.hasty.lock().unwrap_or_else(PoisonError::into_inner);
         if hasty.is_some_and(|since| since <= Instant::now()) {

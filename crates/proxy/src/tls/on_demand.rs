@@ -74,7 +74,6 @@ impl OnDemand {
         self.service == service && self.url == url && Arc::ptr_eq(&self.issuer, issuer)
     }
 
-    /// Returns a name that was allowed before.
     pub(super) fn kept(&self, name: &str) -> Option<Arc<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }

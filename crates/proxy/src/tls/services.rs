@@ -7,8 +7,7 @@ use crate::balance::Class;
 use crate::options::ServiceOptions;
 use crate::service::{Service, Services, Table};
 
-/// The TLS settings of the services that serve `/`. Services below a path use the certificate of the service at the
-/// root of their host.
+/// The TLS settings of the services that serve `/`. Others use those of the service at the root of their host.
 pub fn services(table: &Table) -> Vec<TlsService> {
     let roots = table.services().filter(|service| service.options.serves_root());
     roots.map(|service| of(service)).collect()

@@ -9,7 +9,6 @@ use super::certificate::Certificate;
 use super::keeper::Kept;
 use super::on_demand::OnDemand;
 
-/// The source of a name's certificate.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// The service of this name has no TLS.

@@ -370,8 +370,7 @@ async fn on_demand_names_are_asked_about_until_they_have_a_certificate() {
     assert_eq!(*asked.lock().unwrap(), expected);
 }
 
-/// Starts a target of the service `one` whose policy allows names that begin with `good`. Also returns the requests
-/// and hosts that it has seen.
+/// A target of the service `one` whose policy allows names that start with `good`, and the requests that it got.
 pub(super) async fn policy() -> (TargetOf, Arc<Mutex<Vec<String>>>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

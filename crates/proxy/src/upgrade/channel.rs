@@ -20,7 +20,6 @@ use tokio::time::timeout;
 /// The maximum number of listeners: HTTP, HTTPS and metrics.
 const MOST: usize = 3;
 
-/// Sends listeners to the process at the other end.
 pub(super) fn send_listeners(channel: &UnixStream, listeners: &[&TcpListener]) -> io::Result<()> {
     let fds: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
@@ -32,7 +31,6 @@ pub(super) fn send_listeners(channel: &UnixStream, listeners: &[&TcpListener]) -
     Ok(())
 }
 
-/// Receives the listeners from the process at the other end.
 pub(super) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListener>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -75,8 +73,7 @@ impl Line {
         }
     }
 
-    /// Waits for a line that is only this word. Returns false if the other process is gone. Other lines are kept for
-    /// [`Self::hear`].
+    /// Waits for a line of only this word, and keeps other lines. Returns false if the other process is gone.
     pub(super) async fn hear_word(&mut self, word: &str) -> bool {
         while let Ok(Some(line)) = self.read.next_line().await {
             if line.trim_end() == word {

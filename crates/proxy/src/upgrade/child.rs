@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::CHILD;
 use super::channel::{self, Line};
 
-/// Whether this process is a child of process 1.
 pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
@@ -33,8 +32,7 @@ pub enum Wish {
 pub trait Predecessor: Send + 'static {
     /// Stops changes, because the successor is about to read the state; or allows them again, after a failed upgrade.
     fn freeze(&self, frozen: bool);
-    /// Follows a change by the successor. The future completes once this process no longer needs what the change
-    /// takes away.
+    /// Follows a change by the successor. The future completes once this process no longer needs what it removes.
     fn follow(&self, change: &str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -82,8 +80,7 @@ impl Heir {
         self.wish.clone()
     }
 
-    /// Asks process 1 for an upgrade. On success, this child is about to drain. The error says why there was no
-    /// upgrade.
+    /// Asks process 1 for an upgrade. On success, this child will drain. The error says why there was no upgrade.
     pub async fn upgrade(&self, path: PathBuf) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         let gone = || "process 1 does not answer".to_owned();
@@ -91,8 +88,7 @@ impl Heir {
         answered.await.map_err(|_| gone())?
     }
 
-    /// Passes a change on to the predecessors, in the order of the calls. The future completes once all of them have
-    /// followed it or ended.
+    /// Passes a change on to the predecessors, in the order of calls. The future completes once all followed or ended.
     pub fn tell(&self, change: String) -> impl Future<Output = ()> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         let told = self.tell.send((change, answer));
@@ -111,7 +107,6 @@ struct Mouth {
     say: mpsc::Receiver<&'static str>,
 }
 
-/// The conversation with process 1.
 struct Talk<P> {
     line: Line,
     wishes: watch::Sender<Wish>,

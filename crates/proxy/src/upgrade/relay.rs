@@ -27,8 +27,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Notes that a child asks others to follow a change. Returns the ticket to ask them with, or the answer if there
-    /// are none.
+    /// Notes that `by` asks others to follow a change. Returns their ticket, or the answer if there are no others.
     pub(super) fn ask(&mut self, by: Id, number: &str, of: impl Iterator<Item = Id>) -> Result<u64, Answer> {
         let of: BTreeSet<_> = of.collect();
         let number = number.to_owned();
@@ -50,8 +49,7 @@ impl Relay {
         self.asked.remove(&ticket).map(|asked| Answer { to: asked.by, number: asked.number })
     }
 
-    /// Notes that a child has ended, so that it neither gets answers nor delays them. Returns the answers that are
-    /// now complete.
+    /// Notes that a child has ended, and neither gets answers nor delays them. Returns the answers now complete.
     pub(super) fn ended(&mut self, child: Id) -> Vec<Answer> {
         self.asked.retain(|_, asked| asked.by != child);
         let tickets: Vec<_> = self.asked.keys().copied().collect();

@@ -1,5 +1,4 @@
-//! Finds the binary of the running proxy, to which commands belong. After an upgrade, it differs from the one that a
-//! command finds on its PATH.
+//! Finds the running proxy's binary, which commands use. After an upgrade, it differs from the one on their PATH.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;

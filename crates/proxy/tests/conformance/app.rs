@@ -6,7 +6,6 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Names and values.
 pub type Headers = Vec<(String, String)>;
 
 /// The limit for every wait in the suite.

@@ -151,8 +151,7 @@ fn the_host_of_an_absolute_form_counts() {
     assert_eq!(two.last().header("Host").as_deref(), Some("two.example"));
 }
 
-/// With both a length and chunks, the chunks count, the length is removed, and the connection ends after the
-/// response.
+/// With a length and chunks, the chunks count, the length is removed, and the response ends the connection.
 #[test]
 fn of_two_lengths_one_counts() {
     ours_alone!();

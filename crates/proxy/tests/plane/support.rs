@@ -98,7 +98,6 @@ pub(crate) fn deploy(name: &str, target: &Target) -> Deploy {
     }
 }
 
-/// A connection to the proxy.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,

@@ -9,8 +9,7 @@ use crate::support::{Daemon, ask, connect, get, target, until};
 const UPGRADE: &[u8] =
     b"GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
 
-/// A target: `/ws` echoes what it gets, `/events` sends an event for each request to `/send`, and other paths respond
-/// with `app`.
+/// `/ws` echoes what it gets, `/events` sends an event per request to `/send`, and other paths respond with `app`.
 fn app() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let name = listener.local_addr().unwrap().to_string();

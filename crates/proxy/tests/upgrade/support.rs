@@ -139,7 +139,6 @@ pub(crate) fn rest(mut stream: TcpStream) -> String {
     text
 }
 
-/// Waits until a condition holds.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !is_so() {

@@ -1,7 +1,6 @@
 //! The place of a value in the HTML. Text and quoted attributes can hold an escaped value. Scripts, styles, the
 //! inside of a tag, unquoted attributes, and attributes with their own language (URLs, styles, event handlers) can't.
 
-/// A place in a page, as far as escaping depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Place {
     /// The content of an element.

@@ -76,8 +76,7 @@ impl Link {
         self.io.as_mut().map_or(Poll::Ready(Ok(0)), |io| io.poll_fill(cx, ROOM))
     }
 
-    /// Reads the next request. Returns `None` at the end of the connection. For invalid HTTP, the inner error is the
-    /// status to respond with.
+    /// Reads the next request: `None` at the end of the connection. The inner error is the status for invalid HTTP.
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -255,7 +254,6 @@ impl Drop for Closing {
 
 pub(in crate::plane) struct Body {
     link: Rc<RefCell<Link>>,
-    /// The number of its request.
     number: u64,
 }
 

@@ -105,8 +105,7 @@ fn malformed(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Whether a chunked body can be decoded. Checks that the result is the same whether the bytes arrive at once or one
-/// by one.
+/// Whether a chunked body can be decoded. Checks that decoding it at once or one byte at a time is the same.
 ///
 /// # Panics
 /// If it is not.

@@ -23,7 +23,6 @@ const NEVER_TRAILERS: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
 ];
 
-/// Why a message could not be sent completely.
 #[derive(Debug)]
 pub(in crate::plane) enum Broken {
     /// Its body ended early, or is not as long as the head says.
@@ -57,8 +56,7 @@ pub(in crate::plane) struct Message<B> {
     tail: &'static [u8],
     /// Whether part of the message may have arrived.
     begun: bool,
-    /// Whether the body has been polled once. If its first piece is ready by then, the head and the piece are written
-    /// together.
+    /// Whether the body has been polled once. If its first piece is ready then, it is written with the head.
     looked: bool,
 }
 
