@@ -8,10 +8,13 @@
 pub mod commands;
 pub mod dockerignore;
 pub mod doctor;
+pub mod error;
 pub mod names;
 pub mod observed;
 pub mod plan;
 pub mod proxy;
+pub mod request;
+pub mod secrets;
 pub mod selection;
 pub mod shell;
 pub mod size;

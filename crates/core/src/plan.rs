@@ -18,44 +18,11 @@ pub mod step;
 use crate::commands::app::{self, IfHealthy};
 use crate::commands::serving::{Check, Serving};
 use crate::commands::{assets::Prepare, network::Network, prune};
-use crate::proxy::takeover::Direction;
 use crate::proxy::{self, Attach, Detach, OnServer, ProxyKind};
+use crate::request::DeployKind;
 use bowline_config::{BarrierOrder, OnFailure};
 use delivery::Delivery;
 use step::Step;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeployKind {
-    Deploy,
-    /// Like a deploy, but replaces every container, and doesn't prune containers and images.
-    Redeploy,
-    /// Boots a version that is still on the servers: no pull, no pruning.
-    Rollback,
-    /// Only boots containers (`app boot`).
-    Boot,
-    /// Boots the serving version behind another kind of proxy, which then takes over the ports.
-    TakeOver(Direction),
-}
-
-impl DeployKind {
-    /// The direction of a takeover, if this run is one.
-    pub fn direction(self) -> Option<Direction> {
-        match self {
-            DeployKind::TakeOver(direction) => Some(direction),
-            DeployKind::Deploy | DeployKind::Redeploy | DeployKind::Rollback | DeployKind::Boot => None,
-        }
-    }
-
-    pub fn verb(self) -> &'static str {
-        match self {
-            DeployKind::Deploy => "deploy",
-            DeployKind::Redeploy => "redeploy",
-            DeployKind::Rollback => "roll back",
-            DeployKind::Boot => "boot",
-            DeployKind::TakeOver(direction) => direction.command(),
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {

@@ -18,12 +18,11 @@ use crate::commands::Scope;
 use crate::commands::app::Boot;
 use crate::commands::ready::Ready;
 use crate::commands::serving::Serving;
+use crate::error::{PlanError, Refusal};
 use crate::names::Names;
 use crate::observed::{Container, Observed};
-use crate::plan::change::Page;
-use crate::plan::deploy::{DeployRequest, PlanError};
-use crate::plan::secrets::Secrets;
-use crate::plan::step;
+use crate::request::{DeployRequest, Page};
+use crate::secrets::Secrets;
 use crate::shell::Script;
 
 pub use traefik::cord;
@@ -343,14 +342,6 @@ fn ports_differ(host: &str, wanted: impl Iterator<Item = (&'static str, Vec<u16>
     Ok(())
 }
 
-/// Why there is no plan: the proxy would not do what the plan says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Refusal {
-    pub message: String,
-    pub hint: String,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Attach {
     #[default]
@@ -465,12 +456,10 @@ impl Maintain {
         }
     }
 
-    pub(crate) fn steps(&self) -> Vec<step::Step> {
+    pub(crate) fn steps(&self) -> Vec<Step> {
         match self {
-            Self::Traefik(turn) => turn.steps(),
-            Self::Kamal(pause) => {
-                vec![step::Step::Proxy(Step::Kamal(kamal::Step::Pause(pause.as_ref().clone())))]
-            }
+            Self::Traefik(turn) => turn.steps().into_iter().map(Step::Traefik).collect(),
+            Self::Kamal(pause) => vec![Step::Kamal(kamal::Step::Pause(pause.as_ref().clone()))],
         }
     }
 }
@@ -513,10 +502,10 @@ impl Step {
         }
     }
 
-    /// The run that it belongs to, if it changes anything.
+    /// `None` if it changes nothing.
     pub fn scope(&self) -> Option<&Scope> {
         match self {
-            Step::Traefik(step) => Some(step.scope()),
+            Step::Traefik(step) => step.scope(),
             Step::Kamal(step) => step.scope(),
             Step::Survey(step) => Some(&step.scope),
             Step::Settle(step) => Some(&step.scope),

@@ -21,7 +21,7 @@ use bowline_core::commands::accessory::{Act, Directory, Upload, What};
 use bowline_core::commands::policy::configured;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::accessory::container;
-use bowline_core::plan::secrets::Secrets;
+use bowline_core::secrets::Secrets;
 use bowline_core::shell::Input;
 use tempfile::TempDir;
 

@@ -14,7 +14,8 @@ use std::path::Path;
 use bowline_config::secret::Secret;
 use bowline_core::commands::Scope;
 use bowline_core::names::Names;
-use bowline_core::proxy::kamal::files::{Files, Pages, Shelf};
+use bowline_core::proxy::kamal::files::{Files, Shelf};
+use bowline_core::request::Pages;
 
 const KEY: &str = ".kamal/proxy/apps-config/app/tls/web/key.pem";
 

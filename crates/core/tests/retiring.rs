@@ -301,7 +301,9 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
         server.run(&stop().script()).with(0);
         assert!(fs::read_to_string(server.path("is/old")).unwrap().contains("status=exited"));
         // Docker stays down.
-        for script in [stop().script(), cut().script(), maintenance::idle("old", 1)] {
+        for script in
+            [stop().script(), cut().script(), maintenance::Idle { id: "old".into(), seconds: 1 }.script()]
+        {
             server.write("down", "1000");
             server.run(&script).with(Status::NoAnswer.code());
         }

@@ -8,7 +8,7 @@ mod servers;
 
 use bowline_config::Diagnostics;
 use bowline_core::doctor::{Finding, Topic};
-use bowline_core::plan::secrets::Secrets;
+use bowline_core::secrets::Secrets;
 use bowline_core::selection::servers as hosts_of;
 
 use crate::call::Call;

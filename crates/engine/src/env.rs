@@ -2,9 +2,10 @@
 
 use bowline_config::{Accessory, Config, Role, RoleHost};
 use bowline_core::commands::env::{EnvFile, SecretEnv};
-use bowline_core::plan::deploy::PlanError;
-use bowline_core::plan::secrets::{Secrets, check_env_secrets, env_secrets, environment, secret_env};
+use bowline_core::error::PlanError;
+use bowline_core::plan::secrets::{check_env_secrets, env_secrets};
 use bowline_core::plan::step::Step;
+use bowline_core::secrets::{Secrets, environment, secret_env};
 use bowline_core::selection::Selection;
 
 use crate::call::Call;

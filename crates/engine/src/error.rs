@@ -8,7 +8,7 @@ use bowline_core::commands::answer::{Explanation, Unreadable};
 pub use bowline_core::commands::ready::NotReady;
 use bowline_core::commands::registry::missing_helper;
 use bowline_core::commands::status::Status;
-use bowline_core::plan::deploy::PlanError;
+use bowline_core::error::PlanError;
 use bowline_core::selection::NoMatch;
 
 use crate::ports::{Output, ServerError};

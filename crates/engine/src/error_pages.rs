@@ -1,6 +1,6 @@
 //! Reads the pages of `error_pages_path`, which a proxy shows instead of its own error pages.
 
-use bowline_core::proxy::kamal::files::Pages;
+use bowline_core::request::Pages;
 
 use crate::call::Call;
 use crate::error::RunError;

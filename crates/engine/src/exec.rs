@@ -10,7 +10,8 @@ use bowline_config::{Pairs, Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
 use bowline_core::observed::{Container, Observed};
-use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
+use bowline_core::plan::secrets::{env_secrets, registry_secrets};
+use bowline_core::secrets::{Secrets, environment, login};
 use bowline_core::selection::Selection;
 
 use crate::call::Call;

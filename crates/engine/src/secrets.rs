@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bowline_config::diagnostic::Severity;
 use bowline_config::dotenv::{self, File, Part, Problem};
 use bowline_config::{Config, Diagnostics, once};
-use bowline_core::plan::secrets::Secrets;
+use bowline_core::secrets::Secrets;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 

@@ -2,8 +2,8 @@
 //! that a setup of servers that are ready is a deploy. For a project with only accessories, it does the same without
 //! the app.
 
-use bowline_core::plan::DeployKind;
 use bowline_core::plan::change::{Basis, Deed, Given, Turns};
+use bowline_core::request::DeployKind;
 use bowline_core::selection::{Accessories, Selection, servers};
 use tokio::time::Instant;
 

@@ -37,10 +37,10 @@ mod unbuilt;
 
 use std::time::Duration;
 
-use bowline_core::plan::DeployKind;
-use bowline_core::plan::change::{Deed, Intent, Page, Turns};
+use bowline_core::plan::change::{Deed, Intent, Turns};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life;
+use bowline_core::request::{DeployKind, Page};
 use tokio::time::timeout;
 
 use crate::change::change;

@@ -1,5 +1,5 @@
-use bowline_core::plan::DeployKind;
-use bowline_core::plan::change::{Intent, Page};
+use bowline_core::plan::change::Intent;
+use bowline_core::request::{DeployKind, Page};
 use bowline_engine as engine;
 use bowline_engine::listing::Listing;
 use bowline_engine::remove::Removal;

@@ -1,6 +1,6 @@
 //! The commands that deploy a version: `setup`, `deploy`, `redeploy`, `rollback`, `app boot`.
 
-use bowline_core::plan::DeployKind;
+use bowline_core::request::DeployKind;
 use bowline_engine as engine;
 use clap::Args;
 

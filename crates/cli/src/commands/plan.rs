@@ -1,5 +1,6 @@
 use bowline_core::plan::change::Intent;
-use bowline_core::plan::{DeployKind, show};
+use bowline_core::plan::show;
+use bowline_core::request::DeployKind;
 use bowline_engine as engine;
 use bowline_engine::deploy::Planned;
 use clap::{Args, Subcommand};

@@ -5,10 +5,11 @@
 
 use bowline_config::{Config, once, show};
 use bowline_core::doctor::Finding;
+use bowline_core::plan::Plan;
 use bowline_core::plan::change::{Change, Piece};
 use bowline_core::plan::delivery::{AllExpected, Expected};
 use bowline_core::plan::step::Step;
-use bowline_core::plan::{DeployKind, Plan};
+use bowline_core::request::DeployKind;
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
 use bowline_engine::ports::{Exit, ServerError};

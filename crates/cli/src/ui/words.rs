@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bowline_core::plan::{DeployKind, Plan};
+use bowline_core::plan::Plan;
+use bowline_core::request::DeployKind;
 use bowline_core::size::bytes;
 use bowline_engine::error::{Cause, Failure};
 use bowline_engine::event::Phase;

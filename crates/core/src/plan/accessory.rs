@@ -1,14 +1,15 @@
 //! Turns the configuration of an accessory into its container, its route and its files on a server.
 
-use super::deploy::PlanError;
-use super::secrets::{Secrets, registry_of, secret_env};
 use crate::commands::Scope;
 use crate::commands::accessory::{Container, Directory, ImageFrom, Upload};
 use crate::commands::app::Environment;
 use crate::commands::ready::Ready;
 use crate::commands::registry::{Login, Receive, Way};
+use crate::error::{PlanError, Refusal};
 use crate::observed::Observed;
-use crate::proxy::{Attach, Detach, Refusal, hidden, kamal};
+use crate::proxy::{Attach, Detach, hidden, kamal};
+use crate::request::Pages;
+use crate::secrets::{self, Secrets, registry_of, secret_env};
 use bowline_config::{Accessory, Config, Pairs, Registry, lay_over};
 
 /// The names of the secrets that an accessory needs: for its env, for its registry, and for the proxy.
@@ -39,7 +40,7 @@ pub fn registry<'a>(config: &'a Config, accessory: &'a Accessory) -> Option<&'a 
 }
 
 pub fn login(config: &Config, secrets: &Secrets, accessory: &Accessory) -> Result<Option<Login>, PlanError> {
-    registry(config, accessory).map_or(Ok(None), |registry| super::secrets::login(registry, secrets))
+    registry(config, accessory).map_or(Ok(None), |registry| secrets::login(registry, secrets))
 }
 
 /// The tag of its image, if that is the app's own image and there is no registry. Then the run sends it.
@@ -109,7 +110,7 @@ pub fn files(
     scope: &Scope,
     secrets: &Secrets,
     accessory: &Accessory,
-    pages: &kamal::files::Pages,
+    pages: &Pages,
 ) -> Result<Option<Box<kamal::files::Files>>, PlanError> {
     let Some(proxy) = &accessory.proxy else { return Ok(None) };
     kamal::files::of_accessory(scope, &accessory.service, proxy, secrets, pages.clone())

@@ -9,17 +9,18 @@ mod proxies;
 
 use std::collections::BTreeMap;
 
-use super::secrets::Secrets;
 use super::{Retire, step::Step};
 use crate::commands::Scope;
 use crate::commands::accessory::Upload;
 use crate::commands::app::Start;
 use crate::commands::registry::{self, Login, Receive};
+use crate::error::Refusal;
 use crate::observed::Observed;
 use crate::proxy::kamal::boot_config::BootConfig;
-use crate::proxy::kamal::files::Pages;
 use crate::proxy::life::{Act, Life};
-use crate::proxy::{self, ProxyKind, Refusal};
+use crate::proxy::{self, ProxyKind};
+use crate::request::{Page, Pages};
+use crate::secrets::Secrets;
 use crate::selection::{Accessories, Selection};
 pub use accessories::{Deed, OnAccessory, Serve};
 use bowline_config::{Config, once};
@@ -47,15 +48,6 @@ pub enum Intent {
 pub enum Turns {
     Together,
     OneByOne,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    pub message: Option<String>,
-    /// The value of `Retry-After`, in seconds.
-    pub retry_after: u32,
-    /// How many seconds open requests may take, instead of `drain_timeout`.
-    pub drain_timeout: Option<u64>,
 }
 
 /// What a plan depends on, in addition to the configuration and the observed state.
@@ -216,7 +208,7 @@ impl Work {
             Work::Retire { retire, then } => {
                 retire.iter().flat_map(Retire::steps).chain(then.iter().cloned()).collect()
             }
-            Work::Maintain(maintain) => maintain.steps(),
+            Work::Maintain(maintain) => maintain.steps().into_iter().map(Step::Proxy).collect(),
             Work::Run { steps, .. } => steps.clone(),
             Work::Accessory(work) => work.steps(),
             Work::Proxy { login, life } => {

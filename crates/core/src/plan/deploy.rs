@@ -6,41 +6,17 @@ use super::assets;
 use super::delivery::Delivery;
 use super::resume;
 use super::retire::{restart, retirement, stop_wait};
-use super::secrets::{Secrets, environment, login};
-use super::{BarrierPlan, DeployKind, Plan, Retire, RolePlan, ServerPlan, neighbours, retire};
-use crate::commands::env::Unfit;
+use super::{BarrierPlan, Plan, Retire, RolePlan, ServerPlan, neighbours, retire};
 use crate::commands::network::Network;
 use crate::commands::{Scope, app, prune, registry};
+use crate::error::PlanError;
 use crate::names::Names;
 use crate::observed::{Container, Observed};
-use crate::proxy::kamal::files::Pages;
-use crate::proxy::{self, Detach, OfRole, ProxyKind, Refusal, Site, cord, kamal};
+use crate::proxy::{self, Detach, OfRole, ProxyKind, Site, cord, kamal};
+use crate::request::{DeployKind, DeployRequest};
+use crate::secrets::{Secrets, environment, login};
 use crate::selection::Selection;
 use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeployRequest {
-    pub kind: DeployKind,
-    pub version: String,
-    pub scope: Scope,
-    /// Whether the secrets have their values. Otherwise, they are placeholders.
-    pub secrets_known: bool,
-    pub pages: Pages,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    #[error("secret `{0}` is missing")]
-    MissingSecret(String),
-    /// A secret whose value can't be passed to a container.
-    #[error(transparent)]
-    UnfitSecret(#[from] Unfit),
-    #[error(transparent)]
-    Proxy(#[from] Refusal),
-    /// The version is missing on these servers (`HOST (ROLE)`). `choices`: versions on all servers, newest first.
-    #[error("version {version} is not on {}", .missing.join(", "))]
-    NoSuchVersion { version: String, missing: Vec<String>, choices: Vec<String> },
-}
 
 /// The version to roll back to if the user names none: the one before the current one, on the first server that knows
 /// it. After a run that succeeded on only some servers, one that some still serve and others served before.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::deploy::PlanError;
+use crate::error::PlanError;
 use crate::names::Names;
 use crate::observed::{Observed, plain_version};
 use crate::proxy;

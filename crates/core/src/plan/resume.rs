@@ -10,11 +10,11 @@ use std::net::IpAddr;
 
 use hmac_sha256::Hash;
 
-use super::deploy::DeployRequest;
-use super::{DeployKind, Plan, RolePlan, ServerPlan};
+use super::{Plan, RolePlan, ServerPlan};
 use crate::commands::app;
 use crate::observed::{Container, Observed};
 use crate::proxy::Attach;
+use crate::request::{DeployKind, DeployRequest};
 use bowline_config::Config;
 use bowline_config::secret::Secret;
 

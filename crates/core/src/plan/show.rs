@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::change::{Change, Work};
 use super::delivery::{AllExpected, Expected};
 use super::step::Step;
-use super::{DeployKind, Plan, Retire, RolePlan, ServerPlan, resume};
+use super::{Plan, Retire, RolePlan, ServerPlan, resume};
 use crate::commands::ready::Ready;
+use crate::request::DeployKind;
 use bowline_config::{BarrierOrder, OnFailure};
 
 /// Lists servers, their roles, and the steps there in order.

@@ -16,16 +16,15 @@ pub mod version;
 
 use bowline_config::{Accessory, Config, Pairs, Role, Run};
 
-use super::takeover::{Direction, Ports, needs_no_ports_of_another};
-use super::{Attach, Detach, Maintain, OfRole, Opens, Refusal, Rules, Site, Takes};
+use super::takeover::{Ports, needs_no_ports_of_another};
+use super::{Attach, Detach, Maintain, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::ready::Ready;
+use crate::error::{PlanError, Refusal};
 use crate::names::Names;
 use crate::observed::{Container, Observed, plain_version};
-use crate::plan::DeployKind;
-use crate::plan::change::Page;
-use crate::plan::deploy::PlanError;
-use crate::plan::secrets::Secrets;
+use crate::request::{DeployKind, Direction, Page};
+use crate::secrets::Secrets;
 use crate::shell::{Line, Script};
 pub use answer::{Answer, Listed, Service};
 use container::{Ensure, Image};

@@ -5,9 +5,9 @@ use bowline_config::Config;
 use super::{ProxyKind, Step, kamal, traefik};
 use crate::commands::registry::Login;
 use crate::commands::{Action, Scope};
+use crate::error::PlanError;
 use crate::observed::Observed;
-use crate::plan::deploy::PlanError;
-use crate::plan::secrets::Secrets;
+use crate::secrets::Secrets;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {

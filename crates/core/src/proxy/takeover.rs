@@ -8,13 +8,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{ProxyKind, Refusal, Site, Takes, kamal, traefik};
+use super::{ProxyKind, Site, Takes, kamal, traefik};
 use crate::commands::answer::{Unreadable, lines, sent};
 use crate::commands::network::FAILED as PROXY_FAILED;
 use crate::commands::replacement::Replacement;
 use crate::commands::{Scope, ask};
+use crate::error::{PlanError, Refusal};
 use crate::observed::Container;
-use crate::plan::deploy::PlanError;
+use crate::request::Direction;
 use crate::shell::{Line, Script, quote};
 
 /// Marks the container of a proxy that waits for the other one's ports.
@@ -28,14 +29,6 @@ pub enum Ports {
     Published,
     /// None yet: it waits for the ports of another proxy.
     Unpublished,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Traefik to kamal-proxy.
-    Upgrade,
-    /// kamal-proxy to Traefik.
-    Downgrade,
 }
 
 impl Direction {

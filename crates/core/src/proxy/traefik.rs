@@ -16,16 +16,16 @@ use std::net::SocketAddr;
 
 use bowline_config::{Config, Cord, Pairs, Role};
 
-use super::takeover::{Direction, needs_no_ports_of_another};
-use super::{Attach, Detach, Maintain, OfRole, Opens, Refusal, Rules, Site, Takes};
+use super::takeover::needs_no_ports_of_another;
+use super::{Attach, Detach, Maintain, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::app::Boot;
 use crate::commands::ask::PATIENCE_S;
+use crate::error::{PlanError, Refusal};
 use crate::names::{NETWORK, Names};
 use crate::observed::Observed;
-use crate::plan::change::Page;
-use crate::plan::deploy::PlanError;
-use crate::plan::secrets::{Secrets, secret_env};
+use crate::request::{Direction, Page};
+use crate::secrets::{Secrets, secret_env};
 use crate::shell::{Script, quote};
 pub use answer::Answer;
 use container::{API_PORT, Ensure, difference, has_api, will_have_api};
@@ -222,6 +222,8 @@ pub enum Step {
     EndPages(maintenance::End),
     /// Remove a role's maintenance pages after they were asked to stop.
     RemovePages(maintenance::End),
+    /// Wait for the open requests of a container whose role is in maintenance.
+    Idle(maintenance::Idle),
 }
 
 impl Step {
@@ -237,6 +239,7 @@ impl Step {
             Step::BeginPage(step) => step.script(),
             Step::EndPages(step) => step.tell(),
             Step::RemovePages(step) => step.remove(),
+            Step::Idle(step) => step.script(),
         }
     }
 
@@ -252,11 +255,13 @@ impl Step {
             Step::BeginPage(_) => "boot the maintenance page".into(),
             Step::EndPages(_) => "end the maintenance page".into(),
             Step::RemovePages(_) => "remove the maintenance page".into(),
+            Step::Idle(_) => "wait for open requests".into(),
         }
     }
 
-    pub fn scope(&self) -> &Scope {
-        match self {
+    /// `None` if it changes nothing.
+    pub fn scope(&self) -> Option<&Scope> {
+        Some(match self {
             Step::Ensure(step) => &step.scope,
             Step::Replace(step) => &step.ensure.scope,
             Step::TakeOver(step) => &step.ensure.scope,
@@ -266,7 +271,8 @@ impl Step {
             Step::Cut(step) => &step.scope,
             Step::BeginPage(step) => &step.scope,
             Step::EndPages(step) | Step::RemovePages(step) => &step.scope,
-        }
+            Step::Idle(_) => return None,
+        })
     }
 
     pub fn takes(&self) -> Takes {
@@ -274,6 +280,7 @@ impl Step {
             Step::Ensure(_) | Step::Replace(_) | Step::TakeOver(_) => Takes::Pull,
             Step::Remove(_) => Takes::Seconds(300),
             Step::Cut(cut) => Takes::Seconds(cut.timeout + PATIENCE_S),
+            Step::Idle(idle) => Takes::Seconds(idle.seconds),
             Step::Settle(_)
             | Step::Power(_)
             | Step::BeginPage(_)

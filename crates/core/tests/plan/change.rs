@@ -2,10 +2,11 @@
 
 use super::*;
 use bowline_core::commands::Action;
-use bowline_core::plan::change::{After, Change, Deed, Given, Intent, Page, Turns};
+use bowline_core::plan::change::{After, Change, Deed, Given, Intent, Turns};
 use bowline_core::plan::{change, show};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life::Act;
+use bowline_core::request::Page;
 use bowline_core::selection::Accessories;
 
 /// The plan, with these servers behind the proxies that it concerns.

@@ -15,11 +15,13 @@ use std::collections::BTreeMap;
 use bowline_config::secret::Secret;
 use bowline_config::{Config, SourceFile, load};
 use bowline_core::commands::Scope;
+use bowline_core::error::PlanError;
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
-use bowline_core::plan::deploy::{DeployRequest, PlanError, plan};
-use bowline_core::plan::secrets::Secrets;
-use bowline_core::plan::{DeployKind, Plan};
+use bowline_core::plan::Plan;
+use bowline_core::plan::deploy::plan;
+use bowline_core::request::{DeployKind, DeployRequest};
+use bowline_core::secrets::Secrets;
 use bowline_core::selection::{Filters, Selection};
 use serde_json::json;
 

@@ -12,9 +12,10 @@ use bowline_core::commands::{
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::kamal;
-use bowline_core::proxy::takeover::{Direction, Ports, Settle, Survey, Verdict};
+use bowline_core::proxy::takeover::{Ports, Settle, Survey, Verdict};
 use bowline_core::proxy::traefik::{self, container, trouble};
 use bowline_core::proxy::{self, cord};
+use bowline_core::request::Direction;
 
 /// Text that would do harm if a shell executed it.
 pub(super) const HOSTILE: &str = "a'b\"c$(touch hacked)`touch hacked`;touch hacked #\\";

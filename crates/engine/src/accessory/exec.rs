@@ -4,7 +4,7 @@ use bowline_config::{Accessory, Config};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
 use bowline_core::plan::accessory as planning;
-use bowline_core::plan::secrets::Secrets;
+use bowline_core::secrets::Secrets;
 use bowline_core::selection::{Accessories, NoMatch};
 
 use crate::call::Call;

@@ -8,7 +8,7 @@ use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::template::{Outputs, Template};
 use bowline_config::{Accessory, AccessoryMount, SourceFile, Value};
 use bowline_core::commands::accessory::Upload;
-use bowline_core::plan::secrets::Secrets;
+use bowline_core::secrets::Secrets;
 
 use crate::call::Call;
 use crate::error::{Result, RunError};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bowline_config::{Config, Diagnostics, Tls};
 use bowline_core::commands::builder::{Builder, Here};
 use bowline_core::doctor::{Finding, Level, Topic, expiry, server, untouched};
-use bowline_core::plan::secrets::{Secrets, login as login_of};
 use bowline_core::proxy::ProxyKind;
+use bowline_core::secrets::{Secrets, login as login_of};
 
 use super::{problem, said};
 use crate::call::Call;

@@ -7,12 +7,12 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::doctor::{Checkup, Examine};
 use bowline_core::doctor::server::Seen;
 use bowline_core::doctor::{Finding, Level, Topic};
+use bowline_core::error::PlanError;
 use bowline_core::observed::Observed;
-use bowline_core::plan::DeployKind;
-use bowline_core::plan::deploy::{DeployRequest, PlanError, plan};
-use bowline_core::plan::secrets::{Secrets, login};
+use bowline_core::plan::deploy::plan;
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::kamal::files::Pages;
+use bowline_core::request::{DeployKind, DeployRequest, Pages};
+use bowline_core::secrets::{Secrets, login};
 use bowline_core::selection::Selection;
 use futures_util::future::{BoxFuture, join_all};
 

@@ -4,7 +4,8 @@ mod trouble;
 
 use bowline_config::secret::Secret;
 use bowline_core::commands::builder::{BuildError, BuildOutput, BuildRequest, Builder, Command};
-use bowline_core::plan::secrets::{Secrets, registry_secrets};
+use bowline_core::plan::secrets::registry_secrets;
+use bowline_core::secrets::Secrets;
 use bowline_core::selection::Selection;
 use tokio::time::Instant;
 

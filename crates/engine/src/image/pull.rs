@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bowline_core::commands::builder::BuildOutput;
 use bowline_core::commands::registry::{self, Pull, Receive, Way};
-use bowline_core::plan::secrets::{login, registry_secrets};
+use bowline_core::plan::secrets::registry_secrets;
 use bowline_core::plan::step::Step;
+use bowline_core::secrets::login;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 

@@ -4,8 +4,9 @@ mod own;
 
 use bowline_config::Config;
 use bowline_core::commands::registry;
-use bowline_core::plan::secrets::{Secrets, login, registry_secrets};
+use bowline_core::plan::secrets::registry_secrets;
 use bowline_core::plan::step::Step;
+use bowline_core::secrets::{Secrets, login};
 use bowline_core::selection::Selection;
 
 use crate::call::Call;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bowline_config::diagnostic::Severity;
 use bowline_config::secret::Secret;
 use bowline_config::{Diagnostics, MissingSecret};
-use bowline_core::plan::secrets::Secrets;
+use bowline_core::secrets::Secrets;
 
 use super::{Store, Unavailable};
 use crate::error::{Result, RunError};

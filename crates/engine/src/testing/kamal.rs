@@ -9,7 +9,8 @@ use bowline_core::proxy::kamal::container::{Ensure, Image};
 use bowline_core::proxy::kamal::service::{Pause, Pausing, Register, Unregister};
 use bowline_core::proxy::kamal::upgrade::{Found, InPlace};
 use bowline_core::proxy::kamal::{self, Listed, NAME, Service, Step};
-use bowline_core::proxy::takeover::{Direction, Ports, WAITS};
+use bowline_core::proxy::takeover::{Ports, WAITS};
+use bowline_core::request::Direction;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 

@@ -1,8 +1,9 @@
 //! Replaces one kind of proxy with the other on a simulated server, part by part, so that a kill can come between any
 //! two.
 
-use bowline_core::proxy::takeover::{Direction, Others, Settle, Survey, Verdict};
+use bowline_core::proxy::takeover::{Others, Settle, Survey, Verdict};
 use bowline_core::proxy::{kamal, traefik};
+use bowline_core::request::Direction;
 
 use super::beside::{old, rename};
 use super::machine::Machine;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bowline_core::commands::Action;
 use bowline_core::proxy::Attach;
 use bowline_core::proxy::cord::{self, Cut, End};
-use bowline_core::proxy::takeover::{Direction, WAITS};
+use bowline_core::proxy::takeover::WAITS;
 use bowline_core::proxy::traefik::container::{Ensure, Verdict};
 use bowline_core::proxy::traefik::labels::{Protocol, Route, Router};
 use bowline_core::proxy::traefik::{Answer, NAME as TRAEFIK, Step, maintenance};
+use bowline_core::request::Direction;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -77,6 +78,10 @@ impl FakeServer {
             Step::BeginPage(begin) => self.begin_page(begin).await,
             Step::EndPages(end) => self.end_pages(end).await,
             Step::RemovePages(end) => self.remove_pages(end).await,
+            Step::Idle(_) => {
+                self.machine().changes.push(step.describe());
+                answer("")
+            }
         }
     }
 

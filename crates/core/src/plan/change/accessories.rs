@@ -3,9 +3,9 @@
 use super::{After, Basis, Brings, Piece, Stage, Turns, Work};
 use crate::commands::accessory::{Act, Directory, What};
 use crate::commands::{Action, policy};
+use crate::error::PlanError;
 use crate::observed::Observed;
 use crate::plan::accessory as planning;
-use crate::plan::deploy::PlanError;
 use crate::plan::step::Step;
 use crate::proxy::kamal::container::Ensure;
 use crate::proxy::kamal::files::Files;

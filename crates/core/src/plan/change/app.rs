@@ -1,10 +1,12 @@
 //! Changes to the app's containers outside of a deploy: start, stop, maintenance.
 
-use super::{Basis, Page, Piece, Stage, Work};
+use super::{Basis, Piece, Stage, Work};
 use crate::commands::app;
+use crate::error::Refusal;
 use crate::observed::{Container, Observed};
 use crate::plan::{Retire, retire, step::Step};
-use crate::proxy::{Maintain, OfRole, Refusal};
+use crate::proxy::{Maintain, OfRole};
+use crate::request::Page;
 use bowline_config::{Role, RoleHost};
 
 #[derive(Clone, Copy)]

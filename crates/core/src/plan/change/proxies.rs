@@ -1,12 +1,12 @@
 //! Changes to the proxies, which all apps of a server share.
 
 use super::{After, Basis, Piece, Stage, Turns, Work};
-use crate::plan::deploy::PlanError;
+use crate::error::{PlanError, Refusal};
 use crate::plan::step::Step;
+use crate::proxy::ProxyKind;
 use crate::proxy::kamal::boot_config::{self, BootConfig};
 use crate::proxy::kamal::run_of;
 use crate::proxy::life::{Act, Here};
-use crate::proxy::{ProxyKind, Refusal};
 
 impl Basis<'_> {
     /// Changes the proxies of a kind. Hooks run around a reboot, and after a failure no further server is rebooted.

@@ -1,7 +1,5 @@
 //! An app's files that the proxy reads: certificates, logins, and pages for the proxy's own errors.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bowline_config::secret::Secret;
@@ -10,10 +8,10 @@ use bowline_config::{Config, Proxy, Role, Tls};
 use super::container::FILES;
 use super::flags;
 use crate::commands::Scope;
+use crate::error::{PlanError, Refusal};
 use crate::names::Names;
-use crate::plan::deploy::PlanError;
-use crate::plan::secrets::{Secrets, secret};
-use crate::proxy::Refusal;
+use crate::request::Pages;
+use crate::secrets::{Secrets, secret};
 use crate::shell::{Script, quote};
 
 /// The directory that contains the one mounted in the proxy's container.
@@ -21,9 +19,6 @@ const ABOVE: &str = ".kamal/proxy";
 
 /// The user id of the proxy, in Kamal's image and in Bowline's.
 const USER: u32 = 1001;
-
-/// Pages by file name (`503.html`).
-pub type Pages = BTreeMap<String, Vec<u8>>;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Files {

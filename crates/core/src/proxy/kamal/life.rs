@@ -3,7 +3,7 @@
 use super::container::{Ensure, Power, Remove, Replace};
 use super::upgrade::Look;
 use super::{Step, ensure, version};
-use crate::plan::deploy::PlanError;
+use crate::error::PlanError;
 use crate::proxy::life::{Act, Here};
 
 #[derive(Debug, Clone, PartialEq)]

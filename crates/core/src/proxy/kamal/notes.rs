@@ -4,9 +4,10 @@ use bowline_config::{Accessory, Config, Proxy, route_of};
 
 use super::version::{is_older, of_own};
 use super::{Listed, NAME, Service};
+use crate::error::Refusal;
 use crate::names::Names;
 use crate::observed::Observed;
-use crate::proxy::{Refusal, Site};
+use crate::proxy::Site;
 
 /// The version of Bowline's own proxy that comes with this Bowline.
 const OWN: &str = env!("CARGO_PKG_VERSION");

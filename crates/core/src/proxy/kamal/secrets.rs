@@ -5,8 +5,8 @@ use bowline_config::{Config, Registry};
 use super::container::Image;
 use super::{run_of, runs};
 use crate::commands::registry::Login;
-use crate::plan::deploy::PlanError;
-use crate::plan::secrets::{Secrets, login as login_to, registry_of};
+use crate::error::PlanError;
+use crate::secrets::{Secrets, login as login_to, registry_of};
 
 /// The names of the secrets that are needed to pull the image from the app's registry.
 pub fn of_pull(config: &Config) -> Vec<String> {

@@ -3,7 +3,8 @@
 use super::NAME;
 use super::container::{Ensure, NEXT, functions, mounted};
 use crate::commands::network;
-use crate::proxy::takeover::{self, Direction, Parts, Ports};
+use crate::proxy::takeover::{self, Parts, Ports};
+use crate::request::Direction;
 use crate::shell::{Line, Script};
 
 /// How long to wait for the temporary proxy that removes services, in tenths of a second.

@@ -6,8 +6,8 @@ use bowline_config::Config;
 
 use super::NAME;
 use super::container::{Ensure, Image};
+use crate::error::Refusal;
 use crate::observed::Container;
-use crate::proxy::Refusal;
 
 /// The last part of the name of Bowline's own proxy image.
 pub(super) const PROGRAM: &str = "bowline-proxy";

@@ -4,7 +4,7 @@ use super::container::{Ensure, Power, Remove, Replace, Settle, Verdict, has_api,
 use super::labels::Route;
 use super::{Api, NAME, Step, ensure, running};
 use crate::commands::policy;
-use crate::plan::deploy::PlanError;
+use crate::error::PlanError;
 use crate::proxy::life::{Act, Here};
 
 #[derive(Debug, Clone, PartialEq)]

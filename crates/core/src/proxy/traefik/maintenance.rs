@@ -285,8 +285,18 @@ impl End {
 }
 
 /// Waits until a container of the app has answered its open requests.
-pub fn idle(id: &str, seconds: u64) -> Script {
-    Script::new(format!("{}bowline_id={}\n{}", ask::functions(), quote(id), drain::drain(seconds)))
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    pub id: String,
+    pub seconds: u64,
+}
+
+impl Idle {
+    /// Prints [`crate::commands::app::Stopped`].
+    pub fn script(&self) -> Script {
+        let (ask, drain) = (ask::functions(), drain::drain(self.seconds));
+        Script::new(format!("{ask}bowline_id={}\n{drain}", quote(&self.id)))
+    }
 }
 
 #[cfg(test)]

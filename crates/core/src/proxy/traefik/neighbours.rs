@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bowline_config::{Accessory, Config, Pairs};
 
 use super::labels::{conflict, hidden, routes, written};
+use crate::error::Refusal;
 use crate::names::NETWORK;
 use crate::observed::Observed;
-use crate::proxy::Refusal;
 
 /// Rejects labels that contradict those of another app's container. Traefik would drop every router or service that
 /// both define differently, and the other app would stop responding.

@@ -3,8 +3,8 @@
 use bowline_config::{Config, Registry};
 
 use crate::commands::registry::Login;
-use crate::plan::deploy::PlanError;
-use crate::plan::secrets::{Secrets, login as login_to, registry_of};
+use crate::error::PlanError;
+use crate::secrets::{Secrets, login as login_to, registry_of};
 
 pub fn of_env(config: &Config) -> Vec<String> {
     config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()

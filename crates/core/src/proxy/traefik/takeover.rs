@@ -5,7 +5,8 @@ use bowline_config::Traefik;
 use super::NAME;
 use super::container::{ADDRESS, Ensure};
 use crate::commands::network;
-use crate::proxy::takeover::{self, Direction, Parts, WAITS};
+use crate::proxy::takeover::{self, Parts, WAITS};
+use crate::request::Direction;
 use crate::shell::Script;
 
 /// The configuration of a Traefik that waits for the ports: the same without published ports.

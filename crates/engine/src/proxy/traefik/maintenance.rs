@@ -27,8 +27,9 @@ pub(super) async fn turn(client: Client, at: At<'_>, role: &str, turn: &Turn) ->
             client.routes_to(at, &page.route(), &answer.addresses).await.map_err(failed)?;
             leave(client, at, role, earlier).await?;
             let mut busy = false;
-            for wait in idle {
-                let stopped: Stopped = fleet.ask(host, Some(role), wait).await?;
+            for idle in idle {
+                let wait = step(traefik::Step::Idle(idle.clone()));
+                let stopped: Stopped = fleet.ask(host, Some(role), &wait).await?;
                 busy |= stopped.drain == Some(Drained::Busy);
             }
             let requests =

@@ -1,11 +1,12 @@
 //! One kind of proxy replaces another on a server where it already knows the app's new containers. Until the old proxy
 //! gives up its ports, it serves the old containers.
 
-use bowline_core::plan::deploy::PlanError;
+use bowline_core::error::PlanError;
 use bowline_core::plan::{ServerPlan, step::Step};
 use bowline_core::proxy::kamal::files::Files;
-use bowline_core::proxy::takeover::{Direction, Settle, Verdict};
+use bowline_core::proxy::takeover::{Settle, Verdict};
 use bowline_core::proxy::{self, Attach, ProxyKind, kamal};
+use bowline_core::request::Direction;
 use tokio::time::Instant;
 
 use super::Apply;

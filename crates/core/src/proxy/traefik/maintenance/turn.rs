@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::{Begin, End, MESSAGE, idle, labels, page};
+use super::{Begin, End, Idle, MESSAGE, labels, page};
+use crate::error::Refusal;
 use crate::observed::{Container, Observed};
-use crate::plan::change::Page;
-use crate::plan::step::Step;
+use crate::proxy::OfRole;
 use crate::proxy::traefik::labels::{Route, route_labels};
-use crate::proxy::traefik::{self, running};
-use crate::proxy::{self, OfRole, Refusal};
+use crate::proxy::traefik::{Step, running};
+use crate::request::Page;
 use bowline_config::{Pairs, lay_over};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +18,8 @@ pub enum Turn {
         page: Begin,
         /// Removes earlier pages.
         leave: End,
-        /// Waits for the app's open requests, one step per container.
-        idle: Vec<Step>,
+        /// Waits for the app's open requests, one per container.
+        idle: Vec<Idle>,
     },
     /// Traefik routes to the app before the page is removed.
     End {
@@ -31,17 +31,13 @@ pub enum Turn {
 
 impl Turn {
     pub(crate) fn steps(&self) -> Vec<Step> {
-        let step = |step| Step::Proxy(proxy::Step::Traefik(step));
-        let leave = |end: &End| {
-            [traefik::Step::EndPages(end.clone()), traefik::Step::RemovePages(end.clone())].map(step)
-        };
         match self {
             Turn::Begin { page, idle, .. } => {
-                let begin = step(traefik::Step::BeginPage(Box::new(page.clone())));
-                std::iter::once(begin).chain(idle.iter().cloned()).collect()
+                let begin = Step::BeginPage(Box::new(page.clone()));
+                std::iter::once(begin).chain(idle.iter().cloned().map(Step::Idle)).collect()
             }
             Turn::End { app: None, .. } => Vec::new(),
-            Turn::End { leave: end, .. } => leave(end).into(),
+            Turn::End { leave, .. } => vec![Step::EndPages(leave.clone()), Step::RemovePages(leave.clone())],
         }
     }
 }
@@ -65,8 +61,7 @@ pub(in crate::proxy::traefik) fn begin(
         retry_after: wanted.retry_after,
     };
     let seconds = wanted.drain_timeout.unwrap_or(of.config.drain_timeout.as_secs());
-    let wait =
-        |container: &Container| Step::Wait("wait for open requests", idle(&container.id, seconds), seconds);
+    let wait = |container: &Container| Idle { id: container.id.clone(), seconds };
     let all = observed.of_role(&of.scope.names, &of.role.name);
     let idle = all.filter(|container| container.is_running()).map(wait).collect();
     Ok(Turn::Begin { page, leave: End { scope, role, others: true }, idle })
