@@ -18,7 +18,6 @@ impl Cancel {
         self.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Cancels the work and wakes its task.
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();

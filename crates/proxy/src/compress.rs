@@ -178,7 +178,6 @@ pub fn wrap<B: Body<Data = Bytes>>(
     Ok(Packed { body, state: State::Open { encoder, unflushed: false }, trailers: None })
 }
 
-/// A body that is compressed as it passes through.
 pub struct Packed<B> {
     body: B,
     state: State,
@@ -194,7 +193,6 @@ enum State {
     Ended,
 }
 
-/// Why a compressed body ended early.
 #[derive(Debug)]
 pub enum Error<E> {
     Body(E),

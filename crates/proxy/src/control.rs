@@ -71,7 +71,6 @@ pub struct Deploy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Command {
-    /// Adds or replaces a service.
     Deploy(Box<Deploy>),
     /// Checks new targets and holds them: the first half of a deploy.
     Prepare(Box<Deploy>),
@@ -97,7 +96,6 @@ pub enum Command {
         /// Text on the page.
         message: String,
     },
-    /// Ends a pause or a stop.
     Resume {
         service: String,
     },

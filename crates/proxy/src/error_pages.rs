@@ -25,7 +25,6 @@ pub struct ErrorPages(BTreeMap<u16, Template>);
 #[derive(Debug)]
 pub enum Error {
     Unreadable(PathBuf, io::Error),
-    /// The directory has no `*.html` file.
     Empty(PathBuf),
     /// A page is too large, isn't text, or uses an unsupported part of templates.
     Page(PathBuf, String),

@@ -74,7 +74,6 @@ fn is_ours(name: &HeaderName) -> bool {
     OURS.contains(name) || name == "keep-alive" || name == "proxy-connection"
 }
 
-/// Headers that targets trust.
 fn is_trusted(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(

@@ -80,7 +80,6 @@ impl Phase {
     }
 }
 
-/// The state that all workers share.
 struct Shared {
     services: Services,
     settings: Settings,

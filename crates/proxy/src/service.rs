@@ -69,7 +69,6 @@ pub struct Service {
     pub name: Arc<str>,
     pub options: Arc<ServiceOptions>,
     pub target_options: Arc<TargetOptions>,
-    /// The parsed options.
     pub rules: Arc<Rules>,
     pub active: Arc<TargetSet>,
     /// The second set of targets.
@@ -223,7 +222,6 @@ impl Services {
         self.0.frozen.store(frozen, Ordering::SeqCst);
     }
 
-    /// The table that requests see now.
     pub fn table(&self) -> arc_swap::Guard<Arc<Table>> {
         self.0.table.load()
     }

@@ -161,7 +161,6 @@ impl Target {
         self.close_idle();
     }
 
-    /// Accepts requests again.
     pub(crate) fn end_drain(&self) {
         self.cancelled.store(false, Ordering::SeqCst);
         self.draining.store(false, Ordering::SeqCst);

@@ -65,7 +65,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a handshake waits for a certificate that is being issued.
 const ISSUING: Duration = Duration::from_secs(60);
 
-/// The TLS settings of a service.
 #[derive(Clone, Debug)]
 pub struct TlsService {
     pub name: String,

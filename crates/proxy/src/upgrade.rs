@@ -78,7 +78,6 @@ struct Supervisor {
     heard: mpsc::UnboundedSender<Heard>,
 }
 
-/// News from a child that drains.
 enum Heard {
     Said(Id, String),
     Ended(Id),
@@ -164,7 +163,6 @@ impl Program {
         self.start(&own).await
     }
 
-    /// Starts a child and lets it serve.
     async fn start(&mut self, path: &Path) -> Result<Running, String> {
         let mut running =
             self.spawn(path).map_err(|error| format!("cannot start {}: {error}", path.display()))?;

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::image;
 
-/// The image's name and tag.
 pub(super) fn reference() -> String {
     format!("{}:{}", image::REPOSITORY, image::tag(env!("CARGO_PKG_VERSION")))
 }

@@ -17,7 +17,6 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Builds a line and hands it to the writer.
     pub(super) fn with(level: &str, message: &str, now: SystemTime, fill: impl FnOnce(&mut Line<'_>)) {
         BUFFER.with_borrow_mut(|bytes| {
             bytes.clear();

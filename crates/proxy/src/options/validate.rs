@@ -2,7 +2,6 @@
 
 use super::{ServiceOptions, idn};
 
-/// Options that contradict each other.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("service options invalid: {0}")]
 pub struct Invalid(String);

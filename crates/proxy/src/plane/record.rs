@@ -80,7 +80,6 @@ impl Open {
         self.service = Some(Arc::clone(service));
     }
 
-    /// Sets the target that the request goes to.
     pub(super) fn goes_to(&mut self, in_flight: InFlight) {
         self.target = Some(Arc::clone(in_flight.target().name()));
         self.in_flight = Some(in_flight);
@@ -106,7 +105,6 @@ impl Open {
         }
     }
 
-    /// Counts bytes of the response's body that are being sent.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
     }

@@ -20,9 +20,7 @@ pub(super) struct Sizes {
 #[derive(Debug)]
 pub(super) enum Error<E> {
     TooLarge,
-    /// It ended early or was malformed.
     Read(E),
-    /// The rest could not be stored.
     Disk(std::io::Error),
 }
 

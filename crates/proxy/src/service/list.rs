@@ -17,7 +17,6 @@ pub struct Listed {
     pub tls: bool,
     /// Writers, then readers.
     pub targets: Vec<ListedTarget>,
-    /// The rollout's targets.
     pub rollout: Vec<ListedTarget>,
 }
 

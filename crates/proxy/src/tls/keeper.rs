@@ -237,7 +237,6 @@ fn wait_after(failure: &Failure, backoff: Duration) -> Duration {
     backoff.max(asked.min(Duration::from_secs(7 * 24 * 3600)))
 }
 
-/// A random number between 0 and 1.
 fn random_fraction() -> f64 {
     let random = ring::rand::generate::<[u8; 4]>(&ring::rand::SystemRandom::new());
     random.map_or(0.5, |bytes| f64::from(u32::from_be_bytes(bytes.expose())) / f64::from(u32::MAX))

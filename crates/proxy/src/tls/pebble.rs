@@ -17,7 +17,6 @@ use super::testing::{Made, make};
 use super::tests::tls_hello;
 use super::*;
 
-/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The authority, its DNS server, and the ports at which it validates challenges.

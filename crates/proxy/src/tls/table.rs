@@ -36,7 +36,6 @@ pub(super) enum Found {
     Certificate(Arc<CertifiedKey>),
     /// The certificate is being obtained.
     Expected(Arc<Kept>),
-    /// A policy must be asked.
     Unknown(Arc<OnDemand>),
     Nothing,
 }

@@ -70,7 +70,6 @@ impl Heir {
         if *wish == Wish::Serve { Ok(()) } else { Err(io::Error::other("process 1 has gone")) }
     }
 
-    /// Reports that requests are served.
     pub async fn serving(&self) {
         let _ = self.serving.send("serving").await;
     }

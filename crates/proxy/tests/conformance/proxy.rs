@@ -186,7 +186,6 @@ impl Proxy {
         self.logged("Request", |line| line["path"] == path)
     }
 
-    /// Ends the proxy with SIGTERM.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()

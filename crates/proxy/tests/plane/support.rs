@@ -60,7 +60,6 @@ impl Proxy {
         self.runtime.block_on(self.services.deploy(deploy))
     }
 
-    /// Deploys the service `app` on one target.
     pub(crate) fn deploy(&self, target: &Target) {
         self.deploy_with(target, |_, _| ()).unwrap();
     }

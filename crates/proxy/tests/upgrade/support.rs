@@ -80,7 +80,6 @@ impl Daemon {
         assert!(done.status.success(), "{done:?}");
     }
 
-    /// Runs a command that must succeed.
     pub(crate) fn ok(&self, line: &str) {
         let done = self.command(&line.split(' ').collect::<Vec<_>>());
         assert!(done.status.success(), "{line}: {done:?}");

@@ -18,7 +18,6 @@ use super::stream::Io;
 use crate::plane::wire::head::MAX_HEAD;
 use crate::plane::wire::{Ahead, Framing, Next};
 
-/// Bytes per read.
 const ROOM: usize = 16 << 10;
 /// Bytes of an unread body that are read to keep the connection.
 const MAX_UNREAD: usize = 256 << 10;

@@ -28,11 +28,9 @@ pub(in crate::plane) enum Decoder {
 /// The result of decoding the available bytes.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decoded {
-    /// Part of the body.
     Data(Bytes),
     /// The end of the body, with its trailers.
     End(Option<HeaderMap>),
-    /// More bytes are needed.
     Partial,
 }
 

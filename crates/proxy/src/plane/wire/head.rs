@@ -6,7 +6,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The maximum number of headers in a head.
 pub(in crate::plane) const MAX_HEADERS: usize = 128;
 /// The maximum size of a head, in bytes.
 pub(in crate::plane) const MAX_HEAD: usize = 64 << 10;

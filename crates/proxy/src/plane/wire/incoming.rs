@@ -12,7 +12,6 @@ use super::chunked::{Decoded, Decoder};
 pub(in crate::plane) enum Framing {
     /// This many bytes are left.
     Length(u64),
-    /// It is chunked.
     Chunked(Decoder),
     /// It ends with the connection.
     Close,
@@ -23,7 +22,6 @@ pub(in crate::plane) enum Framing {
 pub(in crate::plane) enum Next {
     /// Part of the body. It may be the last.
     Piece(Frame<Bytes>),
-    /// The body has ended.
     End,
     /// More bytes are needed: this many, if the length is known.
     More(Option<u64>),
