@@ -157,14 +157,31 @@ fn an_arrow_that_turns_is_seen() {
     assert_eq!(faults(&gone), ["bowline-cli is not there"]);
 }
 
-fn sources(directory: &Path, text: &mut String) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, text);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&std::fs::read_to_string(path).unwrap());
+/// Modules of `core`, and those above them, which they must not use.
+const LAYERS: [(&[&str], &[&str]); 2] =
+    [(&["error.rs", "request.rs", "secrets.rs"], &["plan", "proxy"]), (&["proxy.rs", "proxy"], &["plan"])];
+
+#[test]
+fn what_plans_are_made_of_does_not_use_plans() {
+    let core = bowline_tests::sandbox::root().join("crates/core/src");
+    for (modules, above) in LAYERS {
+        let mut text = String::new();
+        modules.iter().for_each(|module| sources(&core.join(module), &mut text));
+        assert!(text.contains("use crate::commands"), "{modules:?}");
+        for name in above {
+            let path = format!("crate::{name}::");
+            let used = text.lines().find(|line| line.contains(&path) && !line.trim_start().starts_with("//"));
+            assert_eq!(used, None, "{modules:?} must not use {name}");
         }
+    }
+}
+
+/// Adds the text of a file, or of all Rust files in a directory.
+fn sources(path: &Path, text: &mut String) {
+    if path.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|entry| sources(&entry.unwrap().path(), text));
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        text.push_str(&std::fs::read_to_string(path).unwrap());
     }
 }
 

@@ -51,8 +51,7 @@ fn is_unsafe(char: char) -> bool {
         || matches!(char, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Skips the sequence after an escape character. Doesn't skip a string without an end, which could hide the line's
-/// rest.
+/// Skips the sequence after an escape character, except an unterminated string, which could hide the rest of the line.
 fn skip_sequence(chars: &mut Peekable<Chars<'_>>, can_end: &mut bool) {
     match chars.peek().copied() {
         Some('[') => {

@@ -1,7 +1,7 @@
 //! `accessories`: other containers that the app needs, such as a database. Deploys leave them alone.
 //!
 //! The servers of an accessory are resolved here, since the file may name them by role or by tag. A tag means exactly the
-//! servers that have this tag, in whatever form the roles are written.
+//! servers that have this tag, regardless of how the roles list them.
 
 mod keys;
 mod port;

@@ -177,7 +177,7 @@ impl CleanClone {
         self.git(&["remote", "set-url", "origin", address])
     }
 
-    /// A git command that can't operate on another repository, wherever the clone is and in whatever state.
+    /// A git command that can't operate on another repository, even if the clone is missing or damaged.
     fn git(&self, arguments: &[&str]) -> Vec<String> {
         let directory = self.directory();
         let git =

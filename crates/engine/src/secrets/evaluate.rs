@@ -200,7 +200,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Whether a value contains U+FFFD, which replaces bytes that weren't UTF-8. Such a value is rejected.
+/// Whether a value contains U+FFFD, which replaces bytes that weren't UTF-8. Bowline rejects these values.
 fn is_broken(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }

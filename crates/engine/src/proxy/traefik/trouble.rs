@@ -88,7 +88,7 @@ fn hint_to(route: &Route, router: &str, error: &str) -> String {
              (`entryPoints.websecure.address: \":443\"`), and `traefik reboot` applies that"
         )
     } else if lower.contains("rule") {
-        format!("correct `{label}.rule`: values stand in backticks, as in Host(`shop.example.com`)")
+        format!("correct `{label}.rule`: put values in backticks, as in Host(`shop.example.com`)")
     } else if lower.contains("middleware") {
         format!("`{label}.middlewares` must name middlewares that labels, or Traefik's files, define")
     } else if lower.contains("resolver") {

@@ -121,7 +121,7 @@ pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
         }
         // An invalid head can be refused before it is complete.
         (Err(_), Some(Err(_)) | None) | (Ok(None), None) => {}
-        _ => panic!("at once {at_once:?}, byte by byte {in_pieces:?}"),
+        _ => panic!("whole {at_once:?}, in pieces {in_pieces:?}"),
     }
     matches!(at_once, Ok(Some(_)))
 }
