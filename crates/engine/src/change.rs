@@ -3,7 +3,7 @@
 //! `core` plans the change from what was observed. [`change`] carries the plan out under the lock, [`plan`] only
 //! returns it.
 
-use bowline_core::plan::change::{self as planning, Basis, Change as Plan, Given, Intent};
+use bowline_core::plan::change::{self as planning, Basis, Change as Plan, Given, Intent, Removal, env};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::{Accessories, Selection};
 
@@ -25,8 +25,8 @@ pub struct Planned {
 
 pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
     let (selection, mut given) = prepare(call, intent)?;
-    given.secrets = call.project.secrets(call.world, &secrets(call, intent, &given)).await?;
-    complete(call, intent, &mut given).await?;
+    given.secrets = call.project.secrets(call.world, &secrets(call, intent, &selection, &given)).await?;
+    complete(call, intent, &selection, &mut given).await?;
     let mut change = Change::of(call, selection).await?;
     let plan = planning::plan(intent, change.basis(&given));
     let carried_out = change.carry_out(&plan.stages).await;
@@ -36,8 +36,8 @@ pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
 
 pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     let (selection, mut given) = prepare(call, intent)?;
-    given.secrets = call.project.stand_ins(&secrets(call, intent, &given))?;
-    complete(call, intent, &mut given).await?;
+    given.secrets = call.project.stand_ins(&secrets(call, intent, &selection, &given))?;
+    complete(call, intent, &selection, &mut given).await?;
     let Looked { selection, observed, mut failures, .. } = look_at(call, selection).await?;
     let total = selection.hosts.len();
     if observed.is_empty() {
@@ -58,9 +58,6 @@ pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
 fn prepare<'a>(call: Call<'a>, intent: &Intent) -> Result<(Selection<'a>, Given<'a>)> {
     let (config, filters) = (call.config(), &call.options.filters);
     match intent {
-        Intent::Start(_) | Intent::Stop | Intent::StopStale => {
-            Ok((Selection::new(config, filters)?, Given::default()))
-        }
         Intent::Pause(_) | Intent::Resume => {
             let selection = Selection::new(config, filters)?;
             any_role(&selection)?;
@@ -73,17 +70,33 @@ fn prepare<'a>(call: Call<'a>, intent: &Intent) -> Result<(Selection<'a>, Given<
             let selection = Selection { roles: Vec::new(), hosts: accessories.hosts_to_lock() };
             Ok((selection, Given { accessories, ..Given::default() }))
         }
+        Intent::Remove(Removal::Everything) => {
+            let (mut selection, accessories) = Selection::whole(config, filters)?;
+            if selection.roles.is_empty() {
+                selection.hosts = accessories.hosts_to_lock();
+            }
+            Ok((selection, Given { accessories, ..Given::default() }))
+        }
         Intent::BootConfig(_) => about(call, ProxyKind::Kamal),
         Intent::Proxies(kind, ..) => about(call, *kind),
+        _ => Ok((Selection::new(config, filters)?, Given::default())),
     }
 }
 
 /// Adds what depends on the values of secrets.
-async fn complete(call: Call<'_>, intent: &Intent, given: &mut Given<'_>) -> Result<()> {
+async fn complete<'a>(
+    call: Call<'a>,
+    intent: &Intent,
+    selection: &Selection<'a>,
+    given: &mut Given<'a>,
+) -> Result<()> {
     match intent {
-        Intent::Accessories(_, deed, _) if deed.makes() => accessory::complete(call, given).await,
-        _ => Ok(()),
+        Intent::Accessories(_, deed, _) if deed.makes() => accessory::complete(call, given).await?,
+        Intent::PushEnv => given.env = env::files(call.config(), selection, Some(&given.secrets))?,
+        Intent::DeleteEnv => given.env = env::files(call.config(), selection, None)?,
+        _ => {}
     }
+    Ok(())
 }
 
 /// Selects the servers for a change of their proxies.
@@ -92,10 +105,11 @@ fn about<'a>(call: Call<'a>, kind: ProxyKind) -> Result<(Selection<'a>, Given<'a
     Ok((selection, Given { behind, ..Given::default() }))
 }
 
-fn secrets(call: Call<'_>, intent: &Intent, given: &Given<'_>) -> Vec<String> {
+fn secrets(call: Call<'_>, intent: &Intent, selection: &Selection<'_>, given: &Given<'_>) -> Vec<String> {
     match intent {
         Intent::Accessories(_, deed, _) => accessory::secrets(call, *deed, &given.accessories),
         Intent::Proxies(kind, act, _) => act.secrets(call.config(), *kind),
+        Intent::PushEnv => env::secrets(call.config(), selection),
         _ => Vec::new(),
     }
 }

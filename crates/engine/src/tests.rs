@@ -37,7 +37,8 @@ mod unbuilt;
 
 use std::time::Duration;
 
-use bowline_core::plan::change::{Deed, Intent, Turns};
+use bowline_core::commands::prune::Parts;
+use bowline_core::plan::change::{Deed, Intent, Removal, Turns};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life;
 use bowline_core::request::{DeployKind, Page};

@@ -1,8 +1,7 @@
-use bowline_core::plan::change::Intent;
+use bowline_core::plan::change::{Intent, Removal};
 use bowline_core::request::{DeployKind, Page};
 use bowline_engine as engine;
 use bowline_engine::listing::Listing;
-use bowline_engine::remove::Removal;
 use clap::{Args, Subcommand};
 
 use super::confirm::Confirm;
@@ -59,8 +58,6 @@ Examples:
     Details,
     /// Show which version serves on each server.
     Version,
-    #[command(flatten)]
-    Change(AppChange),
     /// Show all containers of the app, including stopped ones.
     Containers,
     /// Show the app's images.
@@ -74,20 +71,8 @@ Examples:
         #[arg(short, long)]
         stop: bool,
     },
-    /// Stop the app and remove its containers, images and files from the servers.
-    #[command(after_help = "Examples:
-  bowline app remove
-  bowline app remove -h 10.0.0.4 -y")]
-    Remove(Confirm),
-    /// Remove the stopped containers of one version.
-    RemoveContainer {
-        /// The version.
-        version: String,
-    },
-    /// Remove the app's stopped containers. After that, `rollback` has no version to go back to.
-    RemoveContainers(Confirm),
-    /// Remove the app's images that no container needs.
-    RemoveImages(Confirm),
+    #[command(flatten)]
+    Change(AppChange),
 }
 
 /// What changes the app outside of a deploy, and can be planned.
@@ -119,6 +104,20 @@ Examples:
     Maintenance(MaintenanceArgs),
     /// End maintenance mode: requests go to the app again.
     Live,
+    /// Stop the app and remove its containers, images and files from the servers.
+    #[command(after_help = "Examples:
+  bowline app remove
+  bowline app remove -h 10.0.0.4 -y")]
+    Remove(Confirm),
+    /// Remove the stopped containers of one version.
+    RemoveContainer {
+        /// The version.
+        version: String,
+    },
+    /// Remove the app's stopped containers. After that, `rollback` has no version to go back to.
+    RemoveContainers(Confirm),
+    /// Remove the app's images that no container needs.
+    RemoveImages(Confirm),
 }
 
 #[derive(Debug, Args)]
@@ -142,20 +141,29 @@ impl App {
             App::Logs(args) => args.run(settings).await,
             App::Details => list(settings, Listing::Running).await,
             App::Version => look(settings, engine::listing::versions).await,
-            App::Change(wanted) => change_to(settings, &wanted.intent(settings)).await,
+            App::Change(wanted) => wanted.run(settings).await,
             App::Containers => list(settings, Listing::Containers).await,
             App::Images => list(settings, Listing::Images).await,
             App::StaleContainers { stop: false } => look(settings, engine::app::stale).await,
             App::StaleContainers { stop: true } => change_to(settings, &Intent::StopStale).await,
-            App::Remove(confirm) => remove::asked(settings, Removal::App, confirm).await,
-            App::RemoveContainer { version } => remove::remove(settings, &Removal::Container(version)).await,
-            App::RemoveContainers(confirm) => remove::asked(settings, Removal::Containers, confirm).await,
-            App::RemoveImages(confirm) => remove::asked(settings, Removal::Images, confirm).await,
         }
     }
 }
 
 impl AppChange {
+    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let confirm = match &self {
+            Self::Remove(confirm) | Self::RemoveContainers(confirm) | Self::RemoveImages(confirm) => {
+                Some(*confirm)
+            }
+            _ => None,
+        };
+        match (self.intent(settings), confirm) {
+            (Intent::Remove(removal), Some(confirm)) => remove::asked(settings, removal, confirm).await,
+            (intent, _) => change_to(settings, &intent).await,
+        }
+    }
+
     pub(super) fn intent(self, settings: &Settings) -> Intent {
         match self {
             AppChange::Start => Intent::Start(settings.options.version.clone()),
@@ -164,6 +172,10 @@ impl AppChange {
                 Intent::Pause(Page { message, retry_after, drain_timeout })
             }
             AppChange::Live => Intent::Resume,
+            AppChange::Remove(_) => Intent::Remove(Removal::App),
+            AppChange::RemoveContainer { version } => Intent::Remove(Removal::Container(version)),
+            AppChange::RemoveContainers(_) => Intent::Remove(Removal::Containers),
+            AppChange::RemoveImages(_) => Intent::Remove(Removal::Images),
         }
     }
 }

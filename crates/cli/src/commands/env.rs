@@ -1,9 +1,5 @@
-use bowline_engine as engine;
+use bowline_core::plan::change::Intent;
 use clap::Subcommand;
-
-use super::change;
-use crate::exit::Ended;
-use crate::settings::Settings;
 
 /// Write or remove the app's env files on the servers without a deploy.
 #[derive(Debug, Subcommand)]
@@ -27,10 +23,10 @@ Examples:
 }
 
 impl Env {
-    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+    pub(super) fn intent(&self) -> Intent {
         match self {
-            Env::Push => change(settings, engine::env::push).await,
-            Env::Delete => change(settings, engine::env::delete).await,
+            Env::Push => Intent::PushEnv,
+            Env::Delete => Intent::DeleteEnv,
         }
     }
 }

@@ -1,4 +1,4 @@
-use bowline_core::plan::change::Intent;
+use bowline_core::plan::change::{Intent, Removal};
 use bowline_core::plan::show;
 use bowline_core::request::DeployKind;
 use bowline_engine as engine;
@@ -7,7 +7,10 @@ use clap::{Args, Subcommand};
 
 use super::accessory::AccessoryChange;
 use super::app::AppChange;
+use super::env::Env;
 use super::proxy::ProxyChange;
+use super::prune::Prune;
+use super::remove::Remove;
 use super::traefik::TraefikChange;
 use crate::exit::{self, Ended};
 use crate::invocation::{Invocation, Subject};
@@ -29,7 +32,8 @@ Examples:
   bowline plan --image-archive shop.tar --version 1f3a9c2
   bowline plan app stop -h 10.0.0.4
   bowline plan proxy reboot --rolling
-  bowline plan accessory boot all"
+  bowline plan accessory boot all
+  bowline plan remove"
 )]
 pub(crate) struct Plan {
     #[command(subcommand)]
@@ -62,6 +66,14 @@ enum Run {
     /// Show what a command of `traefik` would do.
     #[command(subcommand)]
     Traefik(TraefikChange),
+    /// Show what a command of `prune` would do.
+    #[command(subcommand)]
+    Prune(Prune),
+    /// Show what `remove` would do.
+    Remove(Remove),
+    /// Show what a command of `env` would do.
+    #[command(subcommand)]
+    Env(Env),
 }
 
 /// The image that would be deployed.
@@ -89,6 +101,9 @@ impl Plan {
             Run::Accessory(wanted) => change(settings, &wanted.intent(), wanted.subject()).await,
             Run::Proxy(wanted) => change(settings, &wanted.intent(), Subject::App).await,
             Run::Traefik(wanted) => change(settings, &wanted.intent(), Subject::App).await,
+            Run::Prune(wanted) => change(settings, &wanted.intent(), Subject::App).await,
+            Run::Remove(_) => change(settings, &Intent::Remove(Removal::Everything), Subject::App).await,
+            Run::Env(wanted) => change(settings, &wanted.intent(), Subject::App).await,
             Run::App(wanted) => change(settings, &wanted.intent(settings), Subject::App).await,
         }
     }

@@ -1,10 +1,6 @@
 use bowline_core::commands::prune::Parts;
-use bowline_engine as engine;
+use bowline_core::plan::change::Intent;
 use clap::{Args, Subcommand};
-
-use super::change;
-use crate::exit::Ended;
-use crate::settings::Settings;
 
 /// Remove old containers and images from the servers.
 #[derive(Debug, Subcommand)]
@@ -28,12 +24,12 @@ pub(crate) struct Retain {
 }
 
 impl Prune {
-    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+    pub(super) fn intent(&self) -> Intent {
         let (parts, retain) = match self {
             Prune::All(retain) => (Parts::All, retain.retain),
             Prune::Containers(retain) => (Parts::Containers, retain.retain),
             Prune::Images => (Parts::Images, None),
         };
-        change(settings, async |call| engine::prune::prune(call, parts, retain.map(usize::from)).await).await
+        Intent::Prune(parts, retain.map(usize::from))
     }
 }

@@ -2,14 +2,13 @@
 
 use bowline_config::Config;
 use bowline_core::names::Names;
+use bowline_core::plan::change::{Intent, Removal};
 use bowline_core::selection::{Accessories, Filters, NoMatch, Selection};
-use bowline_engine as engine;
 use bowline_engine::error::RunError;
-use bowline_engine::remove::Removal;
 use clap::Args;
 
 use super::confirm::Confirm;
-use super::{accessory, change};
+use super::{accessory, change_to};
 use crate::exit::Ended;
 use crate::invocation;
 use crate::settings::Settings;
@@ -42,11 +41,7 @@ pub(super) async fn asked(settings: &Settings, removal: Removal, confirm: Confir
             concerned(&removal, &project.config, &settings.options.filters).map_err(RunError::from)?;
         Ok(question(&removal, &Names::of(&project.config).app(), &hosts, &accessories))
     };
-    confirm.before(question, remove(settings, &removal)).await
-}
-
-pub(super) async fn remove(settings: &Settings, removal: &Removal) -> Result<u8, Ended> {
-    change(settings, async |call| engine::remove::remove(call, removal).await).await
+    confirm.before(question, change_to(settings, &Intent::Remove(removal.clone()))).await
 }
 
 fn concerned<'c>(

@@ -53,6 +53,16 @@ pub enum Parts {
     Images,
 }
 
+impl Parts {
+    pub fn what(self) -> &'static str {
+        match self {
+            Parts::All => "containers and images",
+            Parts::Containers => "containers",
+            Parts::Images => "images",
+        }
+    }
+}
+
 impl Prune {
     /// A script that skips containers and images in use, and reports the directories that it can't remove ([`Left`]).
     pub fn script(&self) -> Script {

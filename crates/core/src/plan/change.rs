@@ -5,7 +5,9 @@
 
 mod accessories;
 mod app;
+pub mod env;
 mod proxies;
+mod remove;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use super::{Retire, step::Step};
 use crate::commands::Scope;
 use crate::commands::accessory::Upload;
 use crate::commands::app::Start;
+use crate::commands::prune::Parts;
 use crate::commands::registry::{self, Login, Receive};
 use crate::error::Refusal;
 use crate::observed::Observed;
@@ -24,6 +27,7 @@ use crate::secrets::Secrets;
 use crate::selection::{Accessories, Selection};
 pub use accessories::{Deed, OnAccessory, Serve};
 use bowline_config::{Config, once};
+pub use remove::Removal;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
@@ -41,6 +45,14 @@ pub enum Intent {
     Accessories(String, Deed, Turns),
     /// Write the files with kamal-proxy's boot settings, or remove them.
     BootConfig(Option<BootConfig>),
+    /// Write the files of secret variables.
+    PushEnv,
+    /// Remove them.
+    DeleteEnv,
+    /// Remove the app, or a part of it.
+    Remove(Removal),
+    /// Remove old containers and images. The number overrides how many stopped containers each role keeps.
+    Prune(Parts, Option<usize>),
 }
 
 /// Which servers are changed at the same time.
@@ -61,6 +73,8 @@ pub struct Given<'a> {
     pub behind: Vec<&'a str>,
     pub accessories: Accessories<'a>,
     pub files: BTreeMap<String, Vec<Upload>>,
+    /// The files of secret variables to write or remove.
+    pub env: Vec<env::File<'a>>,
     /// Error pages that the proxy shows for the apps behind it.
     pub pages: Pages,
 }
@@ -162,6 +176,9 @@ pub fn plan(intent: &Intent, basis: Basis<'_>) -> Change {
         Intent::Proxies(kind, act, turns) => basis.proxies(*kind, *act, *turns),
         Intent::Accessories(_, deed, turns) => basis.accessories(*deed, *turns),
         Intent::BootConfig(config) => vec![basis.boot_config(config.as_ref())],
+        Intent::PushEnv | Intent::DeleteEnv => vec![basis.env()],
+        Intent::Remove(removal) => basis.remove(removal),
+        Intent::Prune(parts, retain) => vec![basis.prune(*parts, *retain)],
     };
     Change { command: intent.command(), app: basis.scope.names.app(), stages }
 }
@@ -177,6 +194,11 @@ impl Intent {
             Intent::Resume => "app live".into(),
             Intent::Accessories(_, deed, _) => format!("accessory {}", deed.verb()),
             Intent::BootConfig(_) => "proxy boot-config".into(),
+            Intent::PushEnv => "env push".into(),
+            Intent::DeleteEnv => "env delete".into(),
+            Intent::Remove(removal) => removal.command().into(),
+            Intent::Prune(Parts::All, _) => "prune all".into(),
+            Intent::Prune(parts, _) => format!("prune {}", parts.what()),
             Intent::Proxies(kind, act, _) => format!("{} {}", kind.command().unwrap_or_default(), act.verb()),
         }
     }
@@ -193,6 +215,11 @@ pub fn log_in(login: &Login) -> Step {
 }
 
 impl Work {
+    /// One step.
+    pub(super) fn run(step: Step, said: impl Into<String>) -> Self {
+        Self::Run { steps: vec![step], note: None, said: said.into() }
+    }
+
     pub(super) fn refused(doing: &str, Refusal { message, hint }: Refusal) -> Self {
         Self::Refused { doing: doing.into(), reason: message, hint: Some(hint) }
     }

@@ -39,7 +39,7 @@ pub fn registry_secrets(config: &Config) -> Vec<String> {
     config.registry.secrets().map(str::to_owned).collect()
 }
 
-fn places<'a>(selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
+pub(super) fn places<'a>(selection: &Selection<'a>) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
     selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)))
 }
 
@@ -52,15 +52,6 @@ pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'
     for kind in kinds(selection) {
         kind.rules().check_secrets(config, secrets)?;
     }
-    check_env_secrets(config, secrets, selection)
-}
-
-/// Checks that the app's containers can receive the secrets in their env.
-pub fn check_env_secrets(
-    config: &Config,
-    secrets: &Secrets,
-    selection: &Selection<'_>,
-) -> Result<(), PlanError> {
     for (role, host) in places(selection) {
         environment(config, secrets, role, host)?;
     }

@@ -109,12 +109,14 @@ pub fn change(change: &Change) -> String {
     }
     for (host, pieces) in change.servers() {
         let _ = writeln!(out, "\n{host}");
+        let mut about = None;
         for piece in pieces {
-            let mut indent = "  ";
-            if let Some(role) = &piece.role {
-                let _ = writeln!(out, "  {role}");
-                indent = "    ";
+            let role = piece.role.as_ref();
+            if let Some(name) = role.filter(|_| about != role) {
+                let _ = writeln!(out, "  {name}");
             }
+            about = role;
+            let indent = if role.is_some() { "    " } else { "  " };
             for line in done(&piece.work) {
                 let _ = writeln!(out, "{indent}{line}");
             }
@@ -126,8 +128,7 @@ pub fn change(change: &Change) -> String {
 fn done(work: &Work) -> Vec<String> {
     let describe = |step: &Step| step.describe();
     match (work.reason(), work) {
-        (Some(why), Work::Refused { .. }) => vec![why],
-        (Some(why), _) => vec![format!("nothing to do: {why}")],
+        (Some(why), _) => vec![why],
         (None, Work::Start(start)) => {
             let attached = start.attach.describe().map(Into::into);
             std::iter::once(format!("start {} again", start.name)).chain(attached).collect()

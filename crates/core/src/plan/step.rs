@@ -100,8 +100,10 @@ impl Step {
             Step::Stop(step) => format!("stop {}", step.name),
             Step::Tag(step) if step.is_latest() => format!("record that {} serves", step.image),
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
-            Step::Prune(step) if step.parts.is_none() => "remove old assets".into(),
-            Step::Prune(_) => "prune old containers and images".into(),
+            Step::Prune(step) => match step.parts {
+                Some(parts) => format!("prune old {}", parts.what()),
+                None => "remove old assets".into(),
+            },
             Step::Finish(step) => step.describe(),
             Step::Remove(step) => step.describe(),
             Step::Accessory(step) => step.describe(),

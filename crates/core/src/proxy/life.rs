@@ -100,6 +100,10 @@ impl Life {
             Life::Kamal(kamal::life::Life::Upgrade(_)) => {
                 Some("upgrade it if it is older, in its container if that can take the new program")
             }
+            Life::Traefik(traefik::life::Life::Remove(_))
+            | Life::Kamal(kamal::life::Life::Remove(kamal::container::Remove { force: false, .. })) => {
+                Some("keep it if it still has something to serve")
+            }
             _ => None,
         }
     }

@@ -2,7 +2,8 @@
 
 use super::*;
 use bowline_core::commands::Action;
-use bowline_core::plan::change::{After, Change, Deed, Given, Intent, Turns};
+use bowline_core::commands::prune::Parts;
+use bowline_core::plan::change::{After, Change, Deed, Given, Intent, Removal, Turns, env};
 use bowline_core::plan::{change, show};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life::Act;
@@ -115,4 +116,39 @@ fn accessories_come_one_after_the_other_and_take_turns() {
     let all = [of(Deed::Boot, Turns::Together), of(Deed::Remove, Turns::Together)];
     assert_eq!(all[0].stages.len(), 2);
     insta::assert_snapshot!(all.map(|change| show::change(&change)).join("\n"));
+}
+
+#[test]
+fn the_parts_of_an_app_go_in_order_and_no_further_than_the_first_failure() {
+    let config = config("accessories: {db: {image: mysql, host: b, directories: ['data:/d']}}\n");
+    let accessories = Accessories::new(&config, &Filters::default(), "all").unwrap();
+    let given = Given { accessories, ..Given::default() };
+    let everything = planned_with(&config, &Intent::Remove(Removal::Everything), &uneven(), &given);
+    let whatever: Vec<usize> = (0..)
+        .zip(&everything.stages)
+        .filter(|(_, stage)| stage.after == After::Anything)
+        .map(|(number, _)| number)
+        .collect();
+    assert_eq!(whatever, [0, 3, 6], "the first, the orphans' containers, and the proxies after accessories");
+    let parts = [Removal::Container("v1".into()), Removal::Containers, Removal::Images];
+    let parts = parts.map(|removal| told(&config, &Intent::Remove(removal), &uneven()));
+    insta::assert_snapshot!([vec![show::change(&everything)], parts.to_vec()].concat().join("\n"));
+}
+
+#[test]
+fn env_files_and_a_prune_are_planned_for_each_server() {
+    let config =
+        config("accessories: {db: {image: mysql, host: b, env: {secret: [PW]}}, far: {image: i, host: z}}\n");
+    let selection = Selection::new(&config, &Filters::default()).unwrap();
+    assert_eq!(env::secrets(&config, &selection), ["PW", "PW"]);
+    let secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
+    let files = |secrets| env::files(&config, &selection, secrets).unwrap();
+    let env = |intent, secrets| {
+        let given = Given { env: files(secrets), ..Given::default() };
+        show::change(&planned_with(&config, &intent, &uneven(), &given))
+    };
+    let prune = told(&config, &Intent::Prune(Parts::Containers, Some(2)), &uneven());
+    insta::assert_snapshot!(
+        [env(Intent::PushEnv, Some(&secrets)), env(Intent::DeleteEnv, None), prune].join("\n")
+    );
 }

@@ -2,14 +2,11 @@
 //! parallel and independently.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 
-use bowline_config::{Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::observed::Observed;
 use bowline_core::plan::change::{After, Basis, Given, Stage};
 use bowline_core::selection::Selection;
-use futures_util::future::join_all;
 
 use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
@@ -23,31 +20,19 @@ use crate::run::work::Crew;
 use crate::world::Gathered;
 
 pub(crate) struct Change<'a> {
-    pub call: Call<'a>,
-    pub selection: Selection<'a>,
-    pub fleet: Fleet,
-    pub scope: Scope,
-    pub observed: BTreeMap<String, Observed>,
+    call: Call<'a>,
+    selection: Selection<'a>,
+    fleet: Fleet,
+    scope: Scope,
+    observed: BTreeMap<String, Observed>,
     lock: Option<Lock>,
     gathered: Gathered,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub role: &'a Role,
-    pub host: &'a RoleHost,
-    pub observed: &'a Observed,
 }
 
 /// The result of a piece of work: a human-readable line, empty if there is nothing to say, or the failure.
 pub(crate) type Told = Result<String, Failure>;
 
 impl<'a> Change<'a> {
-    pub(crate) async fn begin(call: Call<'a>) -> Result<Self, RunError> {
-        let selection = Selection::new(call.config(), &call.options.filters)?;
-        Self::of(call, selection).await
-    }
-
     /// Connects, takes the lock on the first selected server, then observes and claims every server.
     pub(crate) async fn of(call: Call<'a>, selection: Selection<'a>) -> Result<Self, RunError> {
         let config = call.config();
@@ -66,25 +51,6 @@ impl<'a> Change<'a> {
         failures.extend(unseen);
         let gathered = Gathered { outputs: Vec::new(), failures, total };
         Ok(Self { call, selection, fleet, scope, observed, lock, gathered })
-    }
-
-    pub(crate) fn places(&self) -> Vec<Place<'_>> {
-        let mut places = Vec::new();
-        for (role, hosts) in &self.selection.roles {
-            for host in hosts {
-                if let Some(observed) = self.observed.get(&host.host) {
-                    places.push(Place { role, host, observed });
-                }
-            }
-        }
-        places
-    }
-
-    /// Whether this change includes all roles of a server. If not, it must keep what the other roles may need.
-    pub(crate) fn is_whole(&self, host: &str) -> bool {
-        let roles = &self.call.config().roles;
-        let all = roles.iter().filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
-        self.selection.roles_of(host).count() == all
     }
 
     pub(crate) fn basis<'s>(&'s self, given: &'s Given<'s>) -> Basis<'s> {
@@ -107,7 +73,8 @@ impl<'a> Change<'a> {
                 break;
             }
             self.hook("pre", stage).await?;
-            let part = self.stage(stage).await;
+            let crew = Crew { call: self.call, fleet: &self.fleet, observed: &self.observed };
+            let part = crew.stage(stage).await;
             self.keep(part);
             self.hook("post", stage).await?;
         }
@@ -122,45 +89,13 @@ impl<'a> Change<'a> {
         hooks::run(self.call, &hook(self.call, kind, when), &facts).await
     }
 
-    pub(crate) fn crew(&self) -> Crew<'_> {
-        Crew { call: self.call, fleet: &self.fleet, observed: &self.observed }
-    }
-
-    pub(crate) async fn stage(&self, stage: &Stage) -> Gathered {
-        self.crew().stage(stage).await
-    }
-
-    pub(crate) async fn each_role<'s, W>(&'s self, work: impl Fn(Place<'s>) -> W) -> Gathered
-    where
-        W: Future<Output = Told>,
-    {
-        let places = self.places();
-        let done = join_all(places.iter().map(|place| work(*place))).await;
-        let with_role = |place: &Place<'_>| (place.host.host.clone(), Some(place.role.name.clone()));
-        self.crew().told(places.iter().map(with_role).zip(done))
-    }
-
-    pub(crate) async fn each_server<'s, W>(&'s self, work: impl Fn(&'s str) -> W) -> Gathered
-    where
-        W: Future<Output = Told>,
-    {
-        let hosts: Vec<&str> = self.observed.keys().map(String::as_str).collect();
-        let done = join_all(hosts.iter().map(|host| work(host))).await;
-        self.crew().told(hosts.iter().map(|host| ((*host).to_string(), None)).zip(done))
-    }
-
-    pub(crate) fn keep(&mut self, part: Gathered) {
+    fn keep(&mut self, part: Gathered) {
         self.gathered.outputs.extend(part.outputs);
         self.gathered.failures.extend(part.failures);
     }
 
-    /// Whether the next part may start: there was no interrupt and no failure so far.
-    pub(crate) fn goes_on(&self) -> bool {
-        !self.call.world.stop.is_set() && self.gathered.failures.is_empty()
-    }
-
     /// The failure if the lock was lost. Servers then reject steps, but work on this machine would continue.
-    pub(crate) fn lost(&self) -> Option<Failure> {
+    fn lost(&self) -> Option<Failure> {
         let lock = self.lock.as_ref().filter(|lock| lock.is_lost())?;
         Some(Failure {
             host: lock.host.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bowline_core::commands::remove::Removed;
 use bowline_core::observed::Observed;
 use bowline_core::plan::Retire;
 use bowline_core::plan::change::{Piece, Stage, Work, log_in};
@@ -95,10 +96,15 @@ impl Crew<'_> {
                 if let Some(text) = note.clone() {
                     at.note(text);
                 }
+                let mut said = said.clone();
                 for step in steps {
-                    at.fleet.run(at.host, piece.role.as_deref(), step).await?;
+                    if let Removed { shared: Some(others) } =
+                        at.fleet.ask(at.host, piece.role.as_deref(), step).await?
+                    {
+                        said = format!("the app's directory stays: {others} has its files there too");
+                    }
                 }
-                Ok(said.clone())
+                Ok(said)
             }
             Work::Proxy { login, life } => {
                 if let Some(login) = login {

@@ -13,7 +13,6 @@ use crate::accessory::exec;
 use crate::change::plan;
 use crate::exec::ExecRequest;
 use crate::ports::{Exit, Output};
-use crate::remove::{Removal, remove};
 use crate::testing::{FakeConsole, FakeLocal, FakeNetwork, project_with};
 use crate::world::Gathered;
 
@@ -328,7 +327,8 @@ async fn removing_everything_takes_accessories_with_it_and_the_app_alone_does_no
         let (scripted, project) = scripted();
         let options = Options::default();
         change(scripted.call(&project, &options), &accessory_to("all", Deed::Boot, false)).await.unwrap();
-        let gathered = remove(scripted.call(&project, &options), &removal).await.unwrap();
+        let gathered =
+            change(scripted.call(&project, &options), &Intent::Remove(removal.clone())).await.unwrap();
         assert_eq!(gathered.failures, []);
         for host in HOSTS {
             let machine = scripted.network.machine(host);

@@ -2,11 +2,8 @@
 
 use super::*;
 use crate::change::plan;
-use crate::prune::prune;
-use crate::remove::{Removal, remove};
 use crate::world::Gathered;
 use bowline_core::commands::Action;
-use bowline_core::commands::prune::Parts;
 use bowline_core::plan::step::Step;
 
 fn said(gathered: &Gathered) -> Vec<String> {
@@ -131,14 +128,16 @@ async fn removing_the_app_leaves_nothing_of_it_and_is_safe_to_repeat() {
     for (removal, traefik) in [(Removal::App, true), (Removal::Everything, false)] {
         let (scripted, project) = fleet().await;
         let options = Options::default();
-        let gathered = remove(scripted.call(&project, &options), &removal).await.unwrap();
+        let gathered =
+            change(scripted.call(&project, &options), &Intent::Remove(removal.clone())).await.unwrap();
         assert_eq!(gathered.failures, []);
         everywhere(&scripted, |machine| {
             assert_eq!(machine.containers, []);
             assert!(machine.images.is_empty() && machine.history.is_empty() && machine.mark.is_none());
         });
         assert_eq!(scripted.network.machine("a").routes(), traefik);
-        let again = remove(scripted.call(&project, &options), &removal).await.unwrap();
+        let again =
+            change(scripted.call(&project, &options), &Intent::Remove(removal.clone())).await.unwrap();
         assert_eq!(again.failures, []);
     }
 }
@@ -152,7 +151,7 @@ async fn images_stay_while_another_role_of_the_server_is_left_out() {
     deploy(&scripted, &project, "v1").await.unwrap();
     let filters = bowline_core::selection::Filters { roles: vec!["web".into()], ..Default::default() };
     let options = Options { filters, ..Options::default() };
-    remove(scripted.call(&project, &options), &Removal::App).await.unwrap();
+    change(scripted.call(&project, &options), &Intent::Remove(Removal::App)).await.unwrap();
     let machine = scripted.network.machine("a");
     assert_eq!(machine.running(), ["app-workers-v1"]);
     assert!(!machine.images.is_empty() && !machine.history.is_empty());
@@ -164,12 +163,12 @@ async fn a_running_container_is_not_removed_by_its_version() {
     deploy(&scripted, &project, "v2").await.unwrap();
     let one = |version: &str| Removal::Container(version.into());
     let options = Options::default();
-    let gathered = remove(scripted.call(&project, &options), &one("v2")).await.unwrap();
+    let gathered = change(scripted.call(&project, &options), &Intent::Remove(one("v2"))).await.unwrap();
     assert_eq!(gathered.failures.len(), 3);
-    let gathered = remove(scripted.call(&project, &options), &one("v1")).await.unwrap();
+    let gathered = change(scripted.call(&project, &options), &Intent::Remove(one("v1"))).await.unwrap();
     assert_eq!(said(&gathered)[0], "a: removed app-web-v1");
     everywhere(&scripted, |machine| assert_eq!(machine.containers.len(), 1));
-    let gathered = remove(scripted.call(&project, &options), &one("v1")).await.unwrap();
+    let gathered = change(scripted.call(&project, &options), &Intent::Remove(one("v1"))).await.unwrap();
     assert_eq!(said(&gathered)[0], "a: no container of version v1");
 }
 
@@ -180,7 +179,7 @@ async fn pruning_by_hand_keeps_as_many_as_it_is_told() {
         deploy(&scripted, &project, version).await.unwrap();
     }
     let options = Options::default();
-    prune(scripted.call(&project, &options), Parts::Containers, Some(1)).await.unwrap();
+    change(scripted.call(&project, &options), &Intent::Prune(Parts::Containers, Some(1))).await.unwrap();
     everywhere(&scripted, |machine| assert_eq!(machine.containers.len(), 2));
     assert_only(&scripted, "v4");
 }
@@ -193,8 +192,8 @@ async fn a_lock_by_hand_keeps_all_of_them_out() {
     let options = Options::default();
     let ended = [
         change(scripted.call(&project, &options), &Intent::Stop).await,
-        remove(scripted.call(&project, &options), &Removal::Everything).await,
-        prune(scripted.call(&project, &options), Parts::All, None).await,
+        change(scripted.call(&project, &options), &Intent::Remove(Removal::Everything)).await,
+        change(scripted.call(&project, &options), &Intent::Prune(Parts::All, None)).await,
     ];
     for ended in ended {
         assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");

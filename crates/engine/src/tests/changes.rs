@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use bowline_core::commands::prune::Parts;
 use bowline_core::proxy::traefik::labels::Protocol;
 
 use super::garbled::garble;
@@ -12,14 +11,13 @@ use super::*;
 use crate::image::pull;
 use crate::image::registry::{Where, log_in, log_out};
 use crate::listing::{self, Listing};
-use crate::remove::{Removal, remove};
 use crate::run::lock;
 use crate::takeover;
 use crate::testing::{
     FakeLocal, FakeProgram, Garbled, How, Machine, Scripted as World, Silent, Upgrades, project_with,
 };
 use crate::world::Gathered;
-use crate::{accessory, audit, env, prune, traefik};
+use crate::{accessory, audit, traefik};
 
 /// Two web servers, a worker, and accessories on all of them.
 const CONFIG: &str = "service: app
@@ -186,12 +184,12 @@ impl Act {
             AppBoot => {
                 return deploy::deploy(scripted.call(project, &super::options("v1")), DeployKind::Boot).await;
             }
-            AppRemove => remove(call, &Removal::App).await,
+            AppRemove => change(call, &Intent::Remove(Removal::App)).await,
             Maintenance => change(call, &Intent::Pause(page())).await,
             Live => change(call, &Intent::Resume).await,
-            Prune => prune::prune(call, Parts::All, None).await,
-            RemoveAll => remove(call, &Removal::Everything).await,
-            EnvPush => env::push(call).await,
+            Prune => change(call, &Intent::Prune(Parts::All, None)).await,
+            RemoveAll => change(call, &Intent::Remove(Removal::Everything)).await,
+            EnvPush => change(call, &Intent::PushEnv).await,
             Upgrade { rolling } => {
                 return takeover::upgrade(call, takeover::How { rolling, force: false }).await;
             }

@@ -245,13 +245,7 @@ async fn what_a_hook_starts_does_not_fence_the_run_off_that_runs_the_hook() {
         let variables =
             ["KAMAL_LOCK", "BOWLINE_RUN"].map(|name| (name.to_string(), env[name].clone())).into();
         let inner = World::on(first.network.clone(), FakeLocal { variables, ..FakeLocal::default() });
-        crate::prune::prune(
-            inner.call(&project, &Options::default()),
-            bowline_core::commands::prune::Parts::All,
-            None,
-        )
-        .await
-        .unwrap()
+        change(inner.call(&project, &Options::default()), &Intent::Prune(Parts::All, None)).await.unwrap()
     };
     let (ended, pruned) = tokio::join!(run, inner);
     assert_eq!(pruned.failures, []);

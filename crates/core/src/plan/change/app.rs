@@ -10,15 +10,15 @@ use crate::request::Page;
 use bowline_config::{Role, RoleHost};
 
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    role: &'a Role,
+pub(super) struct Place<'a> {
+    pub role: &'a Role,
     host: &'a RoleHost,
-    observed: &'a Observed,
+    pub observed: &'a Observed,
 }
 
 impl<'a> Basis<'a> {
     /// Plans work for every role on every observed server.
-    fn each_role(&self, work: impl Fn(Place<'a>) -> Option<Work>) -> Stage {
+    pub(super) fn each_role(&self, work: impl Fn(Place<'a>) -> Option<Work>) -> Stage {
         let Basis { selection, observed, .. } = *self;
         let piece = |role: &'a Role, host: &'a RoleHost| {
             let place = Place { role, host, observed: observed.get(&host.host)? };
@@ -29,6 +29,14 @@ impl<'a> Basis<'a> {
             hosts.iter().filter_map(|host| piece(role, host)).collect::<Vec<_>>()
         };
         selection.roles.iter().flat_map(of_role).collect::<Vec<_>>().into()
+    }
+
+    /// Every observed server.
+    pub(super) fn each_server(&self, work: impl Fn(&'a str, &'a Observed) -> Option<Work>) -> Stage {
+        let piece = |(host, observed): (&'a String, &'a Observed)| {
+            Some(Piece { host: host.clone(), role: None, work: work(host, observed)? })
+        };
+        self.observed.iter().filter_map(piece).collect::<Vec<_>>().into()
     }
 
     fn of(&self, role: &'a Role) -> OfRole<'a> {
@@ -72,7 +80,7 @@ impl<'a> Basis<'a> {
         }
     }
 
-    pub fn stop(&self) -> Stage {
+    pub(super) fn stop(&self) -> Stage {
         self.each_role(|place| {
             let role = place.role.name.as_str();
             let record = Step::Run("write to the audit log", app::stopped(self.scope, role));
@@ -103,26 +111,19 @@ impl<'a> Basis<'a> {
     }
 
     /// Stops containers of roles that are no longer in the configuration, on servers whose roles are all selected.
-    pub fn stop_orphans(&self) -> Stage {
-        let Basis { config, scope, observed, .. } = *self;
-        let pieces =
-            observed.iter().filter(|(host, _)| self.is_whole(host)).filter_map(|(host, observed)| {
-                let orphans = retire::orphans(config, &scope.names, host, observed).into_iter();
-                let running = orphans.filter(|(_, container)| container.is_running());
-                let retire: Vec<Retire> =
-                    running.map(|(role, container)| retire::orphan(config, scope, role, container)).collect();
-                let piece = |retire| Piece {
-                    host: host.clone(),
-                    role: None,
-                    work: Work::Retire { retire, then: Vec::new() },
-                };
-                (!retire.is_empty()).then(|| piece(retire))
-            });
-        pieces.collect::<Vec<_>>().into()
+    pub(super) fn stop_orphans(&self) -> Stage {
+        let Basis { config, scope, .. } = *self;
+        self.each_server(|host, observed| {
+            let orphans = retire::orphans(config, &scope.names, host, observed).into_iter();
+            let running = orphans.filter(|(_, container)| self.is_whole(host) && container.is_running());
+            let retire: Vec<Retire> =
+                running.map(|(role, container)| retire::orphan(config, scope, role, container)).collect();
+            (!retire.is_empty()).then(|| Work::Retire { retire, then: Vec::new() })
+        })
     }
 
-    /// Whether all roles of a server are selected, so that no filter limits what to stop there.
-    fn is_whole(&self, host: &str) -> bool {
+    /// Whether all roles of a server are selected. If not, the other roles may need what is there.
+    pub(super) fn is_whole(&self, host: &str) -> bool {
         let roles = self.config.roles.iter();
         let all = roles.filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
         self.selection.roles_of(host).count() == all

@@ -66,7 +66,7 @@ impl Basis<'_> {
     }
 
     /// Removes the proxies that serve the app's roles, unless they also serve other apps.
-    pub fn remove_proxies(&self) -> Stage {
+    pub(super) fn remove_proxies(&self) -> Stage {
         let of = |(host, kinds): (&String, Vec<ProxyKind>)| {
             kinds.into_iter().filter_map(|kind| self.proxy(host, kind, Act::Remove)).collect::<Vec<_>>()
         };
