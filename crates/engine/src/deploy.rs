@@ -397,7 +397,7 @@ impl<'a> Run<'a> {
 }
 
 /// Adds to an interrupt before anything was booted that the servers serve what they did.
-fn untouched(error: RunError, hosts: &[&str]) -> RunError {
+pub(crate) fn untouched(error: RunError, hosts: &[&str]) -> RunError {
     match error {
         RunError::Interrupted { standing } if standing.is_empty() => RunError::Interrupted {
             standing: hosts.iter().map(|host| format!("{host}: as before")).collect(),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::accessory;
 use crate::bootstrap::Site;
 use crate::call::Call;
-use crate::deploy::Run;
+use crate::deploy::{Run, untouched};
 use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks;
@@ -29,13 +29,15 @@ pub async fn setup(call: Call<'_>) -> Result<()> {
     let accessories = Accessories::within(call.config(), &call.options.filters)?;
     let accessories = accessory::given(call, accessories).await?;
     let hosts = servers(call.config(), &call.options.filters)?;
-    let (fleet, failures) = run.begin(&hosts).await?;
+    let begun = run.begin(&hosts).await;
+    let (fleet, failures) = begun.map_err(|error| untouched(error, &run.selection.hosts))?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
     let scope = run.scope.clone();
     let site = Site { call, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
-    let mut lock = site.lock().await?;
+    let mut lock = site.lock().await.map_err(|error| untouched(error, &run.selection.hosts))?;
     run.under_lock = true;
-    let ended = under_lock(&run, &site, &accessories, &mut lock, failures).await;
+    let result = under_lock(&run, &site, &accessories, &mut lock, failures).await;
+    let ended = run.end(&fleet, result.map_err(|error| untouched(error, &run.selection.hosts))).await;
     if let Some(lock) = lock {
         lock.give_back(call.world).await;
     }
@@ -73,14 +75,14 @@ async fn without_app(call: Call<'_>) -> Result<()> {
     ended
 }
 
-/// Runs the parts in order. A server on which a part fails is left out of the next.
+/// Runs the parts in order. A server on which a part fails is left out of the next. Returns the version.
 async fn under_lock(
     run: &Run<'_>,
     site: &Site<'_>,
     accessories: &Given<'_>,
     lock: &mut Option<Lock>,
     mut failures: Vec<Failure>,
-) -> Result<()> {
+) -> Result<String> {
     let fleet = bootstrap(site, lock, &mut failures).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
     // Accessories may use the image that this run builds and sends.
@@ -93,8 +95,7 @@ async fn under_lock(
     if !early {
         run.build().await?;
     }
-    let result = run.locked(&fleet, failures, lock.as_ref()).await;
-    run.end(&fleet, result).await
+    run.locked(&fleet, failures, lock.as_ref()).await
 }
 
 /// Returns the servers that are ready.

@@ -287,6 +287,9 @@ async fn a_setup_that_was_interrupted_anywhere_gives_its_lock_back_and_is_finish
         for host in HOSTS {
             assert_eq!(first.network.machine(host).lock, None, "on {host} after boundary {boundary}");
         }
+        if let Err(RunError::Interrupted { standing }) = &ended {
+            assert_eq!(standing.len(), HOSTS.len(), "after boundary {boundary}: {standing:?}");
+        }
         first.network.faults().notify_at = None;
         set_up_again(&first, &project, boundary).await;
         if !reached {
