@@ -18,6 +18,7 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::traefik::container::{API_PORT, will_have_api};
 use bowline_core::proxy::traefik::labels::Route;
+use bowline_core::proxy::traefik::life::Routes;
 use bowline_core::proxy::traefik::{self, Answer, OnServer};
 use bowline_core::proxy::{self, Attach, Detach, Maintain};
 use tokio::time::Instant;
@@ -28,7 +29,7 @@ use crate::run::change::Told;
 pub(crate) use api::Client;
 #[cfg(test)]
 pub(crate) use api::read_any;
-use settle::{Started, came_up, explained};
+use settle::explained;
 
 pub(super) struct Traefik<'a> {
     at: At<'a>,
@@ -76,14 +77,10 @@ impl Proxy for Traefik<'_> {
 
     async fn ensure(&self) -> Result<(), Failure> {
         let Some(OnServer { ensure: Some(ensure), api, .. }) = self.plan else { return Ok(()) };
-        let At { fleet, host } = self.at;
-        let started = step(traefik::Step::Ensure(ensure.clone()));
-        let answer: Answer = fleet.ask(host, None, &started).await.map_err(explained)?;
-        let has_api = *api == traefik::Api::AfterStart;
-        let api = answer.address().filter(|_| has_api).map(|ip| SocketAddr::new(ip, API_PORT));
-        *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client { api });
-        let started = Started { own: Route::default(), has_api, answer };
-        came_up(self.at, ensure, started).await
+        let routes = Routes { own: Route::default(), has_api: *api == traefik::Api::AfterStart };
+        let client = settle::start(self.at, ensure, routes).await?;
+        *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+        Ok(())
     }
 
     async fn take_over(&self) -> Result<Option<u64>, Failure> {

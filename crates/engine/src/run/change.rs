@@ -69,13 +69,14 @@ impl<'a> Change<'a> {
                 break;
             }
             if let Some(failure) = self.lost() {
-                self.keep(Gathered { failures: vec![failure], ..Gathered::default() });
+                self.gathered.failures.push(failure);
                 break;
             }
             self.hook("pre", stage).await?;
             let crew = Crew { call: self.call, fleet: &self.fleet, observed: &self.observed };
             let part = crew.stage(stage).await;
-            self.keep(part);
+            self.gathered.outputs.extend(part.outputs);
+            self.gathered.failures.extend(part.failures);
             self.hook("post", stage).await?;
         }
         Ok(())
@@ -87,11 +88,6 @@ impl<'a> Change<'a> {
         let hosts: Vec<&str> = stage.pieces.iter().map(|piece| piece.host.as_str()).collect();
         let facts = Facts { locked: true, ..Facts::of(&self.scope, &version, &hosts) };
         hooks::run(self.call, &hook(self.call, kind, when), &facts).await
-    }
-
-    fn keep(&mut self, part: Gathered) {
-        self.gathered.outputs.extend(part.outputs);
-        self.gathered.failures.extend(part.failures);
     }
 
     /// The failure if the lock was lost. Servers then reject steps, but work on this machine would continue.

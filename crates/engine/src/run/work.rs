@@ -56,18 +56,13 @@ impl Crew<'_> {
                 None => self.work(piece).await,
             }
         }));
-        let done = done.await;
-        let places = stage.pieces.iter().map(|piece| (piece.host.clone(), piece.role.clone()));
-        self.told(places.zip(done))
-    }
-
-    /// Sorts results into outputs and failures, and emits an event for each failure.
-    pub(crate) fn told(self, done: impl Iterator<Item = ((String, Option<String>), Told)>) -> Gathered {
         let mut gathered = Gathered::default();
-        for ((host, role), told) in done {
+        for (piece, told) in stage.pieces.iter().zip(done.await) {
             match told {
                 Ok(text) if text.is_empty() => {}
-                Ok(text) => gathered.outputs.push(HostOutput::said(&host, role.as_deref(), &text)),
+                Ok(text) => {
+                    gathered.outputs.push(HostOutput::said(&piece.host, piece.role.as_deref(), &text))
+                }
                 Err(failure) => {
                     self.fleet.emit(Event::Failed(failure.clone()));
                     gathered.failures.push(failure);

@@ -5,7 +5,7 @@ use bowline_core::proxy::traefik::container::{Replace, Verdict, will_have_api};
 use bowline_core::proxy::traefik::life::{Life, Routes};
 use bowline_core::proxy::traefik::{self, Answer, Api, NAME};
 
-use super::settle::{Started, came_up, client_at, deaf, explained, gives_way, settle};
+use super::settle::{client_at, deaf, explained, gives_way, settle, start};
 use super::{Client, step};
 use crate::proxy::At;
 use crate::run::change::Told;
@@ -15,10 +15,7 @@ pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Told {
     let At { fleet, host } = at;
     match life {
         Life::Boot { ensure, routes } => {
-            let started = step(traefik::Step::Ensure(ensure.clone()));
-            let answer: Answer = fleet.ask(host, None, &started).await.map_err(explained)?;
-            let Routes { own, has_api } = routes.clone();
-            came_up(at, ensure, Started { own, has_api, answer }).await?;
+            start(at, ensure, routes.clone()).await?;
             Ok("Traefik runs".into())
         }
         Life::Reboot { ensure, before } => {

@@ -4,29 +4,24 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bowline_core::proxy::traefik::container::{API_PORT, Ensure, Settle, Verdict, explain};
-use bowline_core::proxy::traefik::labels::Route;
+use bowline_core::proxy::traefik::life::Routes;
 use bowline_core::proxy::traefik::{self, Answer};
 
 use super::{Client, step};
 use crate::error::{Cause, Failure};
 use crate::proxy::At;
 
-pub(crate) struct Started {
-    /// The routes that its own labels define, if it existed before and they are known.
-    pub own: Route,
-    pub has_api: bool,
-    pub answer: Answer,
-}
-
-/// Checks that a Traefik that a deploy or `traefik boot` started gets its routes from Docker. Removes a new one
-/// that doesn't, because later runs would take it for a working one.
-pub(crate) async fn came_up(at: At<'_>, ensure: &Ensure, started: Started) -> Result<(), Failure> {
-    let Some(address) = started.answer.address() else { return Ok(()) };
-    let is_new = started.answer.made;
-    let own = if is_new { ensure.route() } else { started.own };
-    match client_at(address, started.has_api).hears_docker(at, &own).await {
-        Ok(()) => Ok(()),
-        Err(cause) if is_new => Err(gives_way(at, ensure, cause).await),
+/// Starts Traefik if it doesn't run, for a deploy or `traefik boot`, and checks that it gets its routes from Docker.
+/// Removes a new one that doesn't, because later runs would take it for a working one.
+pub(crate) async fn start(at: At<'_>, ensure: &Ensure, routes: Routes) -> Result<Client, Failure> {
+    let start = step(traefik::Step::Ensure(Box::new(ensure.clone())));
+    let answer: Answer = at.fleet.ask(at.host, None, &start).await.map_err(explained)?;
+    let Some(address) = answer.address() else { return Ok(Client::default()) };
+    let client = client_at(address, routes.has_api);
+    let own = if answer.made { ensure.route() } else { routes.own };
+    match client.hears_docker(at, &own).await {
+        Ok(()) => Ok(client),
+        Err(cause) if answer.made => Err(gives_way(at, ensure, cause).await),
         Err(cause) => Err(deaf(at.host, cause)),
     }
 }
