@@ -117,4 +117,18 @@ fn a_plan_of_another_change_tells_what_it_would_do_and_changes_nothing() {
         .bowline(&["plan", "app", "start", "--version", "v9"])
         .says("there is no container of version v9")
         .exits(1);
+
+    let text = planned(&project, &lease, &["plan", "remove"]);
+    let parts = [
+        &format!("stop {serving}"),
+        "remove Traefik",
+        "remove the app's images",
+        "remove the app's directory",
+    ];
+    let places: Vec<Option<usize>> = parts.iter().map(|part| text.find(*part)).collect();
+    assert!(places.is_sorted() && places[0].is_some(), "{text}");
+    let text = planned(&project, &lease, &["plan", "prune", "all", "--json"]);
+    assert!(text.contains(r#""what":"prune old containers and images""#), "{text}");
+    let text = planned(&project, &lease, &["plan", "env", "push"]);
+    assert!(text.contains("/env/roles/web.env"), "{text}");
 }
