@@ -1,7 +1,6 @@
 //! The SSH agent: its keys and signatures.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use russh::Signer;
@@ -13,11 +12,13 @@ use russh::keys::ssh_key::{self, private::KeypairData};
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 use tokio::net::UnixStream;
 
+use crate::budget::Pause;
+
 pub(crate) struct Agent {
     client: AgentClient<UnixStream>,
     identities: Vec<AgentIdentity>,
-    /// Whether a signature is pending. The agent may be asking its user for confirmation.
-    signing: AtomicBool,
+    /// While a signature is pending, the agent may be asking its user for confirmation.
+    signing: Pause,
 }
 
 impl Agent {
@@ -40,7 +41,7 @@ impl Agent {
             Ok::<_, russh::keys::Error>((client, identities))
         };
         match tokio::time::timeout(limit, open).await {
-            Ok(Ok((client, identities))) => Ok(Self { client, identities, signing: AtomicBool::new(false) }),
+            Ok(Ok((client, identities))) => Ok(Self { client, identities, signing: Pause::default() }),
             Ok(Err(e)) => Err(format!("the agent at {} can't be used: {e}", socket.display())),
             Err(_) => Err(format!(
                 "the agent at {} did not answer within {} s (`timeouts: {{agent: SECONDS}}` gives it more)",
@@ -67,7 +68,8 @@ impl Agent {
         })
     }
 
-    pub(crate) fn signer(&mut self) -> (AgentSigner<'_>, &AtomicBool) {
+    pub(crate) fn signer(&mut self) -> (AgentSigner<'_>, &Pause) {
+        self.signing = Pause::default();
         let Self { client, identities, signing } = self;
         (AgentSigner { client, identities, signing }, signing)
     }
@@ -76,7 +78,7 @@ impl Agent {
 pub(crate) struct AgentSigner<'a> {
     client: &'a mut AgentClient<UnixStream>,
     identities: &'a [AgentIdentity],
-    signing: &'a AtomicBool,
+    signing: &'a Pause,
 }
 
 impl Signer for AgentSigner<'_> {
@@ -95,10 +97,7 @@ impl Signer for AgentSigner<'_> {
             }
             _ => None,
         };
-        self.signing.store(true, Ordering::Relaxed);
-        let signed = self.client.auth_sign(plain.as_ref().unwrap_or(key), hash, data).await;
-        self.signing.store(false, Ordering::Relaxed);
-        signed
+        self.signing.during(self.client.auth_sign(plain.as_ref().unwrap_or(key), hash, data)).await
     }
 }
 

@@ -4,20 +4,16 @@
 //! twice. A key's certificates come before the key itself. An encrypted key that the agent holds goes through the
 //! agent, without asking for the passphrase.
 
-use std::future::Future;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use bowline_config::Timeouts;
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
-use tokio::time::Instant;
 
 use crate::agent::{Agent, FileSigner};
+use crate::budget::Budget;
 use crate::keys::{self, Given, KeyFile, KeyStore};
 use crate::session::Client;
 
@@ -40,62 +36,6 @@ pub(crate) struct Credentials {
 pub(crate) struct Refused {
     pub(crate) reason: String,
     pub(crate) hint: String,
-}
-
-/// The time left to connect. Only waits for the server count.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    timeouts: Timeouts,
-    left: Duration,
-}
-
-impl Budget {
-    pub(crate) fn new(timeouts: Timeouts) -> Self {
-        Self { timeouts, left: timeouts.connect }
-    }
-
-    pub(crate) fn left(&self) -> Duration {
-        self.left
-    }
-
-    /// Waits for `work` within the time left. The error names the limit.
-    pub(crate) async fn spend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, String> {
-        self.spend_unless(&AtomicBool::new(false), work).await
-    }
-
-    /// Like [`Self::spend`], but while `paused` is set, the limit is `timeouts.confirm`.
-    async fn spend_unless<T>(
-        &mut self,
-        paused: &AtomicBool,
-        work: impl Future<Output = T>,
-    ) -> Result<T, String> {
-        let began = Instant::now();
-        let mut until = self.left;
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => {
-                    self.left = self.left.saturating_sub(began.elapsed());
-                    return Ok(done);
-                }
-                () = tokio::time::sleep_until(began + until) => {
-                    let paused = paused.load(Ordering::Relaxed);
-                    let (limit, setting) = match paused {
-                        true => (self.timeouts.confirm, "confirm"),
-                        false => (self.timeouts.connect, "connect"),
-                    };
-                    if !paused || began.elapsed() >= limit {
-                        self.left = Duration::ZERO;
-                        return Err(format!(
-                            "no answer within {} s (`timeouts: {{{setting}: SECONDS}}` gives it more)",
-                            limit.as_secs_f32()
-                        ));
-                    }
-                    until += Duration::from_secs(1);
-                }
-            }
-        }
-    }
 }
 
 enum Half<'a> {

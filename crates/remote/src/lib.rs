@@ -11,6 +11,7 @@ mod agent;
 mod auth;
 mod backlog;
 mod begin;
+mod budget;
 mod channel;
 mod descriptors;
 mod dial;

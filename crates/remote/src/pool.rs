@@ -18,7 +18,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::Result;
-use crate::auth::{Budget, Credentials};
+use crate::auth::Credentials;
+use crate::budget::Budget;
 use crate::channel::{Running, Start};
 use crate::descriptors::Descriptors;
 use crate::jump::{self, Hop, Route};

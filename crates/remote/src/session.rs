@@ -13,8 +13,9 @@ use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::Result;
-use crate::auth::{Budget, Credentials, Login};
+use crate::auth::{Credentials, Login};
 use crate::backlog::Backlog;
+use crate::budget::Budget;
 use crate::channel::{Opened, Start};
 use crate::descriptors::Descriptors;
 use crate::forward::{self, Forwards};
