@@ -185,6 +185,19 @@ fn ends() -> Vec<Value> {
     ends
 }
 
+#[test]
+fn what_serves_is_printed_without_control_characters() {
+    let standing = vec!["\u{1b}[2Ja web serves 1".to_owned()];
+    for error in [
+        RunError::Local { what: "x".into(), reason: "x".into(), hint: None, standing: standing.clone() },
+        RunError::Servers { failures: failures(), total: 2, standing: standing.clone() },
+        RunError::Interrupted { standing },
+    ] {
+        let ended = json::ended(Err(&Ended::Run(error)));
+        assert_eq!(ended["standing"], Value::from(vec!["a web serves 1"]));
+    }
+}
+
 fn printed() -> Vec<Value> {
     let events = events();
     events.iter().for_each(is_known);

@@ -124,9 +124,9 @@ pub fn plan(event: &str, plan: &Plan, expected: &AllExpected) -> Value {
             let roles: Vec<String> = server.roles.iter().map(|role| text(&role.role)).collect();
             let kept = server.roles.iter().filter(|role| role.kept.is_some());
             let kept: Vec<String> = kept.map(|role| text(&role.role)).collect();
-            let notes: Vec<String> = server.notes.iter().map(|note| text(note)).collect();
             let mut object = json!({
-                "host": text(&server.host), "roles": roles, "kept": kept, "steps": steps, "notes": notes,
+                "host": text(&server.host), "roles": roles, "kept": kept, "steps": steps,
+                "notes": texts(&server.notes),
             });
             if let Some(expected) = expected.get(&server.host) {
                 object["image"] = self::expected(expected);
@@ -234,15 +234,15 @@ pub fn ended(ended: Result<u8, &Ended>) -> Value {
         }
         Ended::Run(RunError::Local { hint, standing, .. }) => json!({
             "error": "local", "hint": optional_lines(hint),
-            "standing": standing.iter().map(|line| text(line)).collect::<Vec<_>>(),
+            "standing": texts(standing),
         }),
         Ended::Run(RunError::Servers { failures, total, standing }) => json!({
             "error": "servers", "servers": total,
             "failures": failures.iter().map(failure).collect::<Vec<_>>(),
-            "standing": standing.iter().map(|line| text(line)).collect::<Vec<_>>(),
+            "standing": texts(standing),
         }),
         Ended::Run(RunError::Interrupted { standing }) => {
-            json!({ "error": "interrupted", "standing": standing })
+            json!({ "error": "interrupted", "standing": texts(standing) })
         }
     };
     object["message"] = clean::lines(&error.to_string()).into();
@@ -258,7 +258,7 @@ fn failure(failure: &Failure) -> Value {
     });
     if let Cause::NotReady(not_ready) = &failure.cause {
         object["container"] = text(&not_ready.container).into();
-        object["log"] = not_ready.log.iter().map(|line| text(line)).collect();
+        object["log"] = texts(&not_ready.log).into();
         object["health"] = not_ready
             .health
             .iter()
@@ -313,6 +313,10 @@ fn tagged(event: &str, mut object: Value) -> Value {
 
 fn text(text: &str) -> String {
     clean::line(text)
+}
+
+fn texts(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| clean::line(text)).collect()
 }
 
 fn optional(text: Option<&str>) -> Option<String> {
