@@ -14,7 +14,7 @@ use bowline_registry::{Access, Limits, Registry, Store, Traffic};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, mpsc};
 
-use crate::LocalMachine;
+use crate::local::{LocalMachine, secret_hex};
 
 /// The maximum size of all images together, in bytes.
 const MOST: u64 = 20_000_000_000;
@@ -126,7 +126,7 @@ impl Images for KeptImages {
             }
             Err(error) => return Err(error.to_string()),
         };
-        let password = LocalMachine::default().random_hex(16);
+        let password = secret_hex(16)?;
         let access = Some(Access::new(USER, &password));
         let registry = Arc::new(Registry::new(Arc::clone(&store), access, Limits::default()));
         registry.offer(offered, &image).map_err(|error| error.to_string())?;

@@ -3,6 +3,7 @@
 use std::fs::{DirBuilder, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal, Read, Write};
+use std::iter;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -129,13 +130,21 @@ impl Local for LocalMachine {
     }
 
     fn random_hex(&self, bytes: usize) -> String {
-        let mut random = vec![0; bytes];
-        if getrandom::fill(&mut random).is_err() {
-            // Unique enough for names, but not fit for secrets.
-            random.fill_with(|| RandomState::new().build_hasher().finish().to_le_bytes()[0]);
-        }
-        random.iter().map(|byte| format!("{byte:02x}")).collect()
+        // Unique enough for names, but not fit for secrets.
+        let name = || iter::repeat_with(|| RandomState::new().build_hasher().finish().to_le_bytes()[0]);
+        secret_hex(bytes).unwrap_or_else(|_| hex(name().take(bytes)))
     }
+}
+
+/// Random bytes that no one can guess, as lower-case hex.
+pub(crate) fn secret_hex(bytes: usize) -> Result<String, String> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|e| format!("this machine has no random bytes: {e}"))?;
+    Ok(hex(random))
+}
+
+fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
+    bytes.into_iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Creates a directory that no other user can read. Makes an existing one private if it is ours.
@@ -246,7 +255,7 @@ impl Running {
         let child = match Self::spawn(command, program, arguments, at_terminal) {
             // A script without `#!` runs in `sh`, as with shells and `execvp`.
             Err(e) if e.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) && is_text(&path) => {
-                let arguments: Vec<String> = std::iter::once(program).chain(arguments).cloned().collect();
+                let arguments: Vec<String> = iter::once(program).chain(arguments).cloned().collect();
                 Self::spawn(command, "/bin/sh", &arguments, at_terminal)
             }
             started => started,
