@@ -145,7 +145,8 @@ fn read(
     let user = endpoint.user.clone().or_else(|| pairs.first("user").map(str::to_owned));
     let port = endpoint.port.or_else(|| pairs.first("port").and_then(|port| port.parse().ok()));
     let mut settings = HostSettings {
-        hostname: endpoint.host.clone(),
+        // `ssh -G` has replaced the tokens in it.
+        hostname: pairs.first("hostname").unwrap_or(&endpoint.host).to_owned(),
         user: user.unwrap_or_else(|| "root".to_owned()),
         port: port.unwrap_or(22),
         alias: pairs.some("hostkeyalias").map(str::to_owned),
@@ -168,9 +169,6 @@ fn read(
         keyless: keyless(pairs),
         pkcs11: pairs.some("pkcs11provider").map(str::to_owned),
     };
-    if let Some(hostname) = pairs.first("hostname") {
-        settings.hostname = hostname.replace("%h", &endpoint.host).replace("%%", "%");
-    }
     let tokens = Tokens { options, endpoint, settings: &settings };
     let files = |key: &str, defaults: &str| tokens.files(pairs.first(key).unwrap_or(defaults), quoted);
     let each = |key: &str| -> Vec<PathBuf> {

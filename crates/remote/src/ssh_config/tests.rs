@@ -2,6 +2,15 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
+macro_rules! skip_without_ssh {
+    () => {
+        if std::process::Command::new("ssh").arg("-V").output().is_err() {
+            eprintln!("skipped: no ssh here");
+            return;
+        }
+    };
+}
+
 fn options(directory: &std::path::Path) -> Options {
     Options { home: Some(directory.to_owned()), agent: Some("/agent".into()), ..Options::from_env() }
 }
@@ -21,7 +30,7 @@ pub(super) fn settings_of(text: &str, host: &str) -> (Endpoint, HostSettings) {
 
 #[test]
 fn tokens_are_replaced_and_what_is_not_said_has_its_default() {
-    let text = "hostname %h.example.com\nidentityfile ~/keys/%r_%h\nidentityfile \"/keys/two\"\nproxycommand nc %h %p\n";
+    let text = "hostname web1.example.com\nidentityfile ~/keys/%r_%h\nidentityfile \"/keys/two\"\nproxycommand nc %h %p\n";
     let web = parsed(text, "web1").unwrap();
     assert_eq!((web.hostname.as_str(), web.user.as_str(), web.port), ("web1.example.com", "root", 22));
     let files: Vec<_> = web.identity_files.iter().map(|f| f.display().to_string()).collect();
@@ -85,10 +94,7 @@ async fn without_an_ssh_there_may_be_no_configuration() {
 
 #[tokio::test]
 async fn algorithms_count_where_the_configuration_names_some() {
-    if std::process::Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("skipped: no ssh here");
-        return;
-    }
+    skip_without_ssh!();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config");
     let algorithms = async |text: &str| {
@@ -113,10 +119,7 @@ fn jump_hosts() {
 
 #[tokio::test]
 async fn ssh_itself_is_asked_where_it_is() {
-    if std::process::Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("skipped: no ssh here");
-        return;
-    }
+    skip_without_ssh!();
     let directory = tempfile::tempdir().unwrap();
     let (main, other) = (directory.path().join("config"), directory.path().join("other"));
     std::fs::write(
@@ -124,7 +127,11 @@ async fn ssh_itself_is_asked_where_it_is() {
         format!("Include {}\nMatch originalhost web1\n  IdentityFile ~/k1\n", other.display()),
     )
     .unwrap();
-    std::fs::write(&other, "Host web1\n  HostName 10.1.1.1\n  Port 99\n  ProxyJump jump1\n").unwrap();
+    std::fs::write(
+        &other,
+        "Host web1\n  HostName 10.1.1.1\n  Port 99\n  ProxyJump jump1\nHost web2\n  HostName %%h.%h\n",
+    )
+    .unwrap();
     let options = Options { user_config: UserConfig::File(main), ..options(directory.path()) };
     let reader = ConfigReader::new(options);
     let given = Endpoint { host: "web1".into(), user: Some("deploy".into()), port: Some(22) };
@@ -136,17 +143,19 @@ async fn ssh_itself_is_asked_where_it_is() {
     assert_eq!(settings.identity_files, [directory.path().join("k1")]);
     assert_eq!(settings.jumps, [endpoint("jump1")]);
     assert_eq!(reader.settings(&endpoint("web1")).await.unwrap().port, 99);
+    assert_eq!(reader.settings(&endpoint("web2")).await.unwrap().hostname, "%h.web2");
 }
 
 #[tokio::test]
 async fn home_counts_and_not_the_passwd_entry() {
+    skip_without_ssh!();
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     let reader = ConfigReader::new(options(home));
     let entry = format!(":x:{}:", rustix::process::getuid().as_raw());
     let listed = std::fs::read_to_string("/etc/passwd").is_ok_and(|text| text.contains(&entry));
-    if !listed || std::process::Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("skipped: no ssh here, or no passwd entry for this user");
+    if !listed {
+        eprintln!("skipped: no passwd entry for this user");
         return;
     }
     // Its known hosts apply even without a configuration file.
@@ -176,10 +185,7 @@ async fn home_counts_and_not_the_passwd_entry() {
 
 #[tokio::test]
 async fn one_answer_serves_all_hosts_that_are_not_told_apart() {
-    if std::process::Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("skipped: no ssh here");
-        return;
-    }
+    skip_without_ssh!();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config");
     let settings = async |text: &str, hosts: &[&str]| {
@@ -210,10 +216,7 @@ async fn one_answer_serves_all_hosts_that_are_not_told_apart() {
 async fn blanks_in_the_names_of_known_hosts_files() {
     let text = "UserKnownHostsFile \"~/my hosts\" /etc/other\nKnownHostsCommand /bin/keys %H\n";
     let wanted = |home: &str| [PathBuf::from(home).join("my hosts"), PathBuf::from("/etc/other")];
-    if std::process::Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("skipped: no ssh here");
-        return;
-    }
+    skip_without_ssh!();
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join(".ssh")).unwrap();
     std::fs::write(directory.path().join(".ssh/config"), text).unwrap();
