@@ -145,9 +145,6 @@ pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     if settings.view == View::Json {
         out::stdout([json::began(&path).to_string()]);
     }
-    if let Command::Version(version) = command {
-        return invocation::conclude(&settings, Ok(version.run(&settings)));
-    }
     let ended = in_runtime(&settings, command);
     invocation::conclude(&settings, ended)
 }
