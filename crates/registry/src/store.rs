@@ -19,7 +19,7 @@ use crate::compress;
 use crate::digest::{Digest, Hashing, HashingWriter};
 use crate::error::Error;
 use crate::image::Image;
-use crate::manifest::{Descriptor, LARGEST, parse};
+use crate::manifest::{Descriptor, LARGEST};
 use crate::take::{self, Found, Nothing};
 
 /// Blobs, with names as in an OCI layout.
@@ -113,24 +113,18 @@ impl Store {
     /// # Errors
     /// If no image is kept under this name, or a blob is missing or damaged.
     pub fn image(&self, name: &str) -> Result<Image, Error> {
-        let path = self.record(name);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Unknown(name.into())),
-            Err(error) => return Err(Error::io(&path)(error)),
-        };
-        let kept: Kept = parse(&bytes, &path.display().to_string())?;
-        take::all(self, &Nothing, &kept.root)
+        take::all(self, &Nothing, &self.kept(name)?.root)
+    }
+
+    fn kept(&self, name: &str) -> Result<Kept, Error> {
+        recorded(&self.record(name))?.ok_or_else(|| Error::Unknown(name.into()))
     }
 
     /// Lists all kept images, sorted by name.
     pub fn images(&self) -> Result<Vec<Kept>, Error> {
         let mut images = Vec::new();
         for path in list(&self.root.join(IMAGES))? {
-            let taken = path.metadata().and_then(|metadata| metadata.modified()).map_err(Error::io(&path))?;
-            let bytes = fs::read(&path).map_err(Error::io(&path))?;
-            let kept: Kept = parse(&bytes, &path.display().to_string())?;
-            images.push(Kept { taken, ..kept });
+            images.extend(recorded(&path)?);
         }
         images.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(images)
@@ -138,9 +132,7 @@ impl Store {
 
     /// Also keeps a kept image under another name.
     pub fn keep_as(&self, name: &str, other: &str) -> Result<(), Error> {
-        let kept = self.images()?.into_iter().find(|kept| kept.name == name);
-        let kept = kept.ok_or_else(|| Error::Unknown(name.into()))?;
-        self.record_as(other, &kept.root)
+        self.record_as(other, &self.kept(name)?.root)
     }
 
     /// Removes a name. The image's blobs stay until [`Store::collect`].
@@ -164,8 +156,11 @@ impl Store {
 
     fn sweep(&self) -> Result<Collected, Error> {
         let mut needed = BTreeSet::new();
-        for kept in self.images()? {
-            take::reach(self, &kept.root, &mut needed)?;
+        for path in list(&self.root.join(IMAGES))? {
+            match recorded(&path)? {
+                Some(kept) => take::reach(self, &kept.root, &mut needed)?,
+                None => drop(remove(&path)?),
+            }
         }
         let mut collected = Collected::default();
         for path in list(&self.root.join(BLOBS))? {
@@ -385,6 +380,18 @@ fn check(found: (Digest, u64), wanted: &Descriptor) -> Result<(), Error> {
 
 fn persist(file: NamedTempFile, path: &Path) -> Result<(), Error> {
     file.persist(path).map(drop).map_err(|error| Error::io(path)(error.error))
+}
+
+/// Reads the record of a kept image. `None` if it is missing, or damaged, as a power cut may leave it: the image is
+/// then taken again.
+fn recorded(path: &Path) -> Result<Option<Kept>, Error> {
+    let read = || -> io::Result<_> { Ok((fs::read(path)?, path.metadata()?.modified()?)) };
+    let (bytes, taken) = match read() {
+        Ok(read) => read,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(path)(error)),
+    };
+    Ok(serde_json::from_slice::<Kept>(&bytes).ok().map(|kept| Kept { taken, ..kept }))
 }
 
 fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
