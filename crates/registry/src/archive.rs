@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
-use crate::digest::{Digest, Hashing};
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::image::Image;
 use crate::layout::{is_called, read};
@@ -104,8 +104,7 @@ impl Store {
             return self.pack(&plain(written.size), open);
         }
         let whole = Cursor::new(start).chain(file);
-        let (content, _) =
-            Hashing::new(MultiGzDecoder::new(BufReader::new(whole))).finish().map_err(fault)?;
+        let (content, _) = Digest::of_all(MultiGzDecoder::new(BufReader::new(whole))).map_err(fault)?;
         if content != *diff_id {
             return Err(Error::unsound(path, format!("is damaged: its content is not {diff_id}")));
         }

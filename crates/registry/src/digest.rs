@@ -17,6 +17,14 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest and the length of everything in `reader`.
+    pub(crate) fn of_all(mut reader: impl Read) -> io::Result<(Self, u64)> {
+        let mut to = Hashing::new(io::sink());
+        io::copy(&mut reader, &mut to)?;
+        let (_, digest, length) = to.finish();
+        Ok((digest, length))
+    }
+
     /// The 64 digits, which are also a safe file name.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -79,42 +87,14 @@ impl From<Digest> for String {
     }
 }
 
-/// A reader that computes the digest and the length of the bytes read through it.
-pub(crate) struct Hashing<R> {
-    inner: R,
-    hasher: Sha256,
-    length: u64,
-}
-
-impl<R: Read> Hashing<R> {
-    pub(crate) fn new(inner: R) -> Self {
-        Self { inner, hasher: Sha256::new(), length: 0 }
-    }
-
-    /// Reads the rest, then returns digest and length of everything.
-    pub(crate) fn finish(mut self) -> io::Result<(Digest, u64)> {
-        io::copy(&mut self, &mut io::sink())?;
-        Ok((Digest(self.hasher.finalize().into()), self.length))
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..length]);
-        self.length += length as u64;
-        Ok(length)
-    }
-}
-
 /// A writer that computes the digest and the length of the bytes written through it.
-pub(crate) struct HashingWriter<W> {
+pub(crate) struct Hashing<W> {
     inner: W,
     hasher: Sha256,
     length: u64,
 }
 
-impl<W: Write> HashingWriter<W> {
+impl<W: Write> Hashing<W> {
     pub(crate) fn new(inner: W) -> Self {
         Self { inner, hasher: Sha256::new(), length: 0 }
     }
@@ -125,7 +105,7 @@ impl<W: Write> HashingWriter<W> {
     }
 }
 
-impl<W: Write> Write for HashingWriter<W> {
+impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = self.inner.write(bytes)?;
         self.hasher.update(&bytes[..length]);
@@ -147,7 +127,7 @@ mod tests {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").to_string(), empty);
         assert_eq!(empty.parse(), Ok(Digest::of(b"")));
-        assert_eq!(Hashing::new(&b"abc"[..]).finish().unwrap(), (Digest::of(b"abc"), 3));
+        assert_eq!(Digest::of_all(&b"abc"[..]).unwrap(), (Digest::of(b"abc"), 3));
         let others = [
             "",
             "sha256:",

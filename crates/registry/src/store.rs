@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use crate::compress;
-use crate::digest::{Digest, Hashing, HashingWriter};
+use crate::digest::{Digest, Hashing};
 use crate::error::Error;
 use crate::image::Image;
 use crate::manifest::{Descriptor, LARGEST};
@@ -244,7 +244,7 @@ impl Store {
         if known == Some(stamp) && stamp.size == wanted.size {
             return Ok(true);
         }
-        let found = Hashing::new(BufReader::with_capacity(1 << 16, file)).finish();
+        let found = Digest::of_all(BufReader::with_capacity(1 << 16, file));
         if found.map_err(Error::io(&path))? == (wanted.digest, wanted.size) {
             self.is_whole(wanted.digest, stamp);
             return Ok(true);
@@ -279,7 +279,7 @@ impl Store {
     /// Copies all of `source` into a temporary file. `reading` describes the operation in an error.
     pub(crate) fn write_down(&self, mut source: impl Read, reading: &str) -> Result<Written, Error> {
         let directory = self.root.join(INCOMING);
-        let mut to = HashingWriter::new(self.incoming()?);
+        let mut to = Hashing::new(self.incoming()?);
         let mut buffer = vec![0; 1 << 17];
         loop {
             match source.read(&mut buffer) {
@@ -350,7 +350,7 @@ impl Store {
             self.name(&written)?;
             (written.digest, written.size)
         } else {
-            let mut to = HashingWriter::new(self.incoming()?);
+            let mut to = Hashing::new(self.incoming()?);
             compress::gzip(&file, written.size, &mut to).map_err(fault)?;
             let (file, digest, size) = to.finish();
             let stamp = file.as_file().metadata().map_err(fault)?;
