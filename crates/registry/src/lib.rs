@@ -28,5 +28,5 @@ pub use error::Error;
 pub use image::{Image, Layer, Variant};
 pub use manifest::{Descriptor, Platform};
 pub use name::{is_repository, is_tag};
-pub use serve::{Access, Limits, Registry, Traffic};
+pub use serve::{Access, Limits, NotAName, Registry, Traffic};
 pub use store::{Collected, Kept, Store, Workspace};
