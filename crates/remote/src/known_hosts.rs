@@ -167,7 +167,7 @@ impl KnownHosts {
             return Ok(true);
         }
         let plain = |e: &&Entry| e.line.marker == Marker::None;
-        let same_type = |e: &&Entry| plain(e) && e.line.key_type == key_type(key);
+        let same_type = |e: &&Entry| plain(e) && e.line.key_type == key.algorithm().as_str();
         if let Some(entry) = entries.iter().find(same_type).or_else(|| entries.iter().find(plain)) {
             return Err(changed(name, key, entry));
         }
@@ -208,8 +208,8 @@ impl KnownHosts {
         if self.decide(sources, name, key, shown)? {
             return Ok(());
         }
-        let (name, text) =
-            (name.to_string(), line::written(&name.to_string(), key_type(key), shown, self.hash));
+        let name = name.to_string();
+        let text = line::written(&name, key.algorithm().as_str(), shown, self.hash);
         let length = append(&mut opened, length, &text).map_err(|e| trouble("write to", file, &e))?;
         sources.store.added(file, length, &name, &text);
         Ok(())
@@ -229,18 +229,8 @@ fn algorithms() -> Vec<Algorithm> {
     ]
 }
 
-fn key_type(key: &PublicKey) -> &'static str {
-    match key.algorithm() {
-        Algorithm::Ed25519 => "ssh-ed25519",
-        Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => "ecdsa-sha2-nistp256",
-        Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 } => "ecdsa-sha2-nistp384",
-        Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 } => "ecdsa-sha2-nistp521",
-        _ => "ssh-rsa",
-    }
-}
-
 pub(crate) fn fingerprint(key: &PublicKey) -> String {
-    format!("{} {}", key_type(key), key.fingerprint(HashAlg::Sha256))
+    format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
 
 /// If they don't exist, creates the file with mode 0600 and its directory with mode 0700.

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use russh::keys::{HashAlg, PublicKey};
 
-use super::{HostName, key_type, unreachable};
+use super::{HostName, unreachable};
 use crate::Result;
 use crate::local::Group;
 
@@ -67,7 +67,7 @@ fn filled(word: &str, name: &HostName, asks: Asks<'_>) -> String {
             },
             'K' => of_key(|key| key.to_bytes().map(|bytes| BASE64.encode(bytes)).unwrap_or_default()),
             'f' => of_key(|key| key.fingerprint(HashAlg::Sha256).to_string()),
-            't' => of_key(|key| key_type(key).to_owned()),
+            't' => of_key(|key| key.algorithm().to_string()),
             _ => return None,
         })
     })
