@@ -37,9 +37,7 @@ fn certify(sshd: &Sshd, key: &Path) {
 
 #[tokio::test]
 async fn a_certificate_beside_a_key_file_lets_in() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     for kind in ["ed25519", "rsa", "ecdsa"] {
         let sshd = certified();
         let key = sshd.path("own");
@@ -55,9 +53,7 @@ async fn a_certificate_beside_a_key_file_lets_in() {
 
 #[tokio::test]
 async fn a_certificate_in_the_agent_or_in_a_file_of_its_own_lets_in() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     for kind in ["ed25519", "rsa"] {
         let sshd = certified();
         let key = sshd.path("own");
@@ -92,9 +88,7 @@ async fn a_certificate_in_the_agent_or_in_a_file_of_its_own_lets_in() {
 
 #[tokio::test]
 async fn what_the_configuration_says_of_a_connection_is_done() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("Ciphers aes128-ctr,aes256-ctr\nLogLevel VERBOSE");
     let other = sshd.path("other");
     keygen(&other, "ed25519", "");
@@ -126,9 +120,7 @@ async fn what_the_configuration_says_of_a_connection_is_done() {
 
 #[tokio::test]
 async fn a_key_in_a_token_that_is_not_there_is_passed_over() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let public = PublicToken::new(Ed25519PublicKey([7; 32]), "ssh:".to_owned());
     let token = SkEd25519::new(public, 1, [1, 2, 3]).unwrap();
@@ -148,9 +140,7 @@ async fn a_key_in_a_token_that_is_not_there_is_passed_over() {
 
 #[tokio::test]
 async fn a_command_that_knows_host_keys_is_asked() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let key = std::fs::read_to_string(sshd.path("host.pub")).unwrap();
     keygen(&sshd.path("other"), "ed25519", "");
@@ -186,9 +176,7 @@ fn connections_to(port: u16) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_servers_than_connections() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let hosts: Vec<String> = (1..=12).map(|n| format!("127.0.0.{n}")).collect();
     let listen: Vec<String> = hosts.iter().skip(1).map(|host| format!("ListenAddress {host}")).collect();
     let sshd = Sshd::with(&listen.join("\n"));

@@ -57,9 +57,7 @@ fn size_of(path: &Path) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_has_our_type_and_size_and_follows_it() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let script = step(
@@ -84,9 +82,7 @@ async fn a_terminal_has_our_type_and_size_and_follows_it() {
 
 #[tokio::test]
 async fn without_a_terminal_bytes_pass_unchanged_and_input_ends() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let attached = server.attach(&step("tty; cat; echo end >&2; kill -TERM $$"), None, SOON).await.unwrap();
@@ -117,9 +113,7 @@ async fn without_a_terminal_bytes_pass_unchanged_and_input_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_is_held_up_by_a_slow_reader_and_let_go_by_one_that_leaves() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let (log, gone) = (sshd.path("written"), sshd.path("gone"));
@@ -152,9 +146,7 @@ async fn a_program_is_held_up_by_a_slow_reader_and_let_go_by_one_that_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_connection_and_a_refused_terminal_are_told() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let mut sshd = Sshd::with("PermitTTY no");
     let server = sshd.connect().await;
     match server.attach(&step("true"), Some(&terminal(80, 24)), SOON).await {

@@ -25,9 +25,7 @@ fn host_line(sshd: &Sshd, file: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_host_is_written_down_once() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     // Separate networks, so that each opens a connection.
     let tasks = (0..6).map(|_| {
@@ -46,9 +44,7 @@ async fn a_new_host_is_written_down_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_a_host() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let network = Arc::new(sshd.network());
     let tasks = (0..10).map(|_| {
@@ -63,9 +59,7 @@ async fn one_connection_a_host() {
 
 #[tokio::test]
 async fn a_changed_host_key_stops_before_any_login() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("LogLevel DEBUG");
     keygen(&sshd.path("other"), "ed25519", "");
     let text = format!("# mine\n{}", host_line(&sshd, "other.pub"));
@@ -80,9 +74,7 @@ async fn a_changed_host_key_stops_before_any_login() {
 
 #[tokio::test]
 async fn a_revoked_host_key_stops() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("LogLevel DEBUG");
     let line = host_line(&sshd, "host.pub");
     std::fs::write(sshd.path("known_hosts"), format!("{line}@revoked {line}")).unwrap();
@@ -93,9 +85,7 @@ async fn a_revoked_host_key_stops() {
 
 #[tokio::test]
 async fn the_known_type_of_key_is_asked_for() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let keys = tempfile::tempdir().unwrap();
     let ecdsa = keys.path().join("ecdsa");
     keygen(&ecdsa, "ecdsa", "");
@@ -108,9 +98,7 @@ async fn the_known_type_of_key_is_asked_for() {
 
 #[tokio::test]
 async fn a_wrong_key_lists_what_was_tried() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let wrong = sshd.path("wrong");
     keygen(&wrong, "ed25519", "");
@@ -126,9 +114,7 @@ async fn a_wrong_key_lists_what_was_tried() {
 
 #[tokio::test]
 async fn keys_that_are_given_as_texts_are_tried_first_and_never_written_down() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let locked = sshd.path("locked");
     keygen(&locked, "ed25519", "secret");
@@ -148,9 +134,7 @@ async fn keys_that_are_given_as_texts_are_tried_first_and_never_written_down() {
 
 #[tokio::test]
 async fn more_keys_than_the_server_has_patience_for() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxAuthTries 6");
     let keys = (0..8).map(|n| {
         let path = sshd.path(&format!("wrong{n}"));
@@ -165,9 +149,7 @@ async fn more_keys_than_the_server_has_patience_for() {
 
 #[tokio::test]
 async fn keys_of_all_kinds_in_files_and_in_the_agent() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     for kind in ["ed25519", "rsa", "ecdsa"] {
         let sshd = Sshd::start();
         let key = sshd.path("own");
@@ -185,9 +167,7 @@ async fn keys_of_all_kinds_in_files_and_in_the_agent() {
 
 #[tokio::test]
 async fn default_key_files_unless_only_the_named_ones() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     std::fs::create_dir(sshd.path(".ssh")).unwrap();
     std::fs::copy(sshd.key(), sshd.path(".ssh/id_ed25519")).unwrap();
@@ -199,9 +179,7 @@ async fn default_key_files_unless_only_the_named_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passphrase_is_asked_once() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let (first, second) = (Sshd::start(), Sshd::start());
     let key = first.path("locked");
     keygen(&key, "ed25519", "open sesame");
@@ -232,9 +210,7 @@ async fn a_passphrase_is_asked_once() {
 
 #[tokio::test]
 async fn an_encrypted_key_that_the_agent_holds_asks_nobody() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     // The agent loads it before it is encrypted.
     let agent = SshAgent::start(sshd.directory.path(), &[&sshd.path("id")]);
@@ -250,9 +226,7 @@ async fn an_encrypted_key_that_the_agent_holds_asks_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_says_nothing_or_waits_for_its_owner_has_its_time() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let second = Duration::from_secs(1);
     let timeouts = Timeouts { agent: second, connect: second, confirm: 2 * second, ..Timeouts::default() };
@@ -280,9 +254,7 @@ async fn an_agent_that_says_nothing_or_waits_for_its_owner_has_its_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ssh_configuration_that_takes_forever_has_the_time_of_a_connection() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let file = sshd.path("config");
     let pid = sshd.path("pid");
@@ -306,9 +278,7 @@ async fn an_ssh_configuration_that_takes_forever_has_the_time_of_a_connection() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_jump_host() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let (jump, target) = (Sshd::start(), Sshd::start());
     let keys = vec![jump.key(), target.key()];
     let ssh = Ssh { keys, proxy: vec![jump.as_jump()], ..target.ssh() };
@@ -323,9 +293,7 @@ async fn over_a_jump_host() {
 
 #[tokio::test]
 async fn a_jump_host_that_fails_is_named() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let mut jump = Sshd::with("AllowTcpForwarding no");
     let target = Sshd::start();
     let keys = vec![jump.key(), target.key()];
@@ -343,9 +311,7 @@ async fn a_jump_host_that_fails_is_named() {
 
 #[tokio::test]
 async fn through_a_proxy_command() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     // With `-i`, sshd uses its standard input and output as the connection.
     let command = format!("/usr/sbin/sshd -i -f {} # %r %h %p", sshd.path("sshd_config").display());
@@ -360,9 +326,7 @@ async fn through_a_proxy_command() {
 
 #[tokio::test]
 async fn a_closed_port() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let mut sshd = Sshd::start();
     sshd.kill();
     let (reason, hint) = unreached(&sshd.network(), "127.0.0.1").await;

@@ -29,9 +29,7 @@ impl Accept for Echo {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_port_leads_to_who_asked_for_it_until_it_is_dropped() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let one = server.listen(Arc::new(Echo(b'1'))).await.unwrap().expect("sshd lets us");
@@ -74,9 +72,7 @@ impl Accept for Flood {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_are_answered_while_as_much_passes_as_can_or_nobody_takes_it() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let flood = server.listen(Arc::new(Flood)).await.unwrap().expect("sshd lets us");

@@ -49,9 +49,7 @@ async fn orphaned(home: &Path) {
 /// In every round exactly one run gets the lock, from a free one or from a dead run. The other learns who holds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_at_the_same_instant_a_hundred_times_exactly_one_gets_it() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let home = tempfile::tempdir().unwrap();
     let there = home.path().display();
     let sshd = Sshd::with(&format!("ForceCommand cd {there} && exec sh -c \"$SSH_ORIGINAL_COMMAND\""));

@@ -32,9 +32,7 @@ async fn whole(mut output: Box<dyn FarOutput>) -> (String, String) {
 
 #[tokio::test]
 async fn what_start_up_files_print_is_no_output_of_any_step() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = login(CHATTER);
     let server = sshd.connect().await;
     let seen = Mutex::new(Vec::new());
@@ -72,9 +70,7 @@ fn never<T>(ended: Result<T, ServerError>) -> (String, String) {
 
 #[tokio::test]
 async fn a_login_shell_that_runs_nothing_is_named_as_such() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = login("echo Hello; echo 'This account is currently not available.'; exit 1");
     let server = sshd.connect().await;
     let (reason, hint) = never(run(&server, "echo x").await);
@@ -86,9 +82,7 @@ async fn a_login_shell_that_runs_nothing_is_named_as_such() {
 
 #[tokio::test]
 async fn a_shell_that_another_takes_the_place_of_is_named_and_reads_no_secret() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     // Like `exec zsh` in .bashrc: the new shell reads commands where the step should read its input.
     let sshd = login("cd \"$HOME\"; exec sh");
     let server = sshd.connect().await;

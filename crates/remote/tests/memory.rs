@@ -129,9 +129,7 @@ async fn measured(work: impl Future<Output = usize>) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement that takes a while and 50 sshds"]
 async fn fifty_servers_that_pull_an_image_need_little_memory() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxStartups 100");
     let directory = tempfile::tempdir().unwrap();
     let path = format!("/v2/app/blobs/{}", made(directory.path()).await);
@@ -196,9 +194,7 @@ async fn feed(server: Arc<dyn Server>, image: Arc<dyn Image>) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement that takes a while and 50 sshds"]
 async fn fifty_servers_that_load_an_image_need_little_memory() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxStartups 100\nAllowTcpForwarding no");
     let directory = tempfile::tempdir().unwrap();
     made(directory.path()).await;

@@ -15,9 +15,7 @@ use common::*;
 
 #[tokio::test]
 async fn status_output_and_lines() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let seen = Mutex::new(Vec::new());
@@ -41,9 +39,7 @@ async fn status_output_and_lines() {
 
 #[tokio::test]
 async fn a_signal_is_told_from_a_status() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     for signal in ["KILL", "TERM"] {
@@ -54,9 +50,7 @@ async fn a_signal_is_told_from_a_status() {
 
 #[tokio::test]
 async fn standard_input_carries_a_secret_and_ends() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let output =
@@ -74,9 +68,7 @@ async fn standard_input_carries_a_secret_and_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_steps_at_once_on_one_connection() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxSessions 10");
     let server = sshd.connect().await;
     let steps = (0..200).map(|n| {
@@ -92,9 +84,7 @@ async fn two_hundred_steps_at_once_on_one_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_allows_fewer_sessions_gets_fewer() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxSessions 3");
     let server = sshd.connect().await;
     let steps = (0..20).map(|n| {
@@ -110,9 +100,7 @@ async fn a_server_that_allows_fewer_sessions_gets_fewer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_a_channel_is_no_part_of_a_steps_own_time() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let options = Options { channels: 1, ..sshd.options() };
     let server = network(sshd.ssh(), options).connect("127.0.0.1").await.unwrap();
@@ -128,9 +116,7 @@ async fn waiting_for_a_channel_is_no_part_of_a_steps_own_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_that_stay_leave_room_for_steps_however_few_sessions_there_are() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     for (sessions, programs, logins) in [(1, 1, 2), (2, 2, 2), (10, 9, 2)] {
         let sshd = Sshd::with(&format!("MaxSessions {sessions}"));
         let server = sshd.connect().await;
@@ -149,9 +135,7 @@ async fn programs_that_stay_leave_room_for_steps_however_few_sessions_there_are(
 
 #[tokio::test]
 async fn a_server_that_allows_no_session_says_so() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxSessions 0");
     let server = sshd.connect().await;
     let Err(ServerError::Unreachable { hint, .. }) = run(&server, "true").await else { panic!("ran") };
@@ -160,9 +144,7 @@ async fn a_server_that_allows_no_session_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_has_bounds() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let output = run(&server, "head -c 16000000 /dev/zero | tr '\\0' x").await.unwrap();
@@ -182,9 +164,7 @@ async fn output_has_bounds() {
 
 #[tokio::test]
 async fn a_dropped_step_closes_its_channel_and_leaves_room() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxSessions 10");
     let server = sshd.connect().await;
     let flag = sshd.path("flag").display().to_string();
@@ -209,9 +189,7 @@ async fn a_dropped_step_closes_its_channel_and_leaves_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_dropped_while_their_channel_opens_leave_nothing_open() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("MaxSessions 10");
     let wire = Wire::to(sshd.port, Duration::from_millis(20));
     let ssh = bowline_config::ssh::Ssh { port: wire.port, ..sshd.ssh() };
@@ -228,9 +206,7 @@ async fn steps_dropped_while_their_channel_opens_leave_nothing_open() {
 
 #[tokio::test]
 async fn a_kept_program_is_talked_to() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let mut channel = server
@@ -249,9 +225,7 @@ async fn a_kept_program_is_talked_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_program_that_ended_is_told_from_one_that_was_lost() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let mut sshd = Sshd::start();
     let server = sshd.connect().await;
     for end in ["exit 3", "kill -9 $$"] {
@@ -275,9 +249,7 @@ async fn a_kept_program_that_ended_is_told_from_one_that_was_lost() {
 
 #[tokio::test]
 async fn a_program_that_nobody_reads_does_not_stop_the_others() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let mut noisy = server.open(&step("yes | head -n 2000000; sleep 9"), SOON, Reader::Prompt).await.unwrap();
@@ -290,9 +262,7 @@ async fn a_program_that_nobody_reads_does_not_stop_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_pauses_gets_every_line() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     // More than all buffers on the way can hold.
@@ -313,9 +283,7 @@ async fn a_reader_that_pauses_gets_every_line() {
 
 #[tokio::test]
 async fn lines_that_come_in_a_burst_reach_whoever_reads_them() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let server = sshd.connect().await;
     let mut channel = server
@@ -331,9 +299,7 @@ async fn lines_that_come_in_a_burst_reach_whoever_reads_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_killed_in_mid_step_is_lost_and_then_replaced() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let mut sshd = Sshd::start();
     let network = sshd.network();
     let server = network.connect("127.0.0.1").await.unwrap();
@@ -358,9 +324,7 @@ async fn a_connection_killed_in_mid_step_is_lost_and_then_replaced() {
 
 #[tokio::test]
 async fn a_page_from_an_address_only_the_server_reaches() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let address = http(|path| match path {
         "/api?x=1" => b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
         "/chunks" => {
@@ -396,9 +360,7 @@ async fn a_page_from_an_address_only_the_server_reaches() {
 
 #[tokio::test]
 async fn forwarding_that_is_refused_says_so() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::with("AllowTcpForwarding no");
     let server = sshd.connect().await;
     let address = http(|_| Vec::new());

@@ -14,9 +14,7 @@ use common::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_is_one_round_trip() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let wire = Wire::to(sshd.port, Duration::from_millis(100));
     let server =
@@ -45,9 +43,7 @@ async fn a_step_is_one_round_trip() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_connection_is_an_error_within_thirty_seconds() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let wire = Wire::to(sshd.port, Duration::ZERO);
     let connect = || async {
@@ -75,9 +71,7 @@ async fn a_dead_connection_is_an_error_within_thirty_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_not_forgotten_on_the_way() {
-    if !possible() {
-        return;
-    }
+    skip_without_sshd!();
     let sshd = Sshd::start();
     let wire = Wire::forgetful(sshd.port, Duration::from_secs(4));
     let timeouts = Timeouts { silence: Duration::from_secs(5), ..Timeouts::default() };

@@ -34,6 +34,15 @@ pub fn possible() -> bool {
     there
 }
 
+macro_rules! skip_without_sshd {
+    () => {
+        if !possible() {
+            return;
+        }
+    };
+}
+pub(crate) use skip_without_sshd;
+
 pub fn user() -> String {
     let output = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
