@@ -44,10 +44,7 @@ pub(crate) fn alias(name: &str, text: &str) -> String {
 }
 
 pub(crate) fn lines(hint: Option<&str>, paint: Paint) -> Vec<String> {
-    let text = clean::lines(hint.unwrap_or_default());
-    let mut rest = text.lines();
-    let first = rest.next().map(|line| format!("  {} {line}", paint.cyan("hint:")));
-    first.into_iter().chain(rest.map(|line| format!("        {line}"))).collect()
+    clean::hanging(&format!("  {} ", paint.cyan("hint:")), hint.unwrap_or_default(), 8)
 }
 
 #[cfg(test)]

@@ -45,6 +45,13 @@ pub fn lines(text: &str) -> String {
     out
 }
 
+/// Cleans several lines, with `first` before the first one and the others indented by this many spaces.
+pub fn hanging(first: &str, text: &str, indent: usize) -> Vec<String> {
+    let text = lines(text);
+    let place = |number| if number == 0 { first.to_owned() } else { " ".repeat(indent) };
+    text.lines().enumerate().map(|(number, line)| place(number) + line).collect()
+}
+
 /// Control characters (C0, C1, delete), and characters that change the direction of text or are invisible.
 fn is_unsafe(char: char) -> bool {
     (char.is_control() && char != '\t')

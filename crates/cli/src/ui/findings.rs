@@ -29,29 +29,14 @@ pub fn lines(found: &[Finding], least: Level, paint: Paint) -> Vec<String> {
         let mut servers: Vec<&str> = servers.collect();
         servers.sort_unstable();
         servers.dedup();
-        for group in alike(&here) {
+        // Findings that differ only in their server are one.
+        let of_any = |finding: &&Finding| Finding { host: None, ..(*finding).clone() };
+        for (_, group) in order::grouped(here, of_any) {
             lines.extend(one(&group, servers.len(), paint));
         }
     }
     lines.push(summary(found, paint));
     lines
-}
-
-/// Groups findings that differ only in their server, in their original order.
-fn alike<'f>(found: &[&'f Finding]) -> Vec<Vec<&'f Finding>> {
-    let mut groups: Vec<Vec<&Finding>> = Vec::new();
-    for finding in found {
-        let same = |group: &&mut Vec<&Finding>| {
-            group
-                .first()
-                .is_some_and(|first| Finding { host: finding.host.clone(), ..(*first).clone() } == **finding)
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) if finding.host.is_some() => group.push(finding),
-            _ => groups.push(vec![finding]),
-        }
-    }
-    groups
 }
 
 fn one(group: &[&Finding], servers: usize, paint: Paint) -> Vec<String> {
@@ -72,15 +57,10 @@ fn one(group: &[&Finding], servers: usize, paint: Paint) -> Vec<String> {
         Level::Warning => paint.yellow(&level),
         Level::Problem => paint.red(&level),
     };
-    let text = clean::lines(&finding.text);
-    let mut rest = text.trim_end().lines();
-    let indent = " ".repeat(LEVEL + 2);
-    let mut lines = vec![format!("  {level}{place}{}", rest.next().unwrap_or_default())];
-    lines.extend(rest.map(|line| format!("{indent}{line}")));
-    let hint = clean::lines(finding.hint.as_deref().unwrap_or_default());
-    let mut rest = hint.trim_end().lines();
-    lines.extend(rest.next().map(|line| format!("{indent}{} {line}", paint.cyan("hint:"))));
-    lines.extend(rest.map(|line| format!("{indent}      {line}")));
+    let indent = LEVEL + 2;
+    let mut lines = clean::hanging(&format!("  {level}{place}"), finding.text.trim_end(), indent);
+    let hint = finding.hint.as_deref().unwrap_or_default().trim_end();
+    lines.extend(clean::hanging(&format!("{:indent$}{} ", "", paint.cyan("hint:")), hint, indent + 6));
     lines
 }
 

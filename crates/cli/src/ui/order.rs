@@ -1,4 +1,4 @@
-//! The display order of servers, the same in every phase: `10.0.0.9` before `10.0.0.10`.
+//! The display order of servers, the same in every phase: `10.0.0.9` before `10.0.0.10`. Also what is shown together.
 
 use std::cmp::Ordering;
 
@@ -7,6 +7,22 @@ pub fn natural(one: &str, other: &str) -> Ordering {
     let address = |name: &'_ str| name.rfind('@').map_or(0, |at| at + 1);
     let (one_address, other_address) = (&one[address(one)..], &other[address(other)..]);
     pieces(one_address).cmp(pieces(other_address)).then_with(|| one.cmp(other))
+}
+
+/// Groups items with the same key. Each group stands where its first item did.
+pub fn grouped<K: PartialEq, T>(
+    items: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> K,
+) -> Vec<(K, Vec<T>)> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for item in items {
+        let key = key(&item);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((key, vec![item])),
+        }
+    }
+    groups
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

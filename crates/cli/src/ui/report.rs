@@ -45,10 +45,7 @@ fn message(ended: &Ended, hint: Option<&str>, paint: Paint) -> Vec<String> {
 }
 
 pub fn mistake(text: &str, hint: Option<&str>, paint: Paint) -> Vec<String> {
-    let text = clean::lines(text);
-    let mut rest = text.lines();
-    let mut lines = vec![error(rest.next().unwrap_or_default(), paint)];
-    lines.extend(rest.map(|line| format!("  {line}")));
+    let mut lines = clean::hanging(&error("", paint), text, 2);
     lines.extend(hints::lines(hint, paint));
     lines
 }
@@ -77,24 +74,16 @@ fn servers(ended: &Ended, failures: &[Failure], standing: &[String], paint: Pain
 /// Groups failures with the same cause, in their original order. Each group is sorted by server.
 fn alike<'f>(failures: impl Iterator<Item = &'f Failure>) -> Vec<Vec<&'f Failure>> {
     // The server's name is often part of the cause.
-    let without_host = |failure: &Failure| {
+    let without_host = |failure: &&Failure| {
         let told = format!("{}\n{}", words::went_wrong(failure), failure.cause);
         let told = format!("{told}\n{}", failure.hint().unwrap_or_default());
         (failure.role.clone(), told.replace(&failure.host, "\0"))
     };
-    let mut groups: Vec<(_, Vec<&Failure>)> = Vec::new();
-    for failure in failures {
-        let key = without_host(failure);
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, group)) => group.push(failure),
-            None => groups.push((key, vec![failure])),
-        }
-    }
     let sorted = |(_, mut group): (_, Vec<&'f Failure>)| {
         group.sort_by(|one, other| order::natural(&one.host, &other.host));
         group
     };
-    groups.into_iter().map(sorted).collect()
+    order::grouped(failures, without_host).into_iter().map(sorted).collect()
 }
 
 /// Up to this many lines that differ only in their server are printed one by one.
@@ -105,26 +94,22 @@ fn serving(standing: &[String], paint: Paint) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = vec![String::new(), paint.bold("What the servers serve now:")];
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    let split = |line: &'_ str| line.find(' ').unwrap_or(line.len());
-    for line in standing {
-        let (host, serves) = line.split_at(split(line));
-        match groups.iter_mut().find(|(known, _)| *known == serves) {
-            Some((_, hosts)) => hosts.push(host),
-            None => groups.push((serves, vec![host])),
-        }
-    }
-    let few = |line: &&String| {
-        let serves = &line[split(line)..];
-        groups.iter().any(|(known, hosts)| *known == serves && hosts.len() <= FEW)
-    };
+    let groups = order::grouped(standing, |line| serves(line).1);
+    let few =
+        |line: &&String| groups.iter().any(|(known, lines)| *known == serves(line).1 && lines.len() <= FEW);
     lines.extend(standing.iter().filter(few).map(|line| format!("  {}", clean::line(line))));
-    for (serves, hosts) in groups.iter_mut().filter(|(_, hosts)| hosts.len() > FEW) {
+    for (serves, group) in groups.iter().filter(|(_, group)| group.len() > FEW) {
+        let mut hosts: Vec<&str> = group.iter().map(|line| self::serves(line).0).collect();
         hosts.sort_by(|one, other| order::natural(one, other));
         lines.push(format!("  {}{}", words::count(hosts.len(), "server"), clean::line(serves)));
-        lines.extend(list(hosts, "    "));
+        lines.extend(list(&hosts, "    "));
     }
     lines
+}
+
+/// Splits a line into the server and what it serves.
+fn serves(line: &str) -> (&str, &str) {
+    line.split_at(line.find(' ').unwrap_or(line.len()))
 }
 
 fn list(names: &[&str], indent: &str) -> Vec<String> {
