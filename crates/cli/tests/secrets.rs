@@ -2,28 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use assert_cmd::Command;
+use common::Ran;
+use tempfile::TempDir;
 
 /// Every character that was ever mangled on the way.
 const NASTY: &str = "pa$1wor$D # ' \" \\ \\n `x` $(touch x) {a,b} * é \u{1f511}\nsecond line";
 
-fn project(secrets: &str) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let write = |path: &str, text: &str| {
-        let path = directory.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-    };
-    write(
-        "config/deploy.yml",
-        "service: app\nimage: app\nservers: [192.0.2.1]\nregistry: {username: u, password: [PW]}\nenv: {secret: [DATABASE_URI, 'TOKEN:PW']}\n",
-    );
-    write(".kamal/secrets", secrets);
-    directory
+const CONFIG: &str = "service: app\nimage: app\nservers: [192.0.2.1]\nregistry: {username: u, password: [PW]}\n\
+                      env: {secret: [DATABASE_URI, 'TOKEN:PW']}\n";
+
+fn project(secrets: &str) -> TempDir {
+    common::project(&[("config/deploy.yml", CONFIG), (".kamal/secrets", secrets)])
 }
 
 /// Creates a program that records its arguments in `log` and prints the file `answer` next to it.
@@ -42,18 +38,15 @@ fn log(directory: &Path) -> String {
     fs::read_to_string(directory.join("bin/log")).unwrap_or_default()
 }
 
-fn bowline(directory: &Path, words: &[&str]) -> (i32, String, String) {
-    let path = format!("{}:{}", directory.join("bin").display(), std::env::var("PATH").unwrap());
-    let output = Command::new(env!("CARGO_BIN_EXE_bowline"))
-        .args(words)
-        .current_dir(directory)
-        .env("PATH", path)
-        .env("HOME", directory)
-        .write_stdin("what nobody may read\n")
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+fn bowline(directory: &Path, words: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
+    command.args(words).current_dir(directory).env("PATH", path(directory)).env("HOME", directory);
+    common::ran(command.write_stdin("what nobody may read\n"))
+}
+
+/// The search path, with the stand-ins first.
+fn path(directory: &Path) -> String {
+    format!("{}:{}", directory.join("bin").display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
@@ -170,7 +163,7 @@ fn a_vault_that_asks_has_the_terminal() {
     let output = Command::new("script")
         .args(["-qec", &line, "/dev/null"])
         .current_dir(here)
-        .env("PATH", format!("{}:{}", here.join("bin").display(), std::env::var("PATH").unwrap()))
+        .env("PATH", path(here))
         .write_stdin("sesame\n")
         .timeout(std::time::Duration::from_secs(20))
         .output()

@@ -32,6 +32,10 @@ pub(crate) fn bowline(directory: &Path, variables: &[(&str, &str)], words: &[&st
         .env_remove("KAMAL_DESTINATION")
         .envs(variables.iter().copied())
         .args(words);
+    ran(&mut command)
+}
+
+pub(crate) fn ran(command: &mut Command) -> Ran {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
