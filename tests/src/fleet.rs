@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::process;
+
 /// The file in which the servers record that they started a container.
 pub const STARTED: &str = "started";
 /// A deploy that takes longer is killed.
@@ -79,15 +81,14 @@ impl Fleet {
             .spawn()
             .expect("bowline");
         let began = Instant::now();
-        let process = PathBuf::from(format!("/proc/{}", child.id()));
+        let descriptors_of = format!("/proc/{}/fd", child.id());
         let mut descriptors = 0;
-        // A process that ended still reports its CPU time until it is waited for.
         let processor = loop {
-            let (state, ticks) = stat(&process);
-            if state == 'Z' {
-                break Duration::from_millis(ticks * 10);
+            let (processor, ended) = process::processor(child.id());
+            if ended {
+                break processor;
             }
-            let open = std::fs::read_dir(process.join("fd")).map_or(0, Iterator::count);
+            let open = std::fs::read_dir(&descriptors_of).map_or(0, Iterator::count);
             descriptors = descriptors.max(open);
             if began.elapsed() > LONGEST {
                 let _ = child.kill();
@@ -112,15 +113,6 @@ impl Drop for Fleet {
         let _ = self.servers.kill();
         let _ = self.servers.wait();
     }
-}
-
-/// A process's state, and its CPU time in ticks (hundredths of a second), with that of the programs it waited for.
-fn stat(process: &Path) -> (char, u64) {
-    let text = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
-    let fields: Vec<&str> =
-        text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
-    let state = fields.first().and_then(|state| state.chars().next()).unwrap_or('Z');
-    (state, fields.iter().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum())
 }
 
 fn project(directory: &Path, count: u64, port: &str) {

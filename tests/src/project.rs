@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::docker::docker;
+use crate::process;
 use crate::sandbox::{Lease, Ran, Sandbox, run, wait_until};
 
 /// No command in a test may take longer.
@@ -458,10 +459,7 @@ impl Running {
     /// When it has ended.
     #[must_use]
     pub fn most_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it still runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it still runs");
-        let number = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
-        number * 1024
+        process::most_memory(self.child.id()).expect("it still runs")
     }
 
     pub fn signal(&self, name: &str) {

@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use bowline_tests::delay::Delay;
 use bowline_tests::docker::docker;
+use bowline_tests::process;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Sandbox};
 
 use super::seconds;
 
 const MIB: u64 = 1024 * 1024;
-/// The unit of CPU time in `/proc/PID/stat`.
-const TICK: Duration = Duration::from_millis(10);
 const ROUNDS: [&str; 2] = ["first", "one layer changed"];
 
 /// What it took to bring an image to the servers.
@@ -144,34 +143,26 @@ fn noise(project: &Project, path: &str, mib: u64) {
 fn measure(way: &dyn Way, lines: &[Delay], bring: impl FnOnce() -> Child) -> Took {
     let daemon = fs::read_to_string("/var/run/docker.pid").ok().and_then(|pid| pid.trim().parse().ok());
     let others: Vec<u32> = daemon.into_iter().chain(way.pid()).collect();
-    let ticks = || -> u64 { others.iter().map(|pid| ticks(*pid).0).sum() };
+    let theirs = || -> Duration { others.iter().map(|pid| process::processor(*pid).0).sum() };
     let sent = || -> u64 { lines.iter().map(Delay::sent).sum() };
-    let (before, bytes, started) = (ticks(), sent(), Instant::now());
+    let (before, bytes, started) = (theirs(), sent(), Instant::now());
     let mut child = bring();
     let mut memory = BTreeMap::new();
     let own = loop {
         std::thread::sleep(Duration::from_millis(20));
-        let (ticks, ended) = self::ticks(child.id());
+        let (processor, ended) = process::processor(child.id());
         for pid in family(child.id()) {
             let most: &mut u64 = memory.entry(pid).or_default();
-            *most = peak(pid).max(*most);
+            *most = process::most_memory(pid).unwrap_or_default().max(*most);
         }
         if ended {
-            break ticks;
+            break processor;
         }
     };
     let time = started.elapsed();
     assert!(child.wait().is_ok_and(|status| status.success()), "{} failed", way.name());
-    let processor = TICK * u32::try_from(own + ticks() - before).unwrap_or(u32::MAX);
+    let processor = own + theirs() - before;
     Took { time, bytes: sent() - bytes, processor, memory: memory.into_values().sum() }
-}
-
-/// The CPU time of a process and the children it waited for, in ticks, and whether the process has ended.
-fn ticks(pid: u32) -> (u64, bool) {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ended = matches!(fields.first(), None | Some(&"Z"));
-    (fields.iter().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum(), ended)
 }
 
 /// A process and all its descendants.
@@ -179,13 +170,6 @@ fn family(pid: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| child.parse().ok());
     std::iter::once(pid).chain(children.flat_map(family).collect::<Vec<_>>()).collect()
-}
-
-/// The peak memory of a process, in bytes.
-fn peak(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }
 
 /// `bowline build deliver`, whose build finds everything cached.
