@@ -1,5 +1,7 @@
-//! A TLS client that trusts exactly one certificate.
+//! Self-signed certificates, and a TLS client that trusts exactly one.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use tokio_rustls::TlsConnector;
@@ -7,6 +9,22 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+
+use crate::sandbox::run;
+
+/// Writes a self-signed certificate for these host names, `certificate.pem`, and its key, `key.pem`.
+///
+/// # Panics
+/// When `openssl` fails.
+pub fn write_certificate(directory: &Path, hosts: &[&str]) {
+    let names: Vec<String> = hosts.iter().map(|host| format!("DNS:{host}")).collect();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "30", "-subj", "/CN=test", "-addext"]);
+    openssl.arg(format!("subjectAltName={}", names.join(",")));
+    openssl.args(["-keyout", "key.pem", "-out", "certificate.pem"]);
+    run(openssl.current_dir(directory)).ok();
+}
 
 #[derive(Debug)]
 struct Only {

@@ -11,6 +11,7 @@ use bowline_tests::load::{Load, Mode, Options};
 use bowline_tests::project::Project;
 use bowline_tests::proxy::CONTAINER;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server, run};
+use bowline_tests::tls::write_certificate;
 
 /// A project with three roles that uses most keys of `proxy:`.
 fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
@@ -81,12 +82,7 @@ fn with_files(sandbox: &Sandbox, lease: &Lease, project: &mut Project) {
     );
     project.write("public/404.html", "<h1>lost</h1>");
     project.write("public/503.html", "<h1>{{ .Message }}</h1>");
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-    openssl.args(["-days", "30", "-subj", "/CN=shop", "-addext"]);
-    openssl.arg(format!("subjectAltName=DNS:shop.{host},DNS:www.shop.{host}"));
-    openssl.args(["-keyout", "key.pem", "-out", "certificate.pem"]);
-    run(openssl.current_dir(project.path())).ok();
+    write_certificate(project.path(), &[&format!("shop.{host}"), &format!("www.shop.{host}")]);
     project.secret("CERTIFICATE", "$(cat certificate.pem)").secret("KEY", "$(cat key.pem)");
     let ssl = "      ssl: {certificate_pem: CERTIFICATE, private_key_pem: KEY}\n      ssl_redirect: false";
     let servers = project.section("servers").replace("      ssl_redirect: false", ssl);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server, run, wait_until};
+use bowline_tests::tls::write_certificate;
 
 /// In seconds. Longer than a deploy takes if it doesn't wait for streams.
 const DRAIN_S: u64 = 120;
@@ -113,11 +114,7 @@ fn tls_websockets_and_event_streams_go_through_a_deploy() {
     let server = &lease[0];
     let mut project = Project::proxied(sandbox, &lease, "streams");
     let host = project.host();
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-    openssl.args(["-days", "30", "-subj", "/CN=streams", "-addext", &format!("subjectAltName=DNS:{host}")]);
-    openssl.args(["-keyout", "key.pem", "-out", "certificate.pem"]);
-    run(openssl.current_dir(project.path())).ok();
+    write_certificate(project.path(), &[&host]);
     project.secret("CERTIFICATE", "$(cat certificate.pem)").secret("KEY", "$(cat key.pem)");
     project.set("drain_timeout", &DRAIN_S.to_string()).build_arg("ON_TERM", "ignore");
     project.set_proxy(

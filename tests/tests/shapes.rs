@@ -8,10 +8,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 use bowline_tests::project::Project;
-use bowline_tests::sandbox::{Lease, Sandbox, root, run};
+use bowline_tests::sandbox::{Lease, Sandbox, root};
+use bowline_tests::tls::write_certificate;
 
 const WORKER: &str = "cmd: /app/server worker";
 /// Replaces Kamal 1's check with `curl`, which the sandbox's app lacks.
@@ -92,11 +92,7 @@ fn write(sandbox: &Sandbox, lease: &Lease, project: &Project, shape: &Shape<'_>,
     let mut secrets: String = names.iter().map(|name| format!("{name}={}\n", value(name))).collect();
     secrets.push_str(&format!("SANDBOX_PASSWORD={}\n", sandbox.registry_password));
     project.write(".kamal/secrets-common", &secrets);
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-    openssl.args(["-days", "30", "-subj", "/CN=shape", "-addext"]);
-    openssl.arg("subjectAltName=DNS:forum.example.com,DNS:bank.example.com,DNS:www.bank.example.com");
-    run(openssl.args(["-keyout", "key.pem", "-out", "certificate.pem"]).current_dir(project.path())).ok();
+    write_certificate(project.path(), &["forum.example.com", "bank.example.com", "www.bank.example.com"]);
 }
 
 fn all(shapes: &[Shape<'_>]) {

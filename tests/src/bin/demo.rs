@@ -21,6 +21,7 @@ use bowline_tests::project::{wait_for_version, write_home};
 use bowline_tests::rollout::{Rollout, Visitors, under_load};
 use bowline_tests::sandbox::{Lease, Sandbox, root, run, wait_until};
 use bowline_tests::streams::Streams;
+use bowline_tests::tls::write_certificate;
 
 /// The least number of requests of each kind of client in each run.
 const EACH: u64 = 20_000;
@@ -188,28 +189,10 @@ begins. The proxy ends them {STREAMS_S} s after it has sent new requests to the 
         if self.front != Front::Tls || self.project.join("certificate.der").exists() {
             return;
         }
-        let openssl =
-            |words: &[&str]| run(Command::new("openssl").args(words).current_dir(&self.project)).ok().len();
-        openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "30",
-            "-subj",
-            "/CN=demo",
-            "-addext",
-            "subjectAltName=DNS:demo.test",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "certificate.pem",
-        ]);
-        openssl(&["x509", "-in", "certificate.pem", "-outform", "DER", "-out", "certificate.der"]);
+        write_certificate(&self.project, &["demo.test"]);
+        let mut der = Command::new("openssl");
+        der.args(["x509", "-in", "certificate.pem", "-outform", "DER", "-out", "certificate.der"]);
+        run(der.current_dir(&self.project)).ok();
     }
 
     fn under_load(&self, old: &Version, new: &Version) -> Rollout {
