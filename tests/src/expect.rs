@@ -1,7 +1,7 @@
 //! Assertions on servers after a run.
 
 use crate::project::Project;
-use crate::sandbox::Server;
+use crate::sandbox::{Lease, Ran, Server};
 
 /// Asserts that exactly these roles and versions of the service run on a server.
 #[track_caller]
@@ -16,6 +16,23 @@ pub fn runs(project: &Project, server: &Server, containers: &[(&str, &str)]) {
         server.name,
         server.containers(&project.service)
     );
+}
+
+/// Asserts that a deploy failed, the old version runs on both servers, with its worker on the second, and the new
+/// containers are stopped.
+#[track_caller]
+pub fn all_as_before(project: &Project, lease: &Lease, ran: &Ran, [old, new]: [&str; 2]) {
+    ran.exits(1);
+    runs(project, &lease[0], &[("web", old)]);
+    runs(project, &lease[1], &[("web", old), ("worker", old)]);
+    for server in lease.iter() {
+        unlocked(project, server);
+        ran.says(&server.address);
+        let state = inspect(server, &project.container("web", new), "{{.State.Status}}");
+        assert_eq!(state, "exited", "the new container is kept, stopped, for a look");
+        let latest = image_id(project, server, "latest");
+        assert_eq!(latest, image_id(project, server, old), "latest on {}", server.name);
+    }
 }
 
 /// Asserts that the deploy lock is free and is not being taken over.
