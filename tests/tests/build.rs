@@ -5,14 +5,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use bowline_tests::expect;
 use bowline_tests::project::{Project, wait_for_version};
 use bowline_tests::sandbox::{Sandbox, Server, run, wait_until};
+use bowline_tests::spy::Spy;
 
 /// A project whose image contains the sources and arguments it was built from.
 fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project {
@@ -102,43 +100,6 @@ fn the_registry_is_logged_in_to_and_out_of_here_and_on_servers() {
 /// A secret that only the step that mounts it may see.
 const SENTINEL: &str = "sentinel-7b41c0 $x 'y'";
 
-/// Collects matching command lines of this machine's processes until it is dropped.
-struct Processes {
-    seen: Arc<Mutex<String>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Processes {
-    fn watch() -> Self {
-        let (seen, stop) = (Arc::<Mutex<String>>::default(), Arc::<AtomicBool>::default());
-        let (all, end) = (seen.clone(), stop.clone());
-        thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                for entry in fs::read_dir("/proc").unwrap().flatten() {
-                    if let Ok(line) = fs::read(entry.path().join("cmdline")) {
-                        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-                        if line.contains("buildx build ") || line.contains(&SENTINEL[..14]) {
-                            all.lock().unwrap().push_str(&line);
-                        }
-                    }
-                }
-                thread::sleep(Duration::from_millis(5));
-            }
-        });
-        Self { seen, stop }
-    }
-
-    fn seen(&self) -> String {
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
 struct Agent(Child);
 
 impl Agent {
@@ -183,11 +144,10 @@ fn the_real_buildx_gets_all_that_is_configured_and_what_it_built_is_deployed() {
         )
     };
     project.set("builder", &builder("app", ""));
-    let processes = Processes::watch();
+    let spy = Spy::on(&SENTINEL[..14], &lease, project.path(), &[".kamal/secrets", "docker-buildx"]);
     let ran = project.bowline(&["deploy", "-v", "--version", "v1"]);
     ran.says("building with \"default\" instance using docker driver").never_says(&SENTINEL[..14]).ok();
-    let seen = processes.seen();
-    assert!(seen.contains("id=TOKEN") && !seen.contains(&SENTINEL[..14]), "{seen}");
+    assert_eq!(spy.stop(), [""; 0]);
     wait_for_version(server, "v1");
     let image = project.image("v1");
     let length = (SENTINEL.len()).to_string();
