@@ -12,7 +12,7 @@ use ring::{hmac, rand};
 use crate::client_address::Ranges;
 
 #[derive(Debug, Default)]
-pub struct Rules {
+pub struct AccessRules {
     allowed: Option<Ranges>,
     users: Option<Users>,
 }
@@ -28,7 +28,7 @@ pub enum Verdict {
 
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"Restricted\", charset=\"UTF-8\"");
 
-impl Rules {
+impl AccessRules {
     /// Parses the values of `--allow-ip` and `--basic-auth`. The error names the flag.
     pub fn new(allow_ip: &[String], basic_auth: &[String]) -> Result<Self, String> {
         let allowed = match allow_ip {
@@ -39,7 +39,7 @@ impl Rules {
             [] => None,
             pairs => Some(Users::new(pairs)?),
         };
-        Ok(Rules { allowed, users })
+        Ok(AccessRules { allowed, users })
     }
 
     /// Returns true if every request passes, so that the plane can skip the check.
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_listed_address_passes() {
-        let rules = Rules::new(&words(&["192.0.2.0/24", "2001:db8::1"]), &[]).unwrap();
+        let rules = AccessRules::new(&words(&["192.0.2.0/24", "2001:db8::1"]), &[]).unwrap();
         assert!(!rules.is_open());
         for (address, verdict) in [
             ("192.0.2.200", Verdict::Pass),
@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_known_user_passes() {
-        let rules = Rules::new(&[], &words(&["ann:secret", "ben:with:colon", "çelik:pässword"])).unwrap();
+        let rules =
+            AccessRules::new(&[], &words(&["ann:secret", "ben:with:colon", "çelik:pässword"])).unwrap();
         let client = "192.0.2.1".parse().unwrap();
         for pair in ["ann:secret", "ben:with:colon", "çelik:pässword"] {
             assert_eq!(rules.check(client, Some(&basic(pair))), Verdict::Pass, "{pair}");
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn both_kinds_are_needed() {
-        let rules = Rules::new(&words(&["192.0.2.1"]), &words(&["ann:secret"])).unwrap();
+        let rules = AccessRules::new(&words(&["192.0.2.1"]), &words(&["ann:secret"])).unwrap();
         let (inside, outside) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         assert_eq!(rules.check(outside, Some(&basic("ann:secret"))), Verdict::Forbidden);
         assert_eq!(rules.check(inside, None), Verdict::Unauthorized);
@@ -176,18 +177,18 @@ mod tests {
     #[test]
     fn nonsense_is_refused_without_showing_secrets() {
         for pair in ["", "secret", ":secret", "ann:", "ann:sec\nret"] {
-            let error = Rules::new(&[], &words(&[pair])).unwrap_err();
+            let error = AccessRules::new(&[], &words(&[pair])).unwrap_err();
             assert!(error.starts_with("basic-auth: "), "{error}");
             assert!(!error.contains("sec"), "{error}");
         }
-        assert!(Rules::new(&words(&["192.0.2.0/33"]), &[]).unwrap_err().starts_with("allow-ip: "));
-        let rules = Rules::new(&[], &words(&["ann:secret"])).unwrap();
+        assert!(AccessRules::new(&words(&["192.0.2.0/33"]), &[]).unwrap_err().starts_with("allow-ip: "));
+        let rules = AccessRules::new(&[], &words(&["ann:secret"])).unwrap();
         assert!(!format!("{rules:?}").contains("ann"));
     }
 
     #[test]
     fn survives_hostile_headers() {
-        let rules = Rules::new(&[], &words(&["ann:secret"])).unwrap();
+        let rules = AccessRules::new(&[], &words(&["ann:secret"])).unwrap();
         let client = "192.0.2.1".parse().unwrap();
         let good = basic("ann:secret").as_bytes().to_vec();
         let mut random = crate::seeded::Random::new(1);

@@ -46,7 +46,7 @@ fn print(text: &str) -> Result<(), String> {
 }
 
 /// Replaces this process with the running proxy's binary, if that differs. If it fails, this binary carries on.
-fn become_the_running_one(program: &str) {
+fn exec_running_binary(program: &str) {
     let Ok(own) = std::env::current_exe() else { return };
     if let Some(running) = crate::upgrade::other_binary(&own, &run::socket()) {
         let _ = std::process::Command::new(running).arg0(program).args(std::env::args_os().skip(1)).exec();
@@ -59,7 +59,7 @@ fn execute(program: &str, words: &[String]) -> Result<(), String> {
         Some("help") => &[&words[1..], &["--help".to_owned()]].concat(),
         Some(word @ ("--version" | "version")) => {
             if word == "version" {
-                become_the_running_one(program);
+                exec_running_binary(program);
             }
             return print(concat!("bowline-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
         }
@@ -75,7 +75,7 @@ fn execute(program: &str, words: &[String]) -> Result<(), String> {
         };
     };
     if !matches!(command.name, Name::Run | Name::Install | Name::Image) {
-        become_the_running_one(program);
+        exec_running_binary(program);
     }
     let given = Given::read(command.flags, &words[named..])?;
     if given.help || command.name == Name::Rollout {

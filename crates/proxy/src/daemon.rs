@@ -19,7 +19,7 @@ use crate::plane::{Plane, Settings, Which};
 use crate::service::{self, Services};
 use crate::state::Store;
 use crate::tls::{self, Backoff, Tls};
-use crate::upgrade::{self, Heir, Predecessor, Wish};
+use crate::upgrade::{self, ParentLink, Predecessor, Wish};
 
 /// How long open connections may last when the daemon stops.
 const SHUTDOWN: Limits = Limits { requests: Duration::from_secs(10), streams: Duration::from_secs(10) };
@@ -55,7 +55,7 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
     let services = Services::new(settings.workers);
     // Before the state is restored, because restored services need certificates too.
     let tls = start_tls(&services)?;
-    let (mut process_1, listeners) = Heir::take(Past(services.clone()))?;
+    let (mut process_1, listeners) = ParentLink::take(DrainingProcess(services.clone()))?;
     let mut listeners = listeners.into_iter();
     let (Some(http), Some(https)) = (listeners.next(), listeners.next()) else {
         return Err(io::Error::other("process 1 has handed over no listeners"));
@@ -101,9 +101,9 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
 }
 
 /// What this process does for its successor.
-struct Past(Services);
+struct DrainingProcess(Services);
 
-impl Predecessor for Past {
+impl Predecessor for DrainingProcess {
     fn freeze(&self, frozen: bool) {
         self.0.freeze(frozen);
     }
@@ -123,7 +123,7 @@ impl Predecessor for Past {
 }
 
 /// Sends each change of the services to former processes that still drain.
-fn tell_predecessors(services: &Services, process_1: &Heir) {
+fn tell_predecessors(services: &Services, process_1: &ParentLink) {
     let process_1 = process_1.clone();
     services.tell(move |change| {
         let limit = change.drain.requests.saturating_add(FOLLOWED);
@@ -137,7 +137,7 @@ fn tell_predecessors(services: &Services, process_1: &Heir) {
 }
 
 /// Performs the command `upgrade`. This process then drains within the command's limits.
-fn upgrade_by(process_1: &Heir, leaving: &Arc<Mutex<Limits>>) -> control::Upgrade {
+fn upgrade_by(process_1: &ParentLink, leaving: &Arc<Mutex<Limits>>) -> control::Upgrade {
     let (asking, leaving) = (process_1.clone(), Arc::clone(leaving));
     Arc::new(move |path, limits| {
         let (asking, leaving) = (asking.clone(), Arc::clone(&leaving));

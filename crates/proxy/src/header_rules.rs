@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The rules for one direction, in the given order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules(Vec<(HeaderName, Option<HeaderValue>)>);
+pub struct HeaderRules(Vec<(HeaderName, Option<HeaderValue>)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -17,11 +17,11 @@ pub enum Direction {
     Response,
 }
 
-impl Rules {
+impl HeaderRules {
     /// Parses the values of the flag. The error names the flag and the header, but never the value.
     pub fn parse<S: AsRef<str>>(direction: Direction, values: &[S]) -> Result<Self, String> {
         let rules = values.iter().map(|value| rule(direction, value.as_ref()));
-        rules.collect::<Result<_, _>>().map(Rules)
+        rules.collect::<Result<_, _>>().map(HeaderRules)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn sets_replaces_and_removes() {
-        let rules = Rules::parse(
+        let rules = HeaderRules::parse(
             Direction::Response,
             &[
                 "Strict-Transport-Security: max-age=63072000; includeSubDomains",
@@ -168,9 +168,9 @@ mod tests {
                 "set-response-header: the value of 'x-a' contains characters that a header can't carry",
             ),
         ] {
-            assert_eq!(Rules::parse(direction, &[text]).unwrap_err(), error);
+            assert_eq!(HeaderRules::parse(direction, &[text]).unwrap_err(), error);
         }
-        assert!(Rules::parse(Direction::Response, &["Host: odd but harmless"]).is_ok());
+        assert!(HeaderRules::parse(Direction::Response, &["Host: odd but harmless"]).is_ok());
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         let mut random = crate::seeded::Random::new(3);
         for _ in 0..10_000 {
             let text = random.text(&pieces, 8);
-            let Ok(rules) = Rules::parse(Direction::Response, &[&text]) else { continue };
+            let Ok(rules) = HeaderRules::parse(Direction::Response, &[&text]) else { continue };
             let mut headers = HeaderMap::new();
             rules.apply(&mut headers);
             assert!(!headers.contains_key("content-length"), "{text:?}");

@@ -97,7 +97,7 @@ impl Watched {
     fn last_seen(&self) -> String {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(Failure { url, error }) => format!("{url}: {error}"),
-            None => format!("{}: no answer yet", Place::of(&self.target, &self.config).url()),
+            None => format!("{}: no answer yet", CheckUrl::of(&self.target, &self.config).url()),
         }
     }
 }
@@ -128,29 +128,29 @@ async fn watch(watched: Arc<Watched>, changed: Arc<Notify>, single: bool) {
 }
 
 async fn check(target: &Target, config: &HealthCheckConfig) -> Result<(), Failure> {
-    let first = Place::of(target, config);
-    let mut place = first.clone();
+    let first = CheckUrl::of(target, config);
+    let mut at = first.clone();
     let limit = if config.timeout.is_zero() { Duration::from_secs(5) } else { config.timeout };
-    let mut error = match timeout(limit, follow(&mut place, &config.host)).await {
+    let mut error = match timeout(limit, follow(&mut at, &config.host)).await {
         Err(_) => "request timed out".to_owned(),
         Ok(Err(error)) => error,
         Ok(Ok(status)) if (200..300).contains(&status) => return Ok(()),
         Ok(Ok(status)) => format!("unexpected status ({status})"),
     };
-    if place != first {
-        error = format!("{error} after a redirect to {}", place.url());
+    if at != first {
+        error = format!("{error} after a redirect to {}", at.url());
     }
     Err(Failure { url: first.url(), error })
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Place {
+struct CheckUrl {
     host: String,
     port: u16,
     path: String,
 }
 
-impl Place {
+impl CheckUrl {
     fn of(target: &Target, config: &HealthCheckConfig) -> Self {
         Self {
             host: target.host().to_owned(),
@@ -185,30 +185,29 @@ impl Place {
     }
 }
 
-/// Follows redirects and returns the final status. `place` becomes the place that sent it.
-async fn follow(place: &mut Place, host_header: &str) -> Result<u16, String> {
-    let first = place.clone();
+/// Follows redirects and returns the final status. `at` becomes the place that sent it.
+async fn follow(at: &mut CheckUrl, host_header: &str) -> Result<u16, String> {
+    let first = at.clone();
     for _ in 0..=MAX_REDIRECTS {
-        let own_host = if place.host == first.host && place.port == first.port { host_header } else { "" };
-        let answer = get(place, own_host).await?;
+        let own_host = if at.host == first.host && at.port == first.port { host_header } else { "" };
+        let answer = get(at, own_host).await?;
         let status = answer.status();
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(status.as_u16());
         }
         let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         let Some(location) = location else { return Ok(status.as_u16()) };
-        *place =
-            place.redirected(location).ok_or_else(|| format!("cannot follow the redirect to {location}"))?;
+        *at = at.redirected(location).ok_or_else(|| format!("cannot follow the redirect to {location}"))?;
     }
     Err(format!("stopped after {MAX_REDIRECTS} redirects"))
 }
 
-async fn get(place: &Place, host_header: &str) -> Result<http::Response<hyper::body::Incoming>, String> {
-    let stream = connect(&place.host, place.port).await.map_err(|error| error.to_string())?;
+async fn get(at: &CheckUrl, host_header: &str) -> Result<http::Response<hyper::body::Incoming>, String> {
+    let stream = connect(&at.host, at.port).await.map_err(|error| error.to_string())?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    let host = if host_header.is_empty() { place.authority() } else { host_header.to_owned() };
-    let request = Request::get(&place.path)
+    let host = if host_header.is_empty() { at.authority() } else { host_header.to_owned() };
+    let request = Request::get(&at.path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, "kamal-proxy")
         .header(header::CONNECTION, "close")
@@ -231,7 +230,7 @@ mod tests {
 
     #[test]
     fn redirects_are_resolved() {
-        let at = |host: &str, port, path: &str| Place { host: host.into(), port, path: path.into() };
+        let at = |host: &str, port, path: &str| CheckUrl { host: host.into(), port, path: path.into() };
         let first = at("web", 3000, "/up");
         assert_eq!(first.redirected("/x?y"), Some(at("web", 3000, "/x?y")));
         assert_eq!(first.redirected("http://other/x"), Some(at("other", 80, "/x")));

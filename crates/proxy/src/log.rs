@@ -144,7 +144,7 @@ fn submit(line: &[u8]) {
     SHARD.with(|shard| lock(&shard.0).extend_from_slice(line));
     WRITER.call_once(|| {
         // If the thread can't be started, nothing is logged.
-        let _ = std::thread::Builder::new().name("log".to_owned()).spawn(write_for_ever);
+        let _ = std::thread::Builder::new().name("log".to_owned()).spawn(write_loop);
     });
     if IDLE.load(Ordering::SeqCst) {
         drop(lock(&SLEEP));
@@ -152,7 +152,7 @@ fn submit(line: &[u8]) {
     }
 }
 
-fn write_for_ever() {
+fn write_loop() {
     let mut spare = Vec::new();
     loop {
         let mut guard = lock(&SLEEP);

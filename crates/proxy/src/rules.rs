@@ -16,15 +16,15 @@ use crate::tls::{self, Certificate};
 #[derive(Debug)]
 pub struct Rules {
     pub pages: ErrorPages,
-    pub access: access::Rules,
+    pub access: access::AccessRules,
     /// Peers whose headers name the client.
     pub trusted: Ranges,
     /// The certificate from `--tls-certificate-path`.
     pub certificate: Option<Arc<Certificate>>,
     /// The request header that contains the client's address.
     pub client_ip_header: Option<HeaderName>,
-    pub request_headers: header_rules::Rules,
-    pub response_headers: header_rules::Rules,
+    pub request_headers: header_rules::HeaderRules,
+    pub response_headers: header_rules::HeaderRules,
     pub log_request_headers: Vec<HeaderName>,
     pub log_response_headers: Vec<HeaderName>,
 }
@@ -42,12 +42,18 @@ impl Rules {
             Ranges::parse(&options.trusted_proxies).map_err(|error| format!("--trusted-proxies: {error}"))?;
         Ok(Self {
             pages: pages(&options.error_page_path)?,
-            access: access::Rules::new(&options.allow_ips, &users)?,
+            access: access::AccessRules::new(&options.allow_ips, &users)?,
             trusted,
             certificate: certificate(options)?,
             client_ip_header,
-            request_headers: header_rules::Rules::parse(Direction::Request, &options.set_request_headers)?,
-            response_headers: header_rules::Rules::parse(Direction::Response, &options.set_response_headers)?,
+            request_headers: header_rules::HeaderRules::parse(
+                Direction::Request,
+                &options.set_request_headers,
+            )?,
+            response_headers: header_rules::HeaderRules::parse(
+                Direction::Response,
+                &options.set_response_headers,
+            )?,
             log_request_headers: headers("log-request-header", &target_options.log_request_headers)?,
             log_response_headers: headers("log-response-header", &target_options.log_response_headers)?,
         })

@@ -98,8 +98,8 @@ impl TargetSet {
     }
 
     /// Creates targets from the state file. They count as healthy until a check fails.
-    fn restored(service: &state::Service, which: Which, workers: usize) -> Result<Self, Error> {
-        let (writers, readers) = which.names(service);
+    fn restored(service: &state::Service, kind: TargetSetKind, workers: usize) -> Result<Self, Error> {
+        let (writers, readers) = kind.names(service);
         let balancer = Balancer::new(writers, readers, workers)?;
         let targets: Vec<_> = balancer.targets().cloned().collect();
         targets.iter().for_each(|target| _ = target.set_health(Health::Healthy));
@@ -110,8 +110,8 @@ impl TargetSet {
     }
 
     /// Whether the targets are those of this service.
-    fn is(&self, service: &state::Service, which: Which) -> bool {
-        let (writers, readers) = which.names(service);
+    fn is(&self, service: &state::Service, kind: TargetSetKind) -> bool {
+        let (writers, readers) = kind.names(service);
         self.balancer.writer_names() == writers && self.balancer.reader_names() == readers
     }
 
@@ -130,12 +130,12 @@ impl TargetSet {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Which {
+enum TargetSetKind {
     Active,
     Rollout,
 }
 
-impl Which {
+impl TargetSetKind {
     /// The names of writers and readers.
     fn names(self, service: &state::Service) -> (&[String], &[String]) {
         match self {

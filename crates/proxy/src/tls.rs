@@ -38,7 +38,7 @@ use challenge::{ACME_TLS, Challenges};
 use client::Client;
 use keeper::Kept;
 use on_demand::{OnDemand, Parts};
-use table::{Found, Source, Table};
+use table::{CertificateTable, Found, Source};
 
 use crate::log;
 
@@ -109,7 +109,7 @@ pub struct Tls {
 
 #[derive(Debug, Default)]
 struct Shared {
-    table: ArcSwap<Table>,
+    table: ArcSwap<CertificateTable>,
     challenges: Arc<Challenges>,
 }
 
@@ -148,7 +148,7 @@ impl Tls {
         let old = self.shared.table.load_full();
         let mut services = services;
         services.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut table = Table::default();
+        let mut table = CertificateTable::default();
         for service in &services {
             self.add(&mut table, &old, service);
         }
@@ -160,7 +160,7 @@ impl Tls {
         self.shared.table.load().stop();
     }
 
-    fn add(&self, table: &mut Table, old: &Table, service: &TlsService) {
+    fn add(&self, table: &mut CertificateTable, old: &CertificateTable, service: &TlsService) {
         let any = service.hosts.iter().all(String::is_empty);
         if let Certificates::OnDemand(acme, url) = &service.certificates {
             table.on_demand.get_or_insert_with(|| self.on_demand(old, service, acme, url));
@@ -195,7 +195,7 @@ impl Tls {
         }
     }
 
-    fn kept(&self, old: &Table, acme: &Acme, host: &str) -> Arc<Kept> {
+    fn kept(&self, old: &CertificateTable, acme: &Acme, host: &str) -> Arc<Kept> {
         let issuer = self.issuer(acme);
         match old.names.get(host) {
             Some(Source::Kept(kept)) if kept.is_from(&issuer) => {
@@ -206,7 +206,13 @@ impl Tls {
         }
     }
 
-    fn on_demand(&self, old: &Table, service: &TlsService, acme: &Acme, url: &str) -> Arc<OnDemand> {
+    fn on_demand(
+        &self,
+        old: &CertificateTable,
+        service: &TlsService,
+        acme: &Acme,
+        url: &str,
+    ) -> Arc<OnDemand> {
         let issuer = self.issuer(acme);
         match &old.on_demand {
             Some(same) if same.is(&service.name, url, &issuer) => Arc::clone(same),

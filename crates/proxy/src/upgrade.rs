@@ -39,7 +39,7 @@ mod relay;
 mod running;
 
 use channel::Line;
-pub use child::{Heir, Predecessor, Wish, is_child};
+pub use child::{ParentLink, Predecessor, Wish, is_child};
 pub use newest::{DEFAULT as NEWER_BINARY, install};
 use relay::{Answer, Id, Relay};
 pub use running::other_binary;

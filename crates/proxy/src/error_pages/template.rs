@@ -2,13 +2,14 @@
 //! markers. Everything else is an error when the page is loaded, not when it is rendered.
 //!
 //! The only field with a value is `Message`. Others are empty, as in kamal-proxy, which passes no data to most pages.
-//! Values are escaped for their place in the HTML ([`place`]). In a script, a style, a tag or a URL, they are errors.
+//! Values are escaped for their place in the HTML ([`html_context`]). In a script, a style, a tag or a URL, they are
+//! errors.
 
-mod place;
+mod html_context;
 
 use std::fmt;
 
-use place::Place;
+use html_context::HtmlContext;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Template(Vec<Node>);
@@ -45,7 +46,7 @@ impl Template {
     pub(super) fn parse(source: &str) -> Result<Self, Error> {
         let tokens = tokens(source)?;
         let mut parser = Parser { tokens: &tokens, at: 0, last_line: source.lines().count().max(1) };
-        let (nodes, _) = parser.nodes(Place::default(), 0)?;
+        let (nodes, _) = parser.nodes(HtmlContext::default(), 0)?;
         if let Some((line, token)) = parser.tokens.get(parser.at) {
             return Err(Error { line: *line, what: format!("{} without an if", token.name()) });
         }
@@ -204,29 +205,29 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     /// Parses nodes up to an `else`, an `end` or the end of the page. Also returns the place in the HTML after them.
-    fn nodes(&mut self, mut place: Place, depth: usize) -> Result<(Vec<Node>, Place), Error> {
+    fn nodes(&mut self, mut context: HtmlContext, depth: usize) -> Result<(Vec<Node>, HtmlContext), Error> {
         let mut nodes = Vec::new();
         while let Some((line, token)) = self.tokens.get(self.at) {
             match token {
                 Token::Text(text) => {
-                    place = place.after(text);
+                    context = context.after(text);
                     nodes.push(Node::Text((*text).to_owned()));
                 }
                 Token::Field(field) => {
-                    place.check().map_err(|what| Error { line: *line, what: what.into() })?;
+                    context.check().map_err(|what| Error { line: *line, what: what.into() })?;
                     nodes.push(Node::Field(*field));
                 }
                 Token::If(field) => {
                     self.at += 1;
-                    let (node, after) = self.branches(*line, *field, place, depth + 1)?;
-                    (place, _) = (after, nodes.push(node));
+                    let (node, after) = self.branches(*line, *field, context, depth + 1)?;
+                    (context, _) = (after, nodes.push(node));
                     continue;
                 }
                 Token::ElseIf(_) | Token::Else | Token::End => break,
             }
             self.at += 1;
         }
-        Ok((nodes, place))
+        Ok((nodes, context))
     }
 
     /// Parses both branches of an `if`, which must end in the same place of the HTML for later values to be escaped.
@@ -234,22 +235,22 @@ impl Parser<'_> {
         &mut self,
         line: usize,
         field: Field,
-        place: Place,
+        context: HtmlContext,
         depth: usize,
-    ) -> Result<(Node, Place), Error> {
+    ) -> Result<(Node, HtmlContext), Error> {
         let fail = |line, what: &str| Err(Error { line, what: what.into() });
         if depth > DEEPEST {
             return fail(line, "too many ifs within each other");
         }
-        let (then, after_then) = self.nodes(place.clone(), depth)?;
+        let (then, after_then) = self.nodes(context.clone(), depth)?;
         let (otherwise, after_otherwise) = match self.tokens.get(self.at) {
             Some((_, Token::End)) => {
                 self.at += 1;
-                (Vec::new(), place)
+                (Vec::new(), context)
             }
             Some((_, Token::Else)) => {
                 self.at += 1;
-                let (nodes, after) = self.nodes(place, depth)?;
+                let (nodes, after) = self.nodes(context, depth)?;
                 match self.tokens.get(self.at) {
                     Some((_, Token::End)) => self.at += 1,
                     Some((line, _)) => return fail(*line, "{{ else }} after {{ else }}"),
@@ -259,7 +260,7 @@ impl Parser<'_> {
             }
             Some((line, Token::ElseIf(next))) => {
                 self.at += 1;
-                let (node, after) = self.branches(*line, *next, place, depth + 1)?;
+                let (node, after) = self.branches(*line, *next, context, depth + 1)?;
                 (vec![node], after)
             }
             _ => return fail(self.last_line, "{{ if }} without {{ end }}"),

@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::client::Client;
-use super::record::Open;
+use super::record::RequestRecord;
 use super::upstream::AnswerBody;
 use super::worker::tick;
 use super::{http1, http2};
@@ -184,7 +184,7 @@ impl Body for Spooled {
 /// A body in transit to a client, with the request that ends with it.
 pub(super) struct Outgoing {
     kind: BodySource,
-    open: Option<Box<Open>>,
+    open: Option<Box<RequestRecord>>,
 }
 
 pub(super) enum BodySource {
@@ -200,13 +200,13 @@ pub(super) enum BodySource {
 }
 
 impl Outgoing {
-    /// A body without its [`Open`] request, which [`Self::belongs_to`] adds.
+    /// A body without its [`RequestRecord`], which [`Self::belongs_to`] adds.
     pub(super) fn new(kind: BodySource) -> Self {
         Self { kind, open: None }
     }
 
     /// Adds the request, which is logged when the body ends.
-    pub(super) fn belongs_to(mut self, open: Box<Open>) -> Self {
+    pub(super) fn belongs_to(mut self, open: Box<RequestRecord>) -> Self {
         self.open = Some(open);
         self
     }

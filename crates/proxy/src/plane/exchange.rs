@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::body::{BodySource, Outgoing, RequestBody};
 use super::forward::{Ending, Flow, Route, WRITER_COOKIE, is_read};
 use super::headers::{self, Origin};
-use super::record::Open;
+use super::record::RequestRecord;
 use super::upstream::{self, AnswerBody, Connection, Failure};
 use super::{http1, spool, tunnel};
 use crate::compress;
@@ -28,14 +28,14 @@ pub(super) struct Upgraded {
 
 impl Upgraded {
     /// Starts to pass bytes between them. Returns the head of the response for the client.
-    pub(super) fn tunnel(self, open: Box<Open>) -> Response<()> {
+    pub(super) fn tunnel(self, open: Box<RequestRecord>) -> Response<()> {
         tunnel::start(self.client, self.upstream, open);
         self.head
     }
 }
 
 /// What is needed of a request after it has been sent.
-struct Asked {
+struct RequestFacts {
     upgrade: Option<HeaderValue>,
     client: Option<http1::Upgraded>,
     wrote: bool,
@@ -57,7 +57,7 @@ pub(super) async fn run(
     let cancels = target.cancels();
     flow.open.goes_to(in_flight);
     let upgrade = headers::upgrade(request.headers());
-    let asked = Asked {
+    let facts = RequestFacts {
         client: upgrade.is_some().then(|| request.body().upgrade()).flatten(),
         upgrade,
         wrote: !is_read(&request, service),
@@ -65,7 +65,7 @@ pub(super) async fn run(
         version: request.version(),
         accepts: accepted(&request, service),
     };
-    prepare(flow, &mut request, route, &target, asked.upgrade.as_ref());
+    prepare(flow, &mut request, route, &target, facts.upgrade.as_ref());
     let dial = service.target_options.dial_timeout();
     let client = flow.interim;
     let interim = |mut response: Response<()>| {
@@ -86,9 +86,9 @@ pub(super) async fn run(
         }
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(switch(answer, asked, service));
+        return Err(switch(answer, facts, service));
     }
-    pass_on(flow, answer, route, &asked).await
+    pass_on(flow, answer, route, &facts).await
 }
 
 async fn within<T>(limit: Duration, answer: impl Future<Output = T>) -> Option<T> {
@@ -158,12 +158,12 @@ fn target_uri(uri: &Uri, route: &Route) -> Uri {
     PathAndQuery::try_from(format!("{slash}{rest}")).map_or_else(|_| Uri::from_static("/"), Uri::from)
 }
 
-fn switch(answer: Response<AnswerBody>, asked: Asked, service: &Arc<Service>) -> Ending {
+fn switch(answer: Response<AnswerBody>, facts: RequestFacts, service: &Arc<Service>) -> Ending {
     let agreed = headers::upgrade(answer.headers());
     let same = |a: &HeaderValue, b: &HeaderValue| a.as_bytes().eq_ignore_ascii_case(b.as_bytes());
-    let wanted = asked.upgrade.zip(agreed).is_some_and(|(wanted, agreed)| same(&wanted, &agreed));
+    let wanted = facts.upgrade.zip(agreed).is_some_and(|(wanted, agreed)| same(&wanted, &agreed));
     let (head, body) = answer.into_parts();
-    match (asked.client, body.into_connection()) {
+    match (facts.client, body.into_connection()) {
         (Some(client), Some(upstream)) if wanted => {
             let head = Response::from_parts(head, ());
             Ending::Upgraded(Box::new(Upgraded { head, client, upstream }))
@@ -176,18 +176,18 @@ async fn pass_on(
     flow: &mut Flow<'_>,
     mut answer: Response<AnswerBody>,
     route: &Route,
-    asked: &Asked,
+    facts: &RequestFacts,
 ) -> Result<Response<Outgoing>, Ending> {
     let service = &route.binding.service;
     headers::remove_hop_by_hop(answer.headers_mut());
-    if asked.version < Version::HTTP_2 {
+    if facts.version < Version::HTTP_2 {
         *answer.version_mut() = Version::HTTP_11;
     }
     if route.strips() && service.target_options.scope_cookie_paths {
         let host = crate::router::without_port(flow.host.to_str().unwrap_or_default());
         headers::scope_cookies(answer.headers_mut(), &route.prefix, host);
     }
-    remember_writer(&mut answer, service, asked.wrote);
+    remember_writer(&mut answer, service, facts.wrote);
     let streams = is_event_stream(&answer);
     if streams {
         answer.body().becomes_stream();
@@ -196,16 +196,16 @@ async fn pass_on(
     let unbuffered = streams || answer.headers().get("x-accel-buffering").is_some_and(|v| v == "no");
     if service.target_options.buffer_responses && !unbuffered {
         let answer = read_whole(answer, service).await?;
-        return Ok(finish(answer, service, asked));
+        return Ok(finish(answer, service, facts));
     }
-    Ok(finish(answer.map(|body| Outgoing::new(BodySource::Target(body))), service, asked))
+    Ok(finish(answer.map(|body| Outgoing::new(BodySource::Target(body))), service, facts))
 }
 
 /// Compresses the response if the service and the client want that, and applies the service's header rules.
-fn finish(answer: Response<Outgoing>, service: &Service, asked: &Asked) -> Response<Outgoing> {
+fn finish(answer: Response<Outgoing>, service: &Service, facts: &RequestFacts) -> Response<Outgoing> {
     let (mut parts, mut body) = answer.into_parts();
     let coding = if service.options.compress {
-        compress::choose(&asked.method, &asked.accepts, &mut parts)
+        compress::choose(&facts.method, &facts.accepts, &mut parts)
     } else {
         None
     };

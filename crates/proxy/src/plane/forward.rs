@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::answers::{self, Refusal};
 use super::body::{BodySource, Outgoing, RequestBody};
 use super::client::{Client, Scheme};
-use super::record::Open;
+use super::record::RequestRecord;
 use super::upstream::Interim;
 use super::worker::Worker;
 use super::{exchange, guard, headers, spool};
@@ -41,7 +41,7 @@ pub(super) async fn answer(
     let version = request.version();
     let host = guard::host(&mut request);
     let named = host.as_ref().ok().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let mut open = Box::new(Open::new(client, &request, named));
+    let mut open = Box::new(RequestRecord::new(client, &request, named));
     let answered = match host {
         Ok(host) => Flow { worker, client, host: &host, open: &mut open, interim }.run(request).await,
         Err(status) => Err(Ending::Refused(status.into(), None)),
@@ -88,7 +88,7 @@ pub(super) struct Flow<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) client: &'a Arc<Client>,
     pub(super) host: &'a HeaderValue,
-    pub(super) open: &'a mut Box<Open>,
+    pub(super) open: &'a mut Box<RequestRecord>,
     pub(super) interim: Interim<'a>,
 }
 

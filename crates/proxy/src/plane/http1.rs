@@ -28,7 +28,7 @@ pub(super) use answer::date;
 pub(super) use link::{Body, Upgraded};
 pub(super) use stream::Io;
 
-use answer::Asked;
+use answer::ResponseContext;
 use head::Head;
 use link::Link;
 
@@ -43,7 +43,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, client: &Arc<Client>, io: Io) -> 
             Some(Ok(head)) => head,
             Some(Err(status)) => return refuse(&link, status).await,
         };
-        let asked = Asked {
+        let context = ResponseContext {
             version: head.request.version(),
             keeps_alive: head.keeps_alive,
             takes_trailers: head.takes_trailers,
@@ -51,7 +51,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, client: &Arc<Client>, io: Io) -> 
         };
         let Some(answer) = answered(worker, client, &link, head).await else { return Ok(()) };
         let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let (message, keeps_alive) = answer::message(answer, asked);
+        let (message, keeps_alive) = answer::message(answer, context);
         send(&link, message).await?;
         if switches {
             link.borrow_mut().hand_over();

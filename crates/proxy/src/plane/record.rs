@@ -14,7 +14,7 @@ use crate::{log, metrics};
 const CLIENT_GONE: u16 = 499;
 
 /// A request in progress. Dropping it, when the response's body has been sent or abandoned, logs and counts it.
-pub(super) struct Open {
+pub(super) struct RequestRecord {
     client: Arc<Client>,
     pub(super) started: Instant,
     method: Method,
@@ -38,7 +38,7 @@ pub(super) struct Open {
     excluded: bool,
 }
 
-impl Open {
+impl RequestRecord {
     pub(super) fn new<B>(client: &Arc<Client>, request: &Request<B>, host: &str) -> Self {
         let headers = request.headers();
         Self {
@@ -142,7 +142,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
         if let Some(in_flight) = &self.in_flight {

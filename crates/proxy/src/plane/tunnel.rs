@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::io::copy_bidirectional;
 
 use super::http1::Upgraded;
-use super::record::Open;
+use super::record::RequestRecord;
 use super::upstream::Connection;
 
 /// Passes bytes between a client and a target until one of them ends, or the target's drain ends both.
-pub(super) fn start(client: Upgraded, mut upstream: Connection, mut open: Box<Open>) {
+pub(super) fn start(client: Upgraded, mut upstream: Connection, mut open: Box<RequestRecord>) {
     open.becomes_stream();
     let cancel = Arc::clone(upstream.cancel());
     cancel.set_streaming(true);

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Service, Services, Table, TargetSet, Which, lock};
+use super::{Error, Service, Services, Table, TargetSet, TargetSetKind, lock};
 use crate::control::Drain;
 use crate::drain::{Afterwards, Limits, drain};
 use crate::gate::{self, Gate};
@@ -102,13 +102,13 @@ impl Services {
         let mut options = from.options.clone();
         options.normalize();
         let rules = Rules::new(&options, &from.target_options).map_err(Error::Rules)?;
-        let set = |which: Which, present: Option<&Arc<TargetSet>>| match present {
-            Some(present) if present.is(from, which) => Ok(Arc::clone(present)),
-            _ => TargetSet::restored(from, which, self.0.workers).map(Arc::new),
+        let set = |kind: TargetSetKind, present: Option<&Arc<TargetSet>>| match present {
+            Some(present) if present.is(from, kind) => Ok(Arc::clone(present)),
+            _ => TargetSet::restored(from, kind, self.0.workers).map(Arc::new),
         };
-        let active = set(Which::Active, old.map(|old| &old.active))?;
+        let active = set(TargetSetKind::Active, old.map(|old| &old.active))?;
         let rollout = (!from.rollout_targets.is_empty())
-            .then(|| set(Which::Rollout, old.and_then(|old| old.rollout.as_ref())))
+            .then(|| set(TargetSetKind::Rollout, old.and_then(|old| old.rollout.as_ref())))
             .transpose()?;
         Ok(Service {
             name: from.name.as_str().into(),

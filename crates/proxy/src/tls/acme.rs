@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::cache::Cache;
 use super::certificate::Certificate;
 use super::challenge::{Challenges, Guard};
-use super::client::{Client, heeding_refusals};
+use super::client::{Client, with_retry_after};
 
 /// Concurrent orders.
 const AT_ONCE: usize = 4;
@@ -82,7 +82,7 @@ impl Issuer {
         replaces: Option<&Certificate>,
     ) -> Result<Certificate, Failure> {
         let _permit = self.permits.acquire().await.map_err(failure)?;
-        let (issued, refused) = heeding_refusals(self.order(name, proof, replaces)).await;
+        let (issued, refused) = with_retry_after(self.order(name, proof, replaces)).await;
         issued.map_err(|e| Failure { not_before: e.not_before.max(refused), ..e })
     }
 

@@ -12,10 +12,10 @@ use rustls::sign::CertifiedKey;
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
 #[derive(Debug, Default)]
-pub(super) struct Challenges(Mutex<Open>);
+pub(super) struct Challenges(Mutex<OpenChallenges>);
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenChallenges {
     /// From the token of HTTP-01 to the name and the response.
     http: HashMap<String, (String, String)>,
     /// From the name to the certificate of TLS-ALPN-01.
@@ -56,7 +56,7 @@ impl Challenges {
         self.lock().alpn.get(name).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenChallenges> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -39,7 +39,7 @@ tokio::task_local! {
 }
 
 /// Runs requests. Also returns until when the server asked us to wait.
-pub(super) async fn heeding_refusals<F: Future>(requests: F) -> (F::Output, Option<SystemTime>) {
+pub(super) async fn with_retry_after<F: Future>(requests: F) -> (F::Output, Option<SystemTime>) {
     RETRY_AFTER
         .scope(Cell::new(None), async {
             let output = requests.await;

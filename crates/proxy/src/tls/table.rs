@@ -19,7 +19,7 @@ pub(super) enum Source {
 
 /// The names of all services, rebuilt on every change.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct CertificateTable {
     pub(super) names: HashMap<String, Source>,
     /// By the part after `*.`.
     pub(super) wildcards: HashMap<String, Source>,
@@ -40,7 +40,7 @@ pub(super) enum Found {
     Nothing,
 }
 
-impl Table {
+impl CertificateTable {
     /// Stops ordering and renewing.
     pub(super) fn stop(&self) {
         for source in self.names.values() {

@@ -41,14 +41,14 @@ type Told = (String, oneshot::Sender<()>);
 
 /// A child's connection to process 1.
 #[derive(Clone)]
-pub struct Heir {
+pub struct ParentLink {
     wish: watch::Receiver<Wish>,
     ask: mpsc::Sender<Asked>,
     tell: mpsc::UnboundedSender<Told>,
     serving: Arc<mpsc::Sender<&'static str>>,
 }
 
-impl Heir {
+impl ParentLink {
     /// Receives the listeners from process 1. Must be called within a Tokio runtime.
     pub fn take(predecessor: impl Predecessor) -> io::Result<(Self, Vec<TcpListener>)> {
         let channel = channel::inherited()?;
@@ -58,8 +58,15 @@ impl Heir {
         let (ask, asked) = mpsc::channel(1);
         let (tell, told) = mpsc::unbounded_channel();
         let (serving, say) = mpsc::channel(2);
-        let talk = Talk { line, wishes, predecessor, upgrading: None, following: HashMap::new(), changes: 0 };
-        tokio::spawn(talk.run(Mouth { asked, told, say }));
+        let conversation = Conversation {
+            line,
+            wishes,
+            predecessor,
+            upgrading: None,
+            following: HashMap::new(),
+            changes: 0,
+        };
+        tokio::spawn(conversation.run(Outbox { asked, told, say }));
         Ok((Self { wish, ask, tell, serving: Arc::new(serving) }, listeners))
     }
 
@@ -100,13 +107,13 @@ impl Heir {
 }
 
 /// What the rest of the child sends to process 1.
-struct Mouth {
+struct Outbox {
     asked: mpsc::Receiver<Asked>,
     told: mpsc::UnboundedReceiver<Told>,
     say: mpsc::Receiver<&'static str>,
 }
 
-struct Talk<P> {
+struct Conversation<P> {
     line: Line,
     wishes: watch::Sender<Wish>,
     predecessor: P,
@@ -117,17 +124,17 @@ struct Talk<P> {
     changes: u64,
 }
 
-impl<P: Predecessor> Talk<P> {
-    async fn run(mut self, mut mouth: Mouth) {
+impl<P: Predecessor> Conversation<P> {
+    async fn run(mut self, mut outbox: Outbox) {
         let (followed, mut done) = mpsc::unbounded_channel::<String>();
         loop {
             tokio::select! {
-                Some(word) = mouth.say.recv() => self.line.say(word, "").await,
-                Some((path, sender)) = mouth.asked.recv(), if self.upgrading.is_none() => {
+                Some(word) = outbox.say.recv() => self.line.say(word, "").await,
+                Some((path, sender)) = outbox.asked.recv(), if self.upgrading.is_none() => {
                     self.upgrading = Some(sender);
                     self.line.say("upgrade", &path.to_string_lossy()).await;
                 }
-                Some((change, sender)) = mouth.told.recv() => {
+                Some((change, sender)) = outbox.told.recv() => {
                     self.changes += 1;
                     self.following.insert(self.changes, sender);
                     self.line.say("follow", &format!("{} {change}", self.changes)).await;

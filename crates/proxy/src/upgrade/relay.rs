@@ -13,7 +13,7 @@ pub(super) struct Answer {
 }
 
 #[derive(Debug)]
-struct Asked {
+struct PendingChange {
     by: Id,
     number: String,
     of: BTreeSet<Id>,
@@ -22,7 +22,7 @@ struct Asked {
 /// Changes that predecessors are following, by the ticket that was sent to them.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
-    asked: HashMap<u64, Asked>,
+    asked: HashMap<u64, PendingChange>,
     last: u64,
 }
 
@@ -35,7 +35,7 @@ impl Relay {
             return Err(Answer { to: by, number });
         }
         self.last += 1;
-        self.asked.insert(self.last, Asked { by, number, of });
+        self.asked.insert(self.last, PendingChange { by, number, of });
         Ok(self.last)
     }
 

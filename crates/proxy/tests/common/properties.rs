@@ -123,7 +123,7 @@ pub(crate) fn address(text: &str) -> bool {
 /// Rules don't change what frames a message, and only the right password is accepted.
 pub(crate) fn rule(text: &str) -> bool {
     for direction in [Direction::Request, Direction::Response] {
-        if let Ok(rules) = header_rules::Rules::parse(direction, &[text]) {
+        if let Ok(rules) = header_rules::HeaderRules::parse(direction, &[text]) {
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-for", HeaderValue::from_static("10.0.0.9"));
             headers.insert("content-length", HeaderValue::from_static("5"));
@@ -132,9 +132,9 @@ pub(crate) fn rule(text: &str) -> bool {
             assert!(direction == Direction::Response || headers["x-forwarded-for"] == "10.0.0.9", "{text}");
         }
     }
-    let _ = access::Rules::new(&[text.to_owned()], &[text.to_owned()]);
+    let _ = access::AccessRules::new(&[text.to_owned()], &[text.to_owned()]);
     let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) else { return false };
-    let open = access::Rules::new(&[], &["user:pass:word".to_owned()]).unwrap();
+    let open = access::AccessRules::new(&[], &["user:pass:word".to_owned()]).unwrap();
     let passes = open.check("10.0.0.1".parse().unwrap(), Some(&value)) == access::Verdict::Pass;
     assert!(!passes || text.contains("dXNlcjpwYXNzOndvcmQ"), "{text}");
     let accepts = HeaderMap::from_iter([(http::header::ACCEPT_ENCODING, value)]);

@@ -16,7 +16,7 @@ use crate::plane::worker::tick;
 
 /// The properties of a request that its response depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct ResponseContext {
     pub(super) version: Version,
     pub(super) keeps_alive: bool,
     pub(super) takes_trailers: bool,
@@ -25,12 +25,12 @@ pub(super) struct Asked {
 }
 
 /// Prepares a response for sending. Also returns whether another request may follow.
-pub(super) fn message(answer: Response<Outgoing>, asked: Asked) -> (Message<Outgoing>, bool) {
+pub(super) fn message(answer: Response<Outgoing>, context: ResponseContext) -> (Message<Outgoing>, bool) {
     let (mut head, body) = answer.into_parts();
-    let framing = framing(&mut head, &body, asked);
+    let framing = framing(&mut head, &body, context);
     let closes = head.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
-    let keeps_alive = asked.keeps_alive && !closes && !matches!(framing, OutFraming::Close);
-    let connection = match asked.version {
+    let keeps_alive = context.keeps_alive && !closes && !matches!(framing, OutFraming::Close);
+    let connection = match context.version {
         _ if head.status == StatusCode::SWITCHING_PROTOCOLS => None,
         Version::HTTP_10 if keeps_alive => Some("keep-alive"),
         _ if keeps_alive => None,
@@ -39,7 +39,7 @@ pub(super) fn message(answer: Response<Outgoing>, asked: Asked) -> (Message<Outg
     if let Some(connection) = connection {
         head.headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
     }
-    (Message::new(encode(&head, asked.version), body, framing), keeps_alive)
+    (Message::new(encode(&head, context.version), body, framing), keeps_alive)
 }
 
 /// Encodes an interim response, which has only a head.
@@ -55,7 +55,7 @@ pub(super) fn interim(response: &Response<()>) -> Vec<u8> {
 }
 
 /// Chooses the framing of the body and makes the head match.
-fn framing(head: &mut response::Parts, body: &Outgoing, asked: Asked) -> OutFraming {
+fn framing(head: &mut response::Parts, body: &Outgoing, context: ResponseContext) -> OutFraming {
     head.headers.remove(header::TRANSFER_ENCODING);
     let bodyless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodyless || head.status.is_informational() {
@@ -63,7 +63,7 @@ fn framing(head: &mut response::Parts, body: &Outgoing, asked: Asked) -> OutFram
         return OutFraming::Ended;
     }
     let exact = body.size_hint().exact();
-    if asked.is_head {
+    if context.is_head {
         if let Some(length @ 1..) = exact {
             head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -77,11 +77,11 @@ fn framing(head: &mut response::Parts, body: &Outgoing, asked: Asked) -> OutFram
         }
         return if length == 0 { OutFraming::Ended } else { OutFraming::Length(length) };
     }
-    if asked.version == Version::HTTP_10 {
+    if context.version == Version::HTTP_10 {
         return OutFraming::Close;
     }
     head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    let trailers = if asked.takes_trailers { trailers_announced(&head.headers) } else { Vec::new() };
+    let trailers = if context.takes_trailers { trailers_announced(&head.headers) } else { Vec::new() };
     OutFraming::Chunked(trailers)
 }
 
