@@ -1,9 +1,9 @@
 //! `--compress`: compresses responses with zstd, Brotli or gzip.
 //!
-//! The plane calls [`choose`] with the head of the target's response, and [`wrap`]s the body if that returns a
-//! coding. Not compressed: responses that already are, event streams, responses that ask not to be buffered, ranges,
-//! small responses, types that don't shrink, and anything with `Cache-Control: no-transform`. The body is compressed
-//! as it arrives. While the target pauses, everything that has arrived is flushed to the client.
+//! The plane calls [`choose`] with the head of the target's response. If that returns a coding, it [`wrap`]s the body
+//! with an [`Encoder`]. Not compressed: responses that already are, event streams, responses that ask not to be
+//! buffered, ranges, small responses, types that don't shrink, and anything with `Cache-Control: no-transform`. The
+//! body is compressed as it arrives. While the target pauses, everything that has arrived is flushed to the client.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -158,13 +158,8 @@ fn thousandths(weight: &str) -> Option<u16> {
 }
 
 /// Changes the response's head to describe the compressed body, and returns that body.
-pub fn wrap<B: Body<Data = Bytes>>(
-    coding: Coding,
-    headers: &mut HeaderMap,
-    body: B,
-) -> io::Result<Packed<B>> {
-    let encoder = Encoder::new(coding)?;
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
+pub fn wrap<B: Body<Data = Bytes>>(encoder: Encoder, headers: &mut HeaderMap, body: B) -> Packed<B> {
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoder.coding().token()));
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
     // Compressed bytes are another representation, and a strong validator promises the same bytes.
@@ -175,7 +170,7 @@ pub fn wrap<B: Body<Data = Bytes>>(
     if let Some(weak) = weak.and_then(|tag| HeaderValue::from_bytes(&tag).ok()) {
         headers.insert(ETAG, weak);
     }
-    Ok(Packed { body, state: State::Open { encoder, unflushed: false }, trailers: None })
+    Packed { body, state: State::Open { encoder, unflushed: false }, trailers: None }
 }
 
 pub struct Packed<B> {
@@ -273,7 +268,7 @@ fn finish(state: &mut State) -> io::Result<Bytes> {
     }
 }
 
-enum Encoder {
+pub enum Encoder {
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
     Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),
@@ -281,7 +276,7 @@ enum Encoder {
 
 impl Encoder {
     /// Levels and windows are chosen for speed, and for a few hundred kilobytes of memory per response.
-    fn new(coding: Coding) -> io::Result<Self> {
+    pub fn new(coding: Coding) -> io::Result<Self> {
         Ok(match coding {
             Coding::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3)?;
@@ -296,6 +291,14 @@ impl Encoder {
                 Encoder::Gzip(Box::new(flate2::write::GzEncoder::new(Vec::new(), level)))
             }
         })
+    }
+
+    fn coding(&self) -> Coding {
+        match self {
+            Encoder::Zstd(_) => Coding::Zstd,
+            Encoder::Brotli(_) => Coding::Brotli,
+            Encoder::Gzip(_) => Coding::Gzip,
+        }
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<Bytes> {

@@ -124,7 +124,8 @@ async fn a_packed_body_unpacks_to_the_same() {
     for coding in PREFERENCE {
         for plain in [&text[..], b""] {
             let mut head = answer(&[("content-length", "9"), ("etag", "\"v1\""), ("accept-ranges", "bytes")]);
-            let body = wrap(coding, &mut head.headers, Full::new(Bytes::copy_from_slice(plain))).unwrap();
+            let encoder = Encoder::new(coding).unwrap();
+            let body = wrap(encoder, &mut head.headers, Full::new(Bytes::copy_from_slice(plain)));
             assert_eq!(head.headers["content-encoding"], coding.token());
             assert_eq!(head.headers["etag"], "W/\"v1\"");
             assert!(
@@ -156,7 +157,7 @@ impl Body for Channel {
 async fn what_has_arrived_reaches_the_client_while_the_target_pauses() {
     for coding in PREFERENCE {
         let (sender, receiver) = mpsc::channel(4);
-        let mut body = wrap(coding, &mut HeaderMap::new(), Channel(receiver)).unwrap();
+        let mut body = wrap(Encoder::new(coding).unwrap(), &mut HeaderMap::new(), Channel(receiver));
         let mut seen = Vec::new();
         for part in ["first, ", "second, ", "third"] {
             sender.send(Frame::data(part.into())).await.unwrap();
@@ -208,7 +209,7 @@ async fn a_body_that_breaks_off_is_not_ended_properly() {
         Frames(frames.into_iter().collect())
     };
     for coding in PREFERENCE {
-        let body = wrap(coding, &mut HeaderMap::new(), broken()).unwrap();
+        let body = wrap(Encoder::new(coding).unwrap(), &mut HeaderMap::new(), broken());
         let error = body.collect().await.unwrap_err();
         assert_eq!(error.to_string(), "reset", "{coding:?}");
     }

@@ -1,5 +1,6 @@
 //! A request and its response between the proxy and one target.
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,7 +15,7 @@ use super::headers::{self, Origin};
 use super::record::RequestRecord;
 use super::upstream::{self, AnswerBody, Connection, Failure};
 use super::{http1, spool, tunnel};
-use crate::compress;
+use crate::compress::{self, Encoder};
 use crate::log;
 use crate::service::Service;
 use crate::target::{InFlight, Target};
@@ -204,20 +205,24 @@ async fn pass_on(
 /// Compresses the response if the service and the client want that, and applies the service's header rules.
 fn finish(answer: Response<Outgoing>, service: &Service, facts: &RequestFacts) -> Response<Outgoing> {
     let (mut parts, mut body) = answer.into_parts();
-    let coding = if service.options.compress {
-        compress::choose(&facts.method, &facts.accepts, &mut parts)
-    } else {
-        None
-    };
-    if let Some(coding) = coding {
-        let unpacked = std::mem::replace(&mut body, Outgoing::new(BodySource::Empty));
-        match compress::wrap(coding, &mut parts.headers, unpacked) {
-            Ok(packed) => body = Outgoing::new(BodySource::Packed(Box::new(packed))),
-            Err(error) => log::error("Error compressing response", &[("error", &error)]),
-        }
+    if service.options.compress
+        && let Some(coding) = compress::choose(&facts.method, &facts.accepts, &mut parts)
+    {
+        body = pack(Encoder::new(coding), &mut parts.headers, body);
     }
     service.rules.response_headers.apply(&mut parts.headers);
     Response::from_parts(parts, body)
+}
+
+/// Compresses the body. Without an encoder, it stays as it is.
+fn pack(encoder: io::Result<Encoder>, headers: &mut HeaderMap, body: Outgoing) -> Outgoing {
+    match encoder {
+        Ok(encoder) => Outgoing::new(BodySource::Packed(Box::new(compress::wrap(encoder, headers, body)))),
+        Err(error) => {
+            log::error("Error compressing response", &[("error", &error)]);
+            body
+        }
+    }
 }
 
 fn accepted<B>(request: &Request<B>, service: &Service) -> HeaderMap {
@@ -267,5 +272,21 @@ fn remember_writer(answer: &mut Response<AnswerBody>, service: &Service, wrote: 
     let cookie = format!("{WRITER_COOKIE}={until}; Path=/; Max-Age={age}; HttpOnly");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_response_that_cannot_be_compressed_keeps_its_body() {
+        let mut headers = HeaderMap::new();
+        let body = Outgoing::new(BodySource::Whole("hello".into()));
+        let body = pack(Err(io::ErrorKind::OutOfMemory.into()), &mut headers, body);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+        assert!(headers.is_empty());
     }
 }
