@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::support::{Daemon, ask, connect, get, target, until};
+use crate::support::{Daemon, ask, connect, get, head, target, until};
 
 const UPGRADE: &[u8] =
     b"GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
@@ -21,21 +21,19 @@ fn app() -> String {
             let (open, events) = (open.clone(), std::sync::Arc::clone(&events));
             events.lock().unwrap().extend(streams.lock().unwrap().try_iter());
             std::thread::spawn(move || {
-                let (mut head, mut byte) = (Vec::new(), [0]);
-                while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-                    head.push(byte[0]);
-                }
-                if head.starts_with(b"GET /ws ") {
+                let head = head(&mut stream).unwrap_or_default();
+                if head.starts_with("GET /ws ") {
                     let head =
                         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
                     stream.write_all(head).unwrap();
+                    let mut byte = [0];
                     while matches!(stream.read(&mut byte), Ok(1)) && stream.write_all(&byte).is_ok() {}
-                } else if head.starts_with(b"GET /events ") {
+                } else if head.starts_with("GET /events ") {
                     let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
                     stream.write_all(head).unwrap();
                     let _ = open.send(stream);
                 } else {
-                    if head.starts_with(b"GET /send ") {
+                    if head.starts_with("GET /send ") {
                         events.lock().unwrap().retain_mut(|stream| stream.write_all(b"data: e\n\n").is_ok());
                     }
                     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\napp";
@@ -61,11 +59,7 @@ impl Streams {
         socket.write_all(UPGRADE).unwrap();
         let mut events = ask(daemon.port, "/events");
         for stream in [&mut socket, &mut events] {
-            let (mut head, mut byte) = (Vec::new(), [0]);
-            while !head.ends_with(b"\r\n\r\n") {
-                stream.read_exact(&mut byte).unwrap();
-                head.push(byte[0]);
-            }
+            head(stream).unwrap();
         }
         Self { daemon, socket, events }
     }

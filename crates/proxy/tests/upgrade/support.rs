@@ -146,24 +146,34 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Reads a head, or returns `None` if the connection ends before.
+pub(crate) fn head(stream: &mut TcpStream) -> Option<String> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).ok()
+}
+
 /// A target that responds with this text. Its connections stay open.
 pub(crate) fn target(text: &'static str) -> String {
+    target_of(move || text.to_owned())
+}
+
+/// A target that responds with what this returns. Its connections stay open.
+pub(crate) fn target_of(text: impl Fn() -> String + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let name = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
+            let text = text.clone();
             std::thread::spawn(move || {
-                let mut seen = Vec::new();
-                let mut byte = [0];
-                while let Ok(1) = stream.read(&mut byte) {
-                    seen.push(byte[0]);
-                    if seen.ends_with(b"\r\n\r\n") {
-                        seen.clear();
-                        let answer =
-                            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-                        if stream.write_all(answer.as_bytes()).is_err() {
-                            return;
-                        }
+                while head(&mut stream).is_some() {
+                    let text = text();
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
                     }
                 }
             });
@@ -179,12 +189,7 @@ pub(crate) fn held_target() -> (String, Receiver<TcpStream>) {
     let (sender, asked) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-                head.push(byte[0]);
-            }
-            if head.starts_with(b"GET /held ") {
+            if head(&mut stream).is_some_and(|head| head.starts_with("GET /held ")) {
                 let _ = sender.send(stream);
             } else {
                 let _ =

@@ -1,12 +1,14 @@
 //! Another binary takes over, or doesn't start.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Daemon, PATIENCE, PROXY, connect, get, held_target, target, until};
+use crate::support::{
+    Daemon, PATIENCE, PROXY, ask, connect, get, held_target, rest, target, target_of, until,
+};
 
 #[test]
 fn another_binary_takes_over_under_load_without_a_gap() {
@@ -85,45 +87,25 @@ fn a_terminate_lets_the_data_plane_of_before_an_upgrade_finish() {
     let mut daemon = Daemon::start();
     let (held, asked) = held_target();
     daemon.deploy(&held);
-    let mut open = connect(daemon.port);
-    open.write_all(b"GET /held HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+    let client = ask(daemon.port, "/held");
     let mut answer = asked.recv_timeout(PATIENCE).unwrap();
     daemon.signal("-HUP");
     daemon.line("Upgraded");
     daemon.signal("-TERM");
     daemon.line("Server stopped");
     answer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nheld").unwrap();
-    let mut text = String::new();
-    open.read_to_string(&mut text).unwrap();
+    let text = rest(client);
     assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("held"), "{text}");
     assert!(daemon.child.wait().unwrap().success());
 }
 
 /// A target that responds with its generation's number, and counts requests that arrive after it has retired.
 fn generation(number: usize, retired: &Arc<AtomicBool>, late: &Arc<AtomicUsize>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let name = listener.local_addr().unwrap().to_string();
     let (retired, late) = (Arc::clone(retired), Arc::clone(late));
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let (retired, late) = (Arc::clone(&retired), Arc::clone(&late));
-            std::thread::spawn(move || {
-                let (mut head, mut byte) = (Vec::new(), [0]);
-                while let Ok(1) = stream.read(&mut byte) {
-                    head.push(byte[0]);
-                    if head.ends_with(b"\r\n\r\n") {
-                        head.clear();
-                        late.fetch_add(usize::from(retired.load(Ordering::SeqCst)), Ordering::SeqCst);
-                        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{number:04}!");
-                        if stream.write_all(text.as_bytes()).is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    name
+    target_of(move || {
+        late.fetch_add(usize::from(retired.load(Ordering::SeqCst)), Ordering::SeqCst);
+        format!("{number:04}!")
+    })
 }
 
 #[test]
