@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -73,8 +73,7 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
         &[(Which::Http, &http), (Which::Https, &https)],
     )?;
     tell_predecessors(&services, &process_1);
-    let leaving = Arc::new(Mutex::new(UPGRADE));
-    let upgrade = upgrade_by(&process_1, &leaving);
+    let upgrade = upgrade_by(&process_1);
     let busy = Busy::default();
     let socket = control::listen(&options.socket)?;
     let control = Control { services: services.clone(), store, upgrade, busy: busy.clone() };
@@ -87,7 +86,7 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
     process_1.serving().await;
     drop((http, https));
     let mut wish = process_1.wish();
-    let limits = ended(wish.clone(), &leaving).await?;
+    let limits = ended(wish.clone()).await?;
     tls.stop_ordering();
     plane.close();
     let drained = async { tokio::join!(drain(&plane, &services, limits), busy.idle(limits.requests)) };
@@ -136,26 +135,24 @@ fn tell_predecessors(services: &Services, process_1: &ParentLink) {
     });
 }
 
-/// Performs the command `upgrade`. This process then drains within the command's limits.
-fn upgrade_by(process_1: &ParentLink, leaving: &Arc<Mutex<Limits>>) -> control::Upgrade {
-    let (asking, leaving) = (process_1.clone(), Arc::clone(leaving));
+/// Performs the command `upgrade`.
+fn upgrade_by(process_1: &ParentLink) -> control::Upgrade {
+    let process_1 = process_1.clone();
     Arc::new(move |path, limits| {
-        let (asking, leaving) = (asking.clone(), Arc::clone(&leaving));
-        Box::pin(async move {
-            *leaving.lock().unwrap_or_else(PoisonError::into_inner) = limits;
-            asking.upgrade(path).await
-        })
+        let process_1 = process_1.clone();
+        Box::pin(async move { process_1.upgrade(path, limits).await })
     })
 }
 
 /// Waits until the daemon must end. Returns how long open connections may last.
-async fn ended(mut wish: watch::Receiver<Wish>, leaving: &Mutex<Limits>) -> io::Result<Limits> {
+async fn ended(mut wish: watch::Receiver<Wish>) -> io::Result<Limits> {
     tokio::select! {
         stopped = stopped() => stopped.map(|()| SHUTDOWN),
-        wish = wish.wait_for(|wish| matches!(wish, Wish::End | Wish::Orphaned)) => {
-            let upgraded = wish.is_ok_and(|wish| *wish == Wish::End);
-            let none = Limits { requests: Duration::ZERO, streams: Duration::ZERO };
-            Ok(if upgraded { *leaving.lock().unwrap_or_else(PoisonError::into_inner) } else { none })
+        wish = wish.wait_for(|wish| matches!(wish, Wish::End(_) | Wish::Orphaned)) => {
+            Ok(match wish.as_deref() {
+                Ok(Wish::End(limits)) => limits.unwrap_or(UPGRADE),
+                _ => Limits::ZERO,
+            })
         }
     }
 }

@@ -7,16 +7,25 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
+use crate::duration;
 use crate::target::Target;
 
 /// How long a drain waits, counted from its start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
+    #[serde(with = "duration")]
     pub requests: Duration,
     /// For WebSockets and event streams; capped at `requests`.
+    #[serde(with = "duration")]
     pub streams: Duration,
+}
+
+impl Limits {
+    /// For changes that drain nothing.
+    pub const ZERO: Self = Self { requests: Duration::ZERO, streams: Duration::ZERO };
 }
 
 /// Whether drained targets accept requests again.

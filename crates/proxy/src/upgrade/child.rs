@@ -11,6 +11,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::CHILD;
 use super::channel::{self, Line};
+use crate::drain::Limits;
+
+const IN_PROGRESS: &str = "another upgrade is in progress";
 
 pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
@@ -22,8 +25,8 @@ pub enum Wish {
     /// Wait: the predecessor still serves.
     Wait,
     Serve,
-    /// Drain and end: the successor serves.
-    End,
+    /// Drain and end: the successor serves. The limits are those of the command, if there was one.
+    End(Option<Limits>),
     /// End immediately: process 1 is gone.
     Orphaned,
 }
@@ -36,14 +39,19 @@ pub trait Predecessor: Send + 'static {
     fn follow(&self, change: &str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-type Asked = (PathBuf, oneshot::Sender<Result<(), String>>);
+struct UpgradeRequest {
+    path: PathBuf,
+    limits: Limits,
+    done: oneshot::Sender<Result<(), String>>,
+}
+
 type Told = (String, oneshot::Sender<()>);
 
 /// A child's connection to process 1.
 #[derive(Clone)]
 pub struct ParentLink {
     wish: watch::Receiver<Wish>,
-    ask: mpsc::Sender<Asked>,
+    ask: mpsc::Sender<UpgradeRequest>,
     tell: mpsc::UnboundedSender<Told>,
     serving: Arc<mpsc::Sender<&'static str>>,
 }
@@ -86,12 +94,13 @@ impl ParentLink {
         self.wish.clone()
     }
 
-    /// Asks process 1 for an upgrade. On success, this child will drain. The error says why there was no upgrade.
-    pub async fn upgrade(&self, path: PathBuf) -> Result<(), String> {
-        let (answer, answered) = oneshot::channel();
-        let gone = || "process 1 does not answer".to_owned();
-        self.ask.try_send((path, answer)).map_err(|_| "another upgrade is under way".to_owned())?;
-        answered.await.map_err(|_| gone())?
+    /// Asks process 1 for an upgrade. On success, this child drains within the limits. The error says why there was
+    /// no upgrade.
+    pub async fn upgrade(&self, path: PathBuf, limits: Limits) -> Result<(), String> {
+        let (done, upgraded) = oneshot::channel();
+        let request = UpgradeRequest { path, limits, done };
+        self.ask.try_send(request).map_err(|_| IN_PROGRESS.to_owned())?;
+        upgraded.await.map_err(|_| "process 1 does not respond".to_owned())?
     }
 
     /// Passes a change on to the predecessors, in the order of calls. The future completes once all followed or ended.
@@ -108,7 +117,7 @@ impl ParentLink {
 
 /// What the rest of the child sends to process 1.
 struct Outbox {
-    asked: mpsc::Receiver<Asked>,
+    asked: mpsc::Receiver<UpgradeRequest>,
     told: mpsc::UnboundedReceiver<Told>,
     say: mpsc::Receiver<&'static str>,
 }
@@ -117,8 +126,8 @@ struct Conversation<P> {
     line: Line,
     wishes: watch::Sender<Wish>,
     predecessor: P,
-    /// Waits for the upgrade in progress.
-    upgrading: Option<oneshot::Sender<Result<(), String>>>,
+    /// The command that started the upgrade in progress.
+    upgrading: Option<UpgradeRequest>,
     /// Wait for predecessors, by the number of the change.
     following: HashMap<u64, oneshot::Sender<()>>,
     changes: u64,
@@ -130,10 +139,7 @@ impl<P: Predecessor> Conversation<P> {
         loop {
             tokio::select! {
                 Some(word) = outbox.say.recv() => self.line.say(word, "").await,
-                Some((path, sender)) = outbox.asked.recv(), if self.upgrading.is_none() => {
-                    self.upgrading = Some(sender);
-                    self.line.say("upgrade", &path.to_string_lossy()).await;
-                }
+                Some(request) = outbox.asked.recv() => self.ask(request).await,
                 Some((change, sender)) = outbox.told.recv() => {
                     self.changes += 1;
                     self.following.insert(self.changes, sender);
@@ -151,6 +157,16 @@ impl<P: Predecessor> Conversation<P> {
         }
     }
 
+    /// Passes on a request for an upgrade, unless there is one already.
+    async fn ask(&mut self, request: UpgradeRequest) {
+        if self.upgrading.is_some() || matches!(*self.wishes.borrow(), Wish::End(_)) {
+            let _ = request.done.send(Err(IN_PROGRESS.to_owned()));
+            return;
+        }
+        self.line.say("upgrade", &request.path.to_string_lossy()).await;
+        self.upgrading = Some(request);
+    }
+
     async fn hear(&mut self, heard: &str, followed: &mpsc::UnboundedSender<String>) {
         let (word, text) = super::word(heard);
         match word {
@@ -164,7 +180,8 @@ impl<P: Predecessor> Conversation<P> {
                 self.upgraded(Err(text.to_owned()));
             }
             "upgraded" => {
-                self.wishes.send_replace(Wish::End);
+                let limits = self.upgrading.as_ref().map(|request| request.limits);
+                self.wishes.send_replace(Wish::End(limits));
                 self.upgraded(Ok(()));
             }
             "follow" => {
@@ -186,8 +203,8 @@ impl<P: Predecessor> Conversation<P> {
     }
 
     fn upgraded(&mut self, result: Result<(), String>) {
-        if let Some(waiting) = self.upgrading.take() {
-            let _ = waiting.send(result);
+        if let Some(request) = self.upgrading.take() {
+            let _ = request.done.send(result);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Daemon, PROXY, connect, get, proxy, target};
+use crate::support::{Daemon, PROXY, connect, get, proxy, target, until};
 
 /// A script that prints this version, and otherwise does what `otherwise` says.
 fn binary(home: &Path, version: &str, otherwise: &str) -> PathBuf {
@@ -40,6 +40,25 @@ fn a_newer_binary_that_does_not_come_up_leaves_the_start_to_our_own() {
     let daemon = Daemon::start_with(home, &newer);
     daemon.deploy(&target("hello"));
     get(&mut connect(daemon.port), "hello");
+}
+
+#[test]
+fn a_second_upgrade_is_refused_while_the_first_is_in_progress() {
+    let daemon = Daemon::start();
+    let (started, released) = (daemon.home.path().join("started"), daemon.home.path().join("released"));
+    let waits = format!(
+        ": >{}; until [ -e {} ]; do sleep 0.05; done; exec {PROXY} \"$@\"",
+        started.display(),
+        released.display()
+    );
+    let slow = binary(daemon.home.path(), "9999.0.0", &waits);
+    let mut first = daemon.begin(&format!("upgrade {}", slow.display()));
+    until("started", || started.exists());
+    let second = daemon.command(&["upgrade", PROXY]);
+    std::fs::write(&released, "").unwrap();
+    let text = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(text.contains("another upgrade is in progress"), "{text}");
+    assert!(first.wait().unwrap().success());
 }
 
 #[test]

@@ -99,6 +99,23 @@ fn a_terminate_lets_the_data_plane_of_before_an_upgrade_finish() {
     assert!(daemon.child.wait().unwrap().success());
 }
 
+#[test]
+fn a_failed_upgrade_does_not_change_how_long_the_next_one_drains() {
+    let daemon = Daemon::start();
+    let (held, asked) = held_target();
+    daemon.deploy(&held);
+    let client = ask(daemon.port, "/held");
+    let mut answer = asked.recv_timeout(PATIENCE).unwrap();
+    assert!(!daemon.command(&["upgrade", "/bin/false", "--drain-timeout", "1ms"]).status.success());
+    daemon.signal("-HUP");
+    daemon.line("Upgraded");
+    for _ in 0..20 {
+        daemon.ok("list");
+    }
+    answer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nheld").unwrap();
+    assert!(rest(client).ends_with("held"));
+}
+
 /// A target that responds with its generation's number, and counts requests that arrive after it has retired.
 fn generation(number: usize, retired: &Arc<AtomicBool>, late: &Arc<AtomicUsize>) -> String {
     let (retired, late) = (Arc::clone(retired), Arc::clone(late));
