@@ -16,7 +16,8 @@ mod show;
 use commands::{Command, Name};
 use flags::{Flags, Given};
 
-use crate::control::{self, Drain};
+use crate::control;
+use crate::drain::Limits;
 
 /// Runs the command line. The exit status is 0, or 1 after any error, which goes to standard error.
 pub fn main() -> ExitCode {
@@ -140,6 +141,6 @@ fn perform(command: &Command, service: String, flags: &Flags<'_>) -> Result<(), 
     }
 }
 
-fn drain(flags: &Flags<'_>) -> Drain {
-    Drain { requests: flags.duration("drain-timeout"), streams: flags.duration("stream-timeout") }
+fn drain(flags: &Flags<'_>) -> Limits {
+    Limits { requests: flags.duration("drain-timeout"), streams: flags.duration("stream-timeout") }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::drain::Limits;
 use crate::duration;
-use crate::options::{DeploymentOptions, ServiceOptions, TargetOptions};
+use crate::options::DeploymentOptions;
+use crate::service::Deploy;
 
 mod client;
 mod server;
@@ -41,7 +43,7 @@ pub struct Reply {
     pub data: Value,
 }
 
-/// A set of targets and how to switch to it.
+/// A second set of targets and how to switch to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Targets {
     pub service: String,
@@ -49,23 +51,6 @@ pub struct Targets {
     pub targets: Vec<String>,
     pub readers: Vec<String>,
     pub deployment: DeploymentOptions,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Drain {
-    #[serde(with = "duration")]
-    pub requests: Duration,
-    /// For WebSockets and event streams.
-    #[serde(with = "duration")]
-    pub streams: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Deploy {
-    #[serde(flatten)]
-    pub targets: Targets,
-    pub options: ServiceOptions,
-    pub target_options: TargetOptions,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +69,7 @@ pub enum Command {
     /// Holds new requests.
     Pause {
         service: String,
-        drain: Drain,
+        drain: Limits,
         /// How long each request waits.
         #[serde(with = "duration")]
         wait: Duration,
@@ -92,7 +77,7 @@ pub enum Command {
     /// Responds to new requests with 503.
     Stop {
         service: String,
-        drain: Drain,
+        drain: Limits,
         /// Text on the page.
         message: String,
     },
@@ -122,7 +107,7 @@ pub enum Command {
     Upgrade {
         path: PathBuf,
         /// For the current process, after the handover.
-        drain: Drain,
+        drain: Limits,
     },
 }
 
@@ -132,7 +117,7 @@ impl Command {
         /// Additional time for connections, locks and the state file.
         const MARGIN: Duration = Duration::from_secs(60);
         let own = match self {
-            Self::Deploy(deploy) | Self::Prepare(deploy) => whole(&deploy.targets.deployment),
+            Self::Deploy(deploy) | Self::Prepare(deploy) => whole(&deploy.deployment),
             Self::RolloutDeploy(targets) => whole(&targets.deployment),
             Self::Pause { drain, .. } | Self::Stop { drain, .. } => drain.requests,
             // The drain of `switch` is as long as `prepare` said, which isn't known here.

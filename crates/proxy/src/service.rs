@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::balance::Balancer;
@@ -145,8 +146,9 @@ impl TargetSetKind {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deploy {
+    #[serde(rename = "service")]
     pub name: String,
     /// The writers.
     pub targets: Vec<String>,
@@ -257,7 +259,7 @@ impl Services {
             removed = Some(table.services.remove(name).ok_or(Error::NotFound)?);
             Ok(())
         };
-        drop(self.change(name, NOTHING_ASIDE, remove)?);
+        drop(self.change(name, Limits::ZERO, remove)?);
         removed.iter().flat_map(|service| service.sets()).for_each(|set| set.checks.stop());
         Ok(())
     }
@@ -284,7 +286,7 @@ impl Services {
 
     /// Ends a pause or a stop.
     pub fn resume(&self, name: &str) -> Result<(), Error> {
-        drop(self.set_gate(&*self.get(name)?, gate::State::Running, NOTHING_ASIDE)?);
+        drop(self.set_gate(&*self.get(name)?, gate::State::Running, Limits::ZERO)?);
         log::info("Service resumed", &[("service", &name)]);
         Ok(())
     }
@@ -317,7 +319,7 @@ impl Services {
             service.split = Some(Arc::new(Split::new(percentage, allowed)));
             Ok(())
         };
-        self.change_service(name, NOTHING_ASIDE, change).map(drop)
+        self.change_service(name, Limits::ZERO, change).map(drop)
     }
 
     /// Sends no more requests to the second set.
@@ -326,7 +328,7 @@ impl Services {
             service.split = None;
             Ok(())
         };
-        self.change_service(name, NOTHING_ASIDE, change).map(drop)
+        self.change_service(name, Limits::ZERO, change).map(drop)
     }
 
     pub fn cancel_streams(&self) {
@@ -361,7 +363,7 @@ impl Services {
 
     fn restore_one(&self, from: &state::Service) -> Result<(), Error> {
         let service = self.service_of(from, None)?;
-        self.change(&from.name, NOTHING_ASIDE, |table| {
+        self.change(&from.name, Limits::ZERO, |table| {
             table.services.insert(Arc::clone(&service.name), Arc::new(service));
             Ok(())
         })
@@ -482,9 +484,6 @@ impl Service {
         std::iter::once(&self.active).chain(&self.rollout)
     }
 }
-
-/// For changes that drain nothing.
-const NOTHING_ASIDE: Limits = Limits { requests: Duration::ZERO, streams: Duration::ZERO };
 
 async fn retire(replaced: Option<Arc<TargetSet>>, limits: Limits) {
     let Some(replaced) = replaced else { return };

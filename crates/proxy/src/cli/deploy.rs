@@ -7,13 +7,10 @@ use crate::control::{self, Targets};
 use crate::options::{
     ACME_STAGING, Credentials, DeploymentOptions, HealthCheckConfig, ServiceOptions, TargetOptions,
 };
+use crate::service::Deploy;
 
 /// Builds a deploy, with every check that doesn't need the daemon.
-pub(super) fn deploy(
-    command: &Command,
-    service: String,
-    flags: &Flags<'_>,
-) -> Result<Box<control::Deploy>, String> {
+pub(super) fn deploy(command: &Command, service: String, flags: &Flags<'_>) -> Result<Box<Deploy>, String> {
     for (limit, buffer, what) in [
         ("max-request-body", "buffer-requests", "request"),
         ("max-response-body", "buffer-responses", "response"),
@@ -28,7 +25,8 @@ pub(super) fn deploy(
     required(command, flags.given)?;
     together(flags, &["tls-certificate-path", "tls-private-key-path"])?;
     let target_options = target_options(flags, options.tls_enabled)?;
-    Ok(Box::new(control::Deploy { targets: targets(service, flags), options, target_options }))
+    let Targets { service: name, targets, readers, deployment } = targets(service, flags);
+    Ok(Box::new(Deploy { name, targets, readers, deployment, options, target_options }))
 }
 
 /// Reads a file of `USER:PASSWORD` lines. A file without any is an error: it would leave the service open to all.
@@ -144,7 +142,7 @@ mod tests {
     use super::*;
     use crate::cli::flags::Given;
 
-    fn read(line: &str) -> Result<control::Deploy, String> {
+    fn read(line: &str) -> Result<Deploy, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let (command, named) = Command::find(&words).unwrap();
         let given = Given::read(command.flags, &words[named..])?;
@@ -155,9 +153,9 @@ mod tests {
     #[test]
     fn a_bare_deploy_asks_for_kamals_defaults() {
         let deploy = read("deploy web --target web:80").unwrap();
-        assert_eq!(deploy.targets.service, "web");
-        assert_eq!(deploy.targets.targets, ["web:80"]);
-        assert_eq!(deploy.targets.deployment, DeploymentOptions::default());
+        assert_eq!(deploy.name, "web");
+        assert_eq!(deploy.targets, ["web:80"]);
+        assert_eq!(deploy.deployment, DeploymentOptions::default());
         let cache = deploy.options.acme_cache_path.clone();
         assert!(cache.ends_with("certs"), "{cache}");
         assert_eq!(

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use super::{Command, ControlRequest, Deploy, Drain, LINE, Reply, VERSION};
+use super::{Command, ControlRequest, LINE, Reply, VERSION};
 use crate::drain::Limits;
 use crate::log;
 use crate::service::{self, Services};
@@ -135,7 +135,7 @@ impl Control {
         match command {
             Command::List => return json(&self.services.list()),
             Command::Stats { service } => return json(&self.services.stats(&service).map_err(text)?),
-            Command::Upgrade { path, drain } => (self.upgrade)(path, drain.into()).await?,
+            Command::Upgrade { path, drain } => (self.upgrade)(path, drain).await?,
             Command::Remove { service } => self.remove(&service)?,
             other => self.change(other).await.map_err(text)?,
         }
@@ -154,13 +154,11 @@ impl Control {
     async fn change(&self, command: Command) -> Result<(), service::Error> {
         let services = &self.services;
         match command {
-            Command::Deploy(deploy) => services.deploy(whole(*deploy)).await,
-            Command::Prepare(deploy) => services.prepare(whole(*deploy)).await,
+            Command::Deploy(deploy) => services.deploy(*deploy).await,
+            Command::Prepare(deploy) => services.prepare(*deploy).await,
             Command::Switch { service } => services.switch(&service).await,
-            Command::Pause { service, drain, wait } => services.pause(&service, drain.into(), wait).await,
-            Command::Stop { service, drain, message } => {
-                services.stop(&service, drain.into(), &message).await
-            }
+            Command::Pause { service, drain, wait } => services.pause(&service, drain, wait).await,
+            Command::Stop { service, drain, message } => services.stop(&service, drain, &message).await,
             Command::Resume { service } => services.resume(&service),
             Command::RolloutDeploy(set) => {
                 services.rollout_deploy(&set.service, &set.targets, &set.readers, set.deployment).await
@@ -173,24 +171,6 @@ impl Control {
                 Ok(())
             }
         }
-    }
-}
-
-impl From<Drain> for Limits {
-    fn from(drain: Drain) -> Self {
-        Self { requests: drain.requests, streams: drain.streams }
-    }
-}
-
-fn whole(deploy: Deploy) -> service::Deploy {
-    let Deploy { targets, options, target_options } = deploy;
-    service::Deploy {
-        name: targets.service,
-        targets: targets.targets,
-        readers: targets.readers,
-        deployment: targets.deployment,
-        options,
-        target_options,
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Change {
     /// The service as in the state file; `None` if it has been removed.
     pub record: Option<state::Service>,
     /// The limits for draining what the change replaces.
-    pub drain: Drain,
+    pub drain: Limits,
 }
 
 /// Completes once the former processes have followed a change.
@@ -43,17 +43,16 @@ impl Services {
     }
 
     /// Sends the current state of a service to the former processes.
-    pub(super) fn tell_of(&self, table: &Table, name: &str, limits: Limits) -> Followed {
+    pub(super) fn tell_of(&self, table: &Table, name: &str, drain: Limits) -> Followed {
         let tell = lock(&self.0.tell);
         let Some(tell) = tell.as_ref() else { return Box::pin(std::future::ready(())) };
-        let drain = Drain { requests: limits.requests, streams: limits.streams };
         let record = table.services.get(name).map(|service| super::table::service_to_file(service));
         tell(Change { service: name.to_owned(), record, drain })
     }
 
     /// Applies a change by the successor. Returns once the targets that it affects are drained here.
     pub async fn follow(&self, change: Change) {
-        let limits = change.drain.into();
+        let limits = change.drain;
         let aside = self.adopt(&change).unwrap_or_else(|error| {
             let service: log::Field<'_> = ("service", &change.service);
             log::error("Error following a change of a service", &[service, ("error", &error)]);
