@@ -15,7 +15,7 @@ use crate::control::{self, Busy, Control};
 use crate::drain::Limits;
 use crate::log;
 use crate::options::{self, RunOptions};
-use crate::plane::{Plane, Settings, Which};
+use crate::plane::{Plane, Scheme, Settings};
 use crate::service::{self, Services};
 use crate::state::Store;
 use crate::tls::{self, Backoff, Tls};
@@ -70,7 +70,7 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
         services.clone(),
         settings,
         Some(Arc::clone(&tls)),
-        &[(Which::Http, &http), (Which::Https, &https)],
+        &[(Scheme::Http, &http), (Scheme::Https, &https)],
     )?;
     tell_predecessors(&services, &process_1);
     let upgrade = upgrade_by(&process_1);

@@ -43,9 +43,18 @@ pub mod fuzzing {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum Scheme {
     Http,
     Https,
+}
+
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -93,10 +102,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn port(&self, which: Which) -> u16 {
-        match which {
-            Which::Http => self.settings.http_port,
-            Which::Https => self.settings.https_port,
+    fn port(&self, scheme: Scheme) -> u16 {
+        match scheme {
+            Scheme::Http => self.settings.http_port,
+            Scheme::Https => self.settings.https_port,
         }
     }
 
@@ -141,7 +150,7 @@ impl Plane {
         services: Services,
         settings: Settings,
         tls: Option<Arc<Tls>>,
-        listeners: &[(Which, &TcpListener)],
+        listeners: &[(Scheme, &TcpListener)],
     ) -> io::Result<Self> {
         for (_, listener) in listeners {
             // Accepted connections inherit the option.
@@ -163,7 +172,7 @@ impl Plane {
         for (id, receiver) in receivers.into_iter().enumerate() {
             let listeners = listeners
                 .iter()
-                .map(|(which, listener)| Ok((*which, listener.try_clone()?)))
+                .map(|(scheme, listener)| Ok((*scheme, listener.try_clone()?)))
                 .collect::<io::Result<Vec<_>>>()?;
             let shared = Arc::clone(&shared);
             let run = move || run(id, shared, listeners, receiver);
@@ -197,7 +206,7 @@ impl Plane {
 fn run(
     id: usize,
     shared: Arc<Shared>,
-    listeners: Vec<(Which, TcpListener)>,
+    listeners: Vec<(Scheme, TcpListener)>,
     accepted: mpsc::UnboundedReceiver<listen::Accepted>,
 ) {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) else {
@@ -205,9 +214,9 @@ fn run(
     };
     runtime.block_on(async move {
         let worker = std::rc::Rc::new(worker::Worker::new(id, shared));
-        for (which, listener) in listeners {
+        for (scheme, listener) in listeners {
             if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                tokio::task::spawn_local(listen::accept(std::rc::Rc::clone(&worker), listener, which));
+                tokio::task::spawn_local(listen::accept(std::rc::Rc::clone(&worker), listener, scheme));
             }
         }
         tokio::task::spawn_local(listen::take_over(std::rc::Rc::clone(&worker), accepted));

@@ -2,8 +2,8 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 
+use super::Scheme;
 use super::body::{BodySource, Outgoing};
-use super::client::Scheme;
 use crate::error_pages::ErrorPages;
 use crate::router::without_port;
 use crate::service::Binding;

@@ -7,20 +7,7 @@ use std::sync::{Arc, OnceLock};
 use http::HeaderValue;
 use tokio::sync::Notify;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
+use super::Scheme;
 
 /// Seconds since the worker started: precise enough for timeouts, and free to read.
 pub(super) type Tick = u32;

@@ -8,9 +8,10 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Body;
 use tokio::time::Instant;
 
+use super::Scheme;
 use super::answers::{self, Refusal};
 use super::body::{BodySource, Outgoing, RequestBody};
-use super::client::{Client, Scheme};
+use super::client::Client;
 use super::record::RequestRecord;
 use super::upstream::Interim;
 use super::worker::Worker;

@@ -215,7 +215,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plane::client::Scheme;
+    use crate::plane::Scheme;
 
     fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();

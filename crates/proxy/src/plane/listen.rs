@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::client::{Client, Scheme};
+use super::client::Client;
 use super::http1::{self, Io};
 use super::http2;
 use super::io_watch::Watched;
 use super::worker::{Worker, tick};
-use super::{Shared, Which};
+use super::{Scheme, Shared};
 use crate::log;
 use crate::proxy_protocol::{self, Source};
 
@@ -25,11 +25,11 @@ const PROXY_HEADER: Duration = Duration::from_secs(5);
 pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) which: Which,
+    pub(super) scheme: Scheme,
 }
 
 /// Accepts connections until the plane closes. Each goes to the least loaded worker.
-pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, which: Which) {
+pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, scheme: Scheme) {
     let shared = Arc::clone(&worker.shared);
     let mut phase = shared.phase.subscribe();
     loop {
@@ -46,9 +46,9 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, which: Whi
         let to = shared.least_loaded(worker.id);
         shared.load[to].fetch_add(1, Ordering::Relaxed);
         if to == worker.id {
-            serve(&worker, stream, peer, which);
+            serve(&worker, stream, peer, scheme);
         } else if let Ok(stream) = stream.into_std() {
-            let _ = shared.handover[to].send(Accepted { stream, peer, which });
+            let _ = shared.handover[to].send(Accepted { stream, peer, scheme });
         }
     }
 }
@@ -62,25 +62,25 @@ async fn next(shared: &Shared, listener: &TcpListener) -> std::io::Result<(TcpSt
 
 /// Serves connections that other workers have accepted.
 pub(super) async fn take_over(worker: Rc<Worker>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
-    while let Some(Accepted { stream, peer, which }) = accepted.recv().await {
+    while let Some(Accepted { stream, peer, scheme }) = accepted.recv().await {
         match TcpStream::from_std(stream) {
-            Ok(stream) => serve(&worker, stream, peer, which),
+            Ok(stream) => serve(&worker, stream, peer, scheme),
             Err(_) => give_up(&worker),
         }
     }
 }
 
-fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which) {
+fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, scheme: Scheme) {
     let balancers = worker.shared.settings.balancers.as_ref();
     if !balancers.is_some_and(|balancers| balancers.contains(peer.ip())) {
-        return begin(worker, stream, peer, which);
+        return begin(worker, stream, peer, scheme);
     }
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         let mut stream = stream;
         match proxy_protocol::read(&mut stream, PROXY_HEADER).await {
-            Ok(Source::Client(client)) => begin(&worker, stream, client, which),
-            Ok(Source::Balancer) => begin(&worker, stream, peer, which),
+            Ok(Source::Client(client)) => begin(&worker, stream, client, scheme),
+            Ok(Source::Balancer) => begin(&worker, stream, peer, scheme),
             Err(error) => {
                 log::debug("Connection refused", &[("client_addr", &peer.ip()), ("error", &error)]);
                 give_up(&worker);
@@ -95,9 +95,8 @@ fn give_up(worker: &Worker) {
     worker.shared.connection_ended();
 }
 
-fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which) {
-    let scheme = if which == Which::Https { Scheme::Https } else { Scheme::Http };
-    let port = worker.shared.port(which);
+fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, scheme: Scheme) {
+    let port = worker.shared.port(scheme);
     let client = Arc::new(Client::new(peer, port, scheme, tick()));
     let (entry, registered) = tokio::sync::oneshot::channel();
     let task = tokio::task::spawn_local({
@@ -105,7 +104,7 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which)
         async move {
             let _entry = registered.await;
             // There is no client left to report a failed connection to.
-            let _ = connection(&worker, client, stream, which).await;
+            let _ = connection(&worker, client, stream, scheme).await;
         }
     });
     let _ = entry.send(worker.register(client, task.abort_handle()));
@@ -113,9 +112,9 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which)
 
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-async fn connection(worker: &Rc<Worker>, client: Arc<Client>, stream: TcpStream, which: Which) -> Ended {
+async fn connection(worker: &Rc<Worker>, client: Arc<Client>, stream: TcpStream, scheme: Scheme) -> Ended {
     let stream = Watched::new(stream, Arc::clone(&client));
-    if which == Which::Http {
+    if scheme == Scheme::Http {
         return Ok(http1::serve(worker, &client, Io::Plain(stream)).await?);
     }
     // Boxed, so that connections in the clear don't reserve memory for TLS.

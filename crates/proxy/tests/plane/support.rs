@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bowline_proxy::options::{DeploymentOptions, ServiceOptions, TargetOptions};
-use bowline_proxy::plane::{Plane, Settings, Which};
+use bowline_proxy::plane::{Plane, Scheme, Settings};
 use bowline_proxy::service::{Deploy, Error, Services};
 
 /// The limit for every wait for bytes.
@@ -43,7 +43,7 @@ impl Proxy {
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let services = Services::new(settings.workers);
-        let plane = Plane::start(services.clone(), settings, None, &[(Which::Http, &listener)]).unwrap();
+        let plane = Plane::start(services.clone(), settings, None, &[(Scheme::Http, &listener)]).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { services, plane, port, runtime }

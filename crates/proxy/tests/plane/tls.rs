@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bowline_proxy::client_address::Ranges;
 use bowline_proxy::options::ServiceOptions;
-use bowline_proxy::plane::{Plane, Settings, Which};
+use bowline_proxy::plane::{Plane, Scheme, Settings};
 use bowline_proxy::service::Services;
 use bowline_proxy::tls::{self, Backoff, Tls};
 
@@ -27,7 +27,7 @@ pub(crate) fn with_tls(settings: Settings) -> (Proxy, u16) {
     let tls = Arc::new(tls);
     let changed = Arc::clone(&tls);
     services.on_change(move |table| changed.set(tls::services(table)));
-    let listeners = [(Which::Http, &http), (Which::Https, &https)];
+    let listeners = [(Scheme::Http, &http), (Scheme::Https, &https)];
     let plane = Plane::start(services.clone(), settings, Some(tls), &listeners).unwrap();
     (Proxy { services, plane, port, runtime }, tls_port)
 }
