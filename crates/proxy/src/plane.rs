@@ -89,6 +89,8 @@ impl Phase {
     }
 }
 
+type Receiver = mpsc::UnboundedReceiver<listen::Accepted>;
+
 struct Shared {
     services: Services,
     settings: Settings,
@@ -102,6 +104,24 @@ struct Shared {
 }
 
 impl Shared {
+    /// Also returns where each worker receives connections that others have accepted.
+    fn new(services: Services, settings: Settings, tls: Option<Arc<Tls>>) -> (Self, Vec<Receiver>) {
+        let (senders, receivers): (Vec<_>, _) =
+            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let shared = Self {
+            services,
+            tls,
+            pages: ErrorPages::default(),
+            phase: watch::Sender::new(Phase::Serving),
+            connections: AtomicUsize::new(0),
+            ended: Notify::new(),
+            load: (0..settings.workers).map(|_| AtomicUsize::new(0)).collect(),
+            handover: senders.into(),
+            settings,
+        };
+        (shared, receivers)
+    }
+
     fn port(&self, scheme: Scheme) -> u16 {
         match scheme {
             Scheme::Http => self.settings.http_port,
@@ -136,7 +156,8 @@ impl Shared {
     /// The worker for a connection accepted by `own`. Handing it over costs more than a small difference in load.
     fn least_loaded(&self, own: usize) -> usize {
         let load = |worker: usize| self.load[worker].load(Ordering::Relaxed);
-        let least = (0..self.load.len()).min_by_key(|worker| load(*worker)).unwrap_or(own);
+        let running = (0..self.load.len()).filter(|worker| !self.handover[*worker].is_closed());
+        let least = running.min_by_key(|worker| load(*worker)).unwrap_or(own);
         if load(own) <= load(least) + load(least) / 8 { own } else { least }
     }
 }
@@ -156,19 +177,8 @@ impl Plane {
             // Accepted connections inherit the option.
             socket2::SockRef::from(*listener).set_tcp_nodelay(true)?;
         }
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
-        let shared = Arc::new(Shared {
-            services,
-            tls,
-            pages: ErrorPages::default(),
-            phase: watch::Sender::new(Phase::Serving),
-            connections: AtomicUsize::new(0),
-            ended: Notify::new(),
-            load: (0..settings.workers).map(|_| AtomicUsize::new(0)).collect(),
-            handover: senders.into(),
-            settings,
-        });
+        let (shared, receivers) = Shared::new(services, settings, tls);
+        let shared = Arc::new(shared);
         for (id, receiver) in receivers.into_iter().enumerate() {
             let listeners = listeners
                 .iter()
@@ -179,10 +189,6 @@ impl Plane {
             std::thread::Builder::new().name(format!("worker-{id}")).spawn(run)?;
         }
         Ok(Self { shared })
-    }
-
-    pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Stops accepting connections. Open ones end with their current requests, or soon if they are idle.
@@ -203,12 +209,7 @@ impl Plane {
     }
 }
 
-fn run(
-    id: usize,
-    shared: Arc<Shared>,
-    listeners: Vec<(Scheme, TcpListener)>,
-    accepted: mpsc::UnboundedReceiver<listen::Accepted>,
-) {
+fn run(id: usize, shared: Arc<Shared>, listeners: Vec<(Scheme, TcpListener)>, accepted: Receiver) {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) else {
         return;
     };

@@ -47,9 +47,16 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, scheme: Sc
         shared.load[to].fetch_add(1, Ordering::Relaxed);
         if to == worker.id {
             serve(&worker, stream, peer, scheme);
-        } else if let Ok(stream) = stream.into_std() {
-            let _ = shared.handover[to].send(Accepted { stream, peer, scheme });
+        } else {
+            hand_over(&shared, to, (stream, peer), scheme);
         }
+    }
+}
+
+fn hand_over(shared: &Shared, to: usize, (stream, peer): (TcpStream, SocketAddr), scheme: Scheme) {
+    let send = |stream| shared.handover[to].send(Accepted { stream, peer, scheme }).is_ok();
+    if !stream.into_std().is_ok_and(send) {
+        give_up(shared, to);
     }
 }
 
@@ -65,7 +72,7 @@ pub(super) async fn take_over(worker: Rc<Worker>, mut accepted: mpsc::UnboundedR
     while let Some(Accepted { stream, peer, scheme }) = accepted.recv().await {
         match TcpStream::from_std(stream) {
             Ok(stream) => serve(&worker, stream, peer, scheme),
-            Err(_) => give_up(&worker),
+            Err(_) => give_up(&worker.shared, worker.id),
         }
     }
 }
@@ -83,16 +90,16 @@ fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, scheme: Schem
             Ok(Source::Balancer) => begin(&worker, stream, peer, scheme),
             Err(error) => {
                 log::debug("Connection refused", &[("client_addr", &peer.ip()), ("error", &error)]);
-                give_up(&worker);
+                give_up(&worker.shared, worker.id);
             }
         }
     });
 }
 
 /// Stops counting a connection that is never served.
-fn give_up(worker: &Worker) {
-    worker.shared.load[worker.id].fetch_sub(1, Ordering::Relaxed);
-    worker.shared.connection_ended();
+fn give_up(shared: &Shared, worker: usize) {
+    shared.load[worker].fetch_sub(1, Ordering::Relaxed);
+    shared.connection_ended();
 }
 
 fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, scheme: Scheme) {
@@ -129,5 +136,39 @@ async fn secure(worker: &Rc<Worker>, client: Arc<Client>, stream: Watched<TcpStr
         // The handshake itself answers a TLS-ALPN-01 challenge.
         Some(b"acme-tls/1") => Ok(()),
         _ => Ok(http1::serve(worker, &client, Io::Tls(stream)).await?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plane::Settings;
+    use crate::service::Services;
+
+    #[tokio::test]
+    async fn a_connection_that_cannot_be_handed_over_is_not_counted() {
+        let second = Duration::from_secs(1);
+        let settings = Settings {
+            workers: 2,
+            http_port: 80,
+            https_port: 443,
+            header_timeout: second,
+            idle_timeout: second,
+            body_timeout: second,
+            max_connections: 1,
+            balancers: None,
+        };
+        let (shared, receivers) = Shared::new(Services::new(2), settings, None);
+        // The other worker has ended.
+        drop(receivers);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let accepted = next(&shared, &listener).await.unwrap();
+        shared.load[1].fetch_add(1, Ordering::Relaxed);
+        hand_over(&shared, 1, accepted, Scheme::Http);
+        assert_eq!(shared.load[1].load(Ordering::Relaxed), 0);
+        assert_eq!(shared.connections.load(Ordering::Relaxed), 0);
+        shared.load[0].fetch_add(100, Ordering::Relaxed);
+        assert_eq!(shared.least_loaded(0), 0);
     }
 }
