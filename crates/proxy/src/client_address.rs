@@ -67,7 +67,7 @@ fn range(text: &str) -> Result<Range, String> {
     };
     if outside {
         return Err(format!(
-            "'{text}' has bits outside its own /{length}: write {}",
+            "'{text}' has bits set outside its /{length} prefix: write {}",
             suggestion(&range, length)
         ));
     }
@@ -215,7 +215,7 @@ mod tests {
         }
         assert_eq!(
             Ranges::parse(&["10.1.2.3/8"]).unwrap_err(),
-            "'10.1.2.3/8' has bits outside its own /8: write 10.0.0.0/8"
+            "'10.1.2.3/8' has bits set outside its /8 prefix: write 10.0.0.0/8"
         );
     }
 

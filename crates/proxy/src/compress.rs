@@ -198,7 +198,7 @@ impl<E: std::fmt::Display> std::fmt::Display for Error<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Error::Body(e) => e.fmt(f),
-            Error::Encoder(e) => write!(f, "can't compress the answer: {e}"),
+            Error::Encoder(e) => write!(f, "can't compress the response: {e}"),
         }
     }
 }

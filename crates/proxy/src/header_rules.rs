@@ -53,7 +53,7 @@ fn rule(direction: Direction, text: &str) -> Result<(HeaderName, Option<HeaderVa
         return Ok((name, None));
     }
     let value = HeaderValue::from_str(value).map_err(|_| {
-        format!("{flag}: the value of '{name}' contains characters that a header can't carry")
+        format!("{flag}: the value of '{name}' contains characters that aren't allowed in a header")
     })?;
     Ok((name, Some(value)))
 }
@@ -165,7 +165,7 @@ mod tests {
             (
                 Direction::Response,
                 "X-A: 1\r\nSet-Cookie: stolen",
-                "set-response-header: the value of 'x-a' contains characters that a header can't carry",
+                "set-response-header: the value of 'x-a' contains characters that aren't allowed in a header",
             ),
         ] {
             assert_eq!(HeaderRules::parse(direction, &[text]).unwrap_err(), error);

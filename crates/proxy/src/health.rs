@@ -97,7 +97,7 @@ impl Watched {
     fn last_seen(&self) -> String {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(Failure { url, error }) => format!("{url}: {error}"),
-            None => format!("{}: no answer yet", CheckUrl::of(&self.target, &self.config).url()),
+            None => format!("{}: no response yet", CheckUrl::of(&self.target, &self.config).url()),
         }
     }
 }

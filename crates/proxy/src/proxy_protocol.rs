@@ -61,7 +61,7 @@ async fn read_header<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Source, Err
     } else if start.starts_with(b"PROXY ") {
         read_line(stream, &start).await
     } else {
-        Err(Error::Malformed("the connection starts with something else"))
+        Err(Error::Malformed("the connection doesn't start with a PROXY header"))
     }
 }
 
@@ -105,7 +105,7 @@ fn parse_line(line: &[u8]) -> Result<Source, Error> {
             port_number(to_port)?;
             Ok(client(IpAddr::V6(from), port_number(port)?))
         }
-        _ => Err(Error::Malformed("the line has another form")),
+        _ => Err(Error::Malformed("the line is malformed")),
     }
 }
 

@@ -157,7 +157,7 @@ impl Program {
                     self.path = path;
                     return Ok(running);
                 }
-                Err(why) => log::error("Newer binary does not start", &[("error", &why)]),
+                Err(why) => log::error("Newer binary failed to start", &[("error", &why)]),
             }
         }
         self.start(&own).await
@@ -173,11 +173,7 @@ impl Program {
                 Ok(Err(why)) => return Err(format!("{}: {why}", path.display())),
                 Err(_) => {
                     let _ = running.child.start_kill();
-                    return Err(format!(
-                        "{} did not say {wait:?} within {} s",
-                        path.display(),
-                        START.as_secs()
-                    ));
+                    return Err(format!("{} was not {wait} within {} s", path.display(), START.as_secs()));
                 }
             }
             if let Some(word) = then {
@@ -206,7 +202,7 @@ impl Supervisor {
     /// Replaces a child that ended by itself.
     async fn replace(&mut self, ended: std::process::ExitStatus) -> io::Result<()> {
         if self.current.since.elapsed() < STABLE {
-            return Err(io::Error::other(format!("the data plane ended soon after its start: {ended}")));
+            return Err(io::Error::other(format!("the data plane exited right after it started: {ended}")));
         }
         log::error("Data plane ended, starting another", &[("status", &ended)]);
         let path = self.program.path.clone();
@@ -223,7 +219,7 @@ impl Supervisor {
         let started = match timeout(START, heard(&mut self.current, "frozen")).await {
             Ok(Ok(())) => self.program.start(&path).await,
             Ok(Err(why)) => Err(why),
-            Err(_) => Err("the running proxy does not answer".to_owned()),
+            Err(_) => Err("the running proxy does not respond".to_owned()),
         };
         match started {
             Ok(new) => {
@@ -310,7 +306,7 @@ impl Supervisor {
         if ended.success() {
             Ok(())
         } else {
-            Err(io::Error::other(format!("the data plane ended with {ended}")))
+            Err(io::Error::other(format!("the data plane exited with {ended}")))
         }
     }
 }

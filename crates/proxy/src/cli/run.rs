@@ -43,9 +43,9 @@ pub(super) fn options(flags: &Flags<'_>) -> Result<RunOptions, String> {
         max_connections: usize::try_from(connections)
             .ok()
             .filter(|&connections| connections > 0)
-            .ok_or_else(|| format!("--max-connections {connections}: at least one is needed"))?,
+            .ok_or_else(|| format!("--max-connections must be at least 1, not {connections}"))?,
         threads: usize::try_from(threads)
-            .map_err(|_| format!("--threads {threads}: not a number of threads"))?,
+            .map_err(|_| format!("--threads must not be negative: {threads}"))?,
         proxy_protocol: flags.bool("proxy-protocol"),
         trusted_proxies: flags.list("trusted-proxies"),
         newer_binary: flags.text("newer-binary").into(),

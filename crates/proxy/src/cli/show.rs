@@ -48,8 +48,7 @@ fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
 }
 
 fn read<T: DeserializeOwned>(data: Value) -> Result<Vec<T>, String> {
-    serde_json::from_value(data)
-        .map_err(|error| format!("the proxy's answer is not of this protocol: {error}"))
+    serde_json::from_value(data).map_err(|error| format!("can't parse the proxy's reply: {error}"))
 }
 
 fn json(data: &Value) -> Result<String, String> {

@@ -17,7 +17,7 @@ pub fn call(socket: &Path, command: Command) -> Result<Value, String> {
     let _ = stream.set_read_timeout(Some(limit));
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            format!("the proxy did not answer within {}; `list` shows what it serves", duration::text(limit))
+            format!("the proxy did not respond within {}; `list` shows what it serves", duration::text(limit))
         }
         _ => format!("{}: {error}", socket.display()),
     };
@@ -28,14 +28,14 @@ pub fn call(socket: &Path, command: Command) -> Result<Value, String> {
     let mut answer = String::new();
     BufReader::new(stream.take(16 * LINE as u64)).read_line(&mut answer).map_err(failed)?;
     if answer.is_empty() {
-        return Err("the proxy ended before it answered; `list` shows what it serves".to_owned());
+        return Err("the proxy exited before it responded; `list` shows what it serves".to_owned());
     }
     read(&answer)
 }
 
 fn read(answer: &str) -> Result<Value, String> {
-    let reply: Reply = serde_json::from_str(answer)
-        .map_err(|error| format!("the proxy's answer is not of this protocol: {error}"))?;
+    let reply: Reply =
+        serde_json::from_str(answer).map_err(|error| format!("can't parse the proxy's reply: {error}"))?;
     match reply.error {
         Some(error) => Err(error),
         None => Ok(reply.data),

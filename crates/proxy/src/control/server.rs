@@ -112,7 +112,7 @@ impl Control {
         let reply = match whole {
             Ok(Ok(0)) => return,
             Ok(Ok(_)) if line.ends_with(b"\n") => self.reply(&line).await,
-            Ok(Ok(_)) => refusal("the command is cut off or too long".to_owned()),
+            Ok(Ok(_)) => refusal("the command is incomplete or too long".to_owned()),
             Ok(Err(_)) | Err(_) => return,
         };
         let mut text = serde_json::to_vec(&reply).unwrap_or_default();
@@ -181,11 +181,11 @@ pub fn read(line: &[u8]) -> Result<Command, String> {
     struct Versioned {
         version: u32,
     }
-    let not_ours = |error: serde_json::Error| format!("not a command of this protocol: {error}");
+    let not_ours = |error: serde_json::Error| format!("invalid command: {error}");
     let Versioned { version } = serde_json::from_slice(line).map_err(not_ours)?;
     if version != VERSION {
         return Err(format!(
-            "this command speaks version {version} of the control protocol, the running proxy version {VERSION}: use the command of the running proxy"
+            "this command uses version {version} of the control protocol, but the running proxy uses version {VERSION}: run the proxy's own command"
         ));
     }
     Ok(serde_json::from_slice::<ControlRequest>(line).map_err(not_ours)?.command)

@@ -31,16 +31,17 @@ fn content(status: StatusCode) -> Option<(&'static str, &'static str)> {
             "Request Too Large",
             "<strong>That is more than this site accepts.</strong> Try again with a smaller file.",
         ),
-        StatusCode::BAD_GATEWAY => {
-            ("Bad Gateway", "<strong>The app gave no valid answer.</strong> Please try again in a moment.")
-        }
+        StatusCode::BAD_GATEWAY => (
+            "Bad Gateway",
+            "<strong>The app sent an invalid response.</strong> Please try again in a moment.",
+        ),
         StatusCode::SERVICE_UNAVAILABLE => (
             "Service Unavailable",
             "<strong>This site is unavailable for the moment.</strong> It may be under maintenance. Please try again later.",
         ),
         StatusCode::GATEWAY_TIMEOUT => (
             "Gateway Timeout",
-            "<strong>The app took too long to answer.</strong> Please try again in a moment.",
+            "<strong>The app took too long to respond.</strong> Please try again in a moment.",
         ),
         _ => return None,
     })

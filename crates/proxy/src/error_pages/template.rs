@@ -177,12 +177,12 @@ fn token(action: &str) -> Result<Option<Token<'static>>, String> {
         ["else", "if", condition] => Token::ElseIf(field(condition)?),
         ["else"] => Token::Else,
         ["end"] => Token::End,
-        [] => return Err("there is nothing between the braces".into()),
+        [] => return Err("the braces are empty".into()),
         ["if"] | ["else", "if"] => return Err("'if' needs a field such as .Message".into()),
         [word] if word.starts_with('.') => Token::Field(field(word)?),
         _ => {
             return Err(format!(
-                "'{{{{ {action} }}}}' is not supported: error pages know fields, if, else and comments"
+                "'{{{{ {action} }}}}' is not supported: error pages support fields, if, else and comments"
             ));
         }
     }))
@@ -240,7 +240,7 @@ impl Parser<'_> {
     ) -> Result<(Node, HtmlContext), Error> {
         let fail = |line, what: &str| Err(Error { line, what: what.into() });
         if depth > DEEPEST {
-            return fail(line, "too many ifs within each other");
+            return fail(line, "ifs are nested too deeply");
         }
         let (then, after_then) = self.nodes(context.clone(), depth)?;
         let (otherwise, after_otherwise) = match self.tokens.get(self.at) {

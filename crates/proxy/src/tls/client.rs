@@ -103,7 +103,7 @@ impl Client {
             let answer = self.pool.request(request).await.map_err(|e| chain(&e))?;
             Ok((answer.status(), start_of(answer.into_body(), limit).await))
         };
-        let late = |_| Err(format!("no answer within {} s", patience.as_secs()));
+        let late = |_| Err(format!("no response within {} s", patience.as_secs()));
         tokio::time::timeout(patience, answer).await.unwrap_or_else(late)
     }
 
@@ -159,7 +159,7 @@ impl HttpClient for Client {
             let sent = client.send(Request::from_parts(parts, Full::new(body)));
             let answer = tokio::time::timeout(PATIENCE, sent)
                 .await
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
+                .unwrap_or_else(|_| Err(format!("no response within {} s", PATIENCE.as_secs())));
             answer.map(BytesResponse::from).map_err(|e| instant_acme::Error::Other(e.into()))
         })
     }

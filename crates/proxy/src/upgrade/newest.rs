@@ -57,7 +57,7 @@ fn check(own: &Path, path: &Path) -> Result<(), String> {
             return Err(format!("{} belongs to user {}", place.display(), data.uid()));
         }
         if data.mode() & 0o022 != 0 {
-            return Err(format!("{} can be written by others than its owner", place.display()));
+            return Err(format!("{} is writable by users other than its owner", place.display()));
         }
     }
     Ok(())
@@ -68,13 +68,14 @@ async fn version_of(path: &Path) -> Result<Version, String> {
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(PATIENCE, command.output())
         .await
-        .map_err(|_| format!("it did not say its version within {} s", PATIENCE.as_secs()))?
+        .map_err(|_| format!("it did not print its version within {} s", PATIENCE.as_secs()))?
         .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version =
         text.trim_end().strip_prefix("bowline-proxy ").and_then(|version| Version::parse(version).ok());
     version.ok_or_else(|| {
-        format!("it does not say its version, but {:?}", text.chars().take(80).collect::<String>())
+        let printed: String = text.chars().take(80).collect();
+        format!("--version printed {printed:?}, which is not a version")
     })
 }
 

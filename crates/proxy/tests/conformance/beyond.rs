@@ -106,7 +106,7 @@ fn a_failed_deploy_says_where_its_checks_were_sent_and_what_did_not_answer() {
     let address = silent.local_addr().unwrap().to_string();
     let timed_out = format!("http://{address}/up: request timed out");
     assert_eq!(last_seen(&proxy, &[&address], "--health-check-timeout 50ms"), timed_out);
-    assert_eq!(last_seen(&proxy, &[&address], ""), format!("http://{address}/up: no answer yet"));
+    assert_eq!(last_seen(&proxy, &[&address], ""), format!("http://{address}/up: no response yet"));
 }
 
 /// Requests that two servers in a row could interpret differently.

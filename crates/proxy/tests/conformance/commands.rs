@@ -289,9 +289,9 @@ fn rubbish_on_the_socket_is_refused_and_harms_nothing() {
         let _ = stream.read_to_string(&mut answer);
         answer
     };
-    assert!(ask(b"{\"version\":1,\"command\":\"nonsense\"}\n").contains("not a command of this protocol"));
-    assert!(ask(b"{\"version\":2,\"command\":\"list\"}\n").contains("speaks version 2"));
-    assert!(ask(b"{\"version\":1").contains("cut off"));
+    assert!(ask(b"{\"version\":1,\"command\":\"nonsense\"}\n").contains("invalid command"));
+    assert!(ask(b"{\"version\":2,\"command\":\"list\"}\n").contains("uses version 2"));
+    assert!(ask(b"{\"version\":1").contains("incomplete"));
     assert_eq!(ask(b""), "");
     ask(&vec![b'x'; 3 << 20]);
     assert_eq!(proxy.run(&["list"]).code, 0);

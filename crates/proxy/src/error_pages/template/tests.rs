@@ -23,7 +23,7 @@ fn fields_and_branches() {
         (
             "a {{-.Message}} b",
             "-",
-            "error: line 1: '{{ -.Message }}' is not supported: error pages know fields, if, else and comments",
+            "error: line 1: '{{ -.Message }}' is not supported: error pages support fields, if, else and comments",
         ),
         ("no braces } } { { here", "", "no braces } } { { here"),
         ("body { color: red } }} ", "", "body { color: red } }} "),
@@ -39,24 +39,24 @@ fn everything_else_is_an_error_with_its_line() {
     for (source, expected) in [
         (
             "a\nb {{ range .Items }}x{{ end }}",
-            "line 2: '{{ range .Items }}' is not supported: error pages know fields, if, else and comments",
+            "line 2: '{{ range .Items }}' is not supported: error pages support fields, if, else and comments",
         ),
         (
             "{{ printf \"x\" }}",
-            "line 1: '{{ printf \"x\" }}' is not supported: error pages know fields, if, else and comments",
+            "line 1: '{{ printf \"x\" }}' is not supported: error pages support fields, if, else and comments",
         ),
         (
             "{{ .Message | html }}",
-            "line 1: '{{ .Message | html }}' is not supported: error pages know fields, if, else and comments",
+            "line 1: '{{ .Message | html }}' is not supported: error pages support fields, if, else and comments",
         ),
         ("{{ if .A.B }}x{{ end }}", "line 1: '.A.B' is not a field such as .Message"),
         ("{{ . }}", "line 1: '.' is not a field such as .Message"),
         (
             "{{ if not .Message }}x{{ end }}",
-            "line 1: '{{ if not .Message }}' is not supported: error pages know fields, if, else and comments",
+            "line 1: '{{ if not .Message }}' is not supported: error pages support fields, if, else and comments",
         ),
         ("{{ if }}x{{ end }}", "line 1: 'if' needs a field such as .Message"),
-        ("{{ }}", "line 1: there is nothing between the braces"),
+        ("{{ }}", "line 1: the braces are empty"),
         ("a\n\n{{ .Message", "line 3: '{{' without '}}'"),
         ("{{ if .Message }}\nx\n", "line 2: {{ if }} without {{ end }}"),
         ("x{{ end }}", "line 1: {{ end }} without an if"),
@@ -68,7 +68,7 @@ fn everything_else_is_an_error_with_its_line() {
         assert_eq!(shown(source, ""), format!("error: {expected}"), "{source}");
     }
     let deep = format!("{}x{}", "{{ if .A }}".repeat(60), "{{ end }}".repeat(60));
-    assert_eq!(shown(&deep, ""), "error: line 1: too many ifs within each other");
+    assert_eq!(shown(&deep, ""), "error: line 1: ifs are nested too deeply");
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Connection {
                 }
             }
             if self.io.buffer.len() >= MAX_HEAD {
-                return Poll::Ready(Err(malformed("the head of the answer is too large")));
+                return Poll::Ready(Err(malformed("the head of the response is too large")));
             }
             if ready!(self.poll_fill(cx, HEAD_ROOM))? == 0 {
                 let error = "connection closed before message completed";
@@ -119,7 +119,7 @@ fn framing(
     }
     if let Some(last) = headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
         if version == Version::HTTP_10 {
-            return Err(malformed("an answer of HTTP/1.0 with Transfer-Encoding"));
+            return Err(malformed("a response of HTTP/1.0 with Transfer-Encoding"));
         }
         let last = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
         let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
