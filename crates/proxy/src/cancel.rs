@@ -1,9 +1,11 @@
 //! Cancels work on a connection from any thread.
 
 use std::future::poll_fn;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
+
+use crate::lock;
 
 /// Shared by the task that uses a connection and the tasks that may cancel it.
 #[derive(Debug, Default)]
@@ -20,7 +22,7 @@ impl Cancel {
 
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waker = lock(&self.waker).take();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -37,7 +39,7 @@ impl Cancel {
 
     /// Registers a waker to wake on cancellation. Returns false if the work is already cancelled.
     pub(crate) fn wakes(&self, waker: &Waker) -> bool {
-        let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.waker);
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }

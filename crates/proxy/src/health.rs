@@ -3,7 +3,7 @@
 //! A check is a GET request that follows redirects and succeeds with a status of 200 to 299. The first one starts
 //! immediately. A single target is checked until its first success, several targets as long as they serve.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use crate::lock;
 use crate::log;
 use crate::options::HealthCheckConfig;
 use crate::plane::upstream::connect;
@@ -91,11 +92,11 @@ impl Drop for Checks {
 
 impl Watched {
     fn set_failure(&self, failure: Option<Failure>) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        *lock(&self.failure) = failure;
     }
 
     fn last_seen(&self) -> String {
-        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*lock(&self.failure) {
             Some(Failure { url, error }) => format!("{url}: {error}"),
             None => format!("{}: no response yet", CheckUrl::of(&self.target, &self.config).url()),
         }

@@ -5,8 +5,10 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use crate::lock;
 
 mod serve;
 
@@ -36,10 +38,6 @@ static SHARDS: Mutex<Vec<Arc<Shard>>> = Mutex::new(Vec::new());
 
 thread_local! {
     static SHARD: OnceCell<Arc<Shard>> = const { OnceCell::new() };
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn count(service: &str, change: impl FnOnce(&mut PerService)) {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,6 +16,7 @@ use crate::balance::Balancer;
 use crate::drain::{Afterwards, Limits, drain};
 use crate::gate::{self, Gate};
 use crate::health::Checks;
+use crate::lock;
 use crate::log;
 use crate::options::{DeploymentOptions, Invalid, ServiceOptions, TargetOptions};
 use crate::rollout::Split;
@@ -493,10 +494,6 @@ async fn retire(replaced: Option<Arc<TargetSet>>, limits: Limits) {
 
 fn limits(deployment: &DeploymentOptions) -> Limits {
     Limits { requests: deployment.drain_timeout, streams: deployment.stream_timeout }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) type ByName = BTreeMap<Arc<str>, Arc<Service>>;

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 use tokio::sync::Notify;
 
 use crate::cancel::Cancel;
+use crate::lock;
 use crate::options::is_target;
 use crate::plane::upstream::Pool;
 use crate::stats::Counter;
@@ -189,7 +190,7 @@ impl Target {
 
     /// Cancels open WebSockets and event streams.
     pub(crate) fn cancel_streams(&self) {
-        for connection in self.connections().values().filter(|connection| connection.is_streaming()) {
+        for connection in lock(&self.connections).values().filter(|connection| connection.is_streaming()) {
             connection.cancel();
         }
     }
@@ -198,7 +199,7 @@ impl Target {
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
         self.cancels.fetch_add(1, Ordering::SeqCst);
-        for connection in self.connections().values() {
+        for connection in lock(&self.connections).values() {
             connection.cancel();
         }
     }
@@ -206,16 +207,12 @@ impl Target {
     /// Registers a connection, so that a drain can cancel it. Dropping the returned entry unregisters it.
     pub(crate) fn register(self: &Arc<Self>, connection: Arc<Cancel>) -> Registered {
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        let mut connections = self.connections();
+        let mut connections = lock(&self.connections);
         if self.is_cancelled() {
             connection.cancel();
         }
         connections.insert(id, connection);
         Registered { target: Arc::downgrade(self), id }
-    }
-
-    fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Cancel>>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn one_less(&self, counter: &AtomicUsize) {
@@ -274,7 +271,7 @@ pub(crate) struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         if let Some(target) = self.target.upgrade() {
-            target.connections().remove(&self.id);
+            lock(&target.connections).remove(&self.id);
         }
     }
 }

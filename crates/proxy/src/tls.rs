@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -40,6 +40,7 @@ use keeper::Kept;
 use on_demand::{OnDemand, Parts};
 use table::{CertificateTable, Found, Source};
 
+use crate::lock;
 use crate::log;
 
 pub use certificate::{Certificate, Error as CertificateError};
@@ -229,7 +230,7 @@ impl Tls {
     }
 
     fn issuer(&self, acme: &Acme) -> Arc<Issuer> {
-        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut issuers = lock(&self.issuers);
         if let Some(issuer) = issuers.get(acme).and_then(Weak::upgrade) {
             return issuer;
         }

@@ -3,14 +3,14 @@
 //! They hold requests that wait for the end of a pause, and open requests to targets that a deploy replaces. They
 //! save nothing and take no commands; the current process does.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Service, Services, Table, TargetSet, TargetSetKind, lock};
-use crate::control::Drain;
+use super::{Error, Service, Services, Table, TargetSet, TargetSetKind};
 use crate::drain::{Afterwards, Limits, drain};
 use crate::gate::{self, Gate};
+use crate::lock;
 use crate::log;
 use crate::rollout::Split;
 use crate::rules::Rules;
@@ -39,7 +39,7 @@ type Aside = (Vec<Arc<Target>>, Afterwards);
 impl Services {
     /// Calls `tell` with each change from now on.
     pub fn tell(&self, tell: impl Fn(Change) -> Followed + Send + Sync + 'static) {
-        *self.0.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
+        *lock(&self.0.tell) = Some(Box::new(tell));
     }
 
     /// Sends the current state of a service to the former processes.

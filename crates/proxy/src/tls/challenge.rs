@@ -1,12 +1,14 @@
 //! Responses to the authority's challenges, while an order is in progress.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
+
+use crate::lock;
 
 /// The protocol name with which an authority requests a challenge certificate.
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
@@ -35,35 +37,31 @@ enum What {
 
 impl Challenges {
     pub(super) fn open_http(self: &Arc<Self>, name: &str, token: &str, answer: &str) -> Guard {
-        self.lock().http.insert(token.to_owned(), (name.to_owned(), answer.to_owned()));
+        lock(&self.0).http.insert(token.to_owned(), (name.to_owned(), answer.to_owned()));
         Guard { challenges: Arc::clone(self), what: What::Token(token.to_owned()) }
     }
 
     pub(super) fn open_alpn(self: &Arc<Self>, name: &str, digest: &[u8]) -> Result<Guard, String> {
         let certificate = challenge_certificate(name, digest)?;
-        self.lock().alpn.insert(name.to_owned(), Arc::new(certificate));
+        lock(&self.0).alpn.insert(name.to_owned(), Arc::new(certificate));
         Ok(Guard { challenges: Arc::clone(self), what: What::Name(name.to_owned()) })
     }
 
     /// The response to a token, if the token belongs to this name.
     pub(super) fn http(&self, name: &str, token: &str) -> Option<String> {
-        let open = self.lock();
+        let open = lock(&self.0);
         let (own, answer) = open.http.get(token)?;
         own.eq_ignore_ascii_case(name).then(|| answer.clone())
     }
 
     pub(super) fn alpn(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        self.lock().alpn.get(name).cloned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, OpenChallenges> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).alpn.get(name).cloned()
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let mut open = self.challenges.lock();
+        let mut open = lock(&self.challenges.0);
         match &self.what {
             What::Token(token) => drop(open.http.remove(token)),
             What::Name(name) => drop(open.alpn.remove(name)),

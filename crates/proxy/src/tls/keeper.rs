@@ -3,7 +3,7 @@
 //! Each name has one task, so there is never more than one order for it. The task starts when a service with the name
 //! is deployed, and ends when no service has it any more.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::acme::{Failure, Issuer, Proof};
 use super::certificate::Certificate;
+use crate::lock;
 
 /// The longest sleep: the clock may be changed meanwhile, and the authority may change its suggestion.
 const LONGEST_SLEEP: Duration = Duration::from_secs(12 * 3600);
@@ -113,7 +114,7 @@ impl Kept {
 
     /// Tries again immediately if the last failure is old enough, because its cause, such as DNS, may be fixed by now.
     pub(super) fn hurry(&self) {
-        let mut hasty = self.state.hasty.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hasty = lock(&self.state.hasty);
         if hasty.is_some_and(|since| since <= Instant::now()) {
             *hasty = None;
             if self.state.certificate.load().is_none() {
@@ -185,7 +186,7 @@ async fn keep(state: Arc<State>, issuer: Arc<Issuer>, backoff: Backoff) {
                     () = tokio::time::sleep(wait) => {}
                     () = state.hurry.notified() => {}
                 }
-                *state.hasty.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                *lock(&state.hasty) = None;
             }
         }
     }
@@ -203,7 +204,7 @@ impl State {
             [("host", &self.name), ("error", failure), ("retry_in_seconds", &seconds)];
         crate::log::error("Failed to obtain certificate", &fields);
         let now = Instant::now();
-        *self.hasty.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + apart);
+        *lock(&self.hasty) = Some(now + apart);
         if self.certificate.load().is_none() {
             self.progress.send_replace(Progress::Failed(now + wait));
         }

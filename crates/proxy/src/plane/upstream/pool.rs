@@ -1,8 +1,9 @@
 //! Idle connections of one worker to one target.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use super::connection::Connection;
+use crate::lock;
 use crate::plane::client::Tick;
 use crate::plane::worker::tick;
 
@@ -29,18 +30,18 @@ impl Idle {
 
 impl Pool {
     pub(crate) fn clear(&self) {
-        let idle = std::mem::take(&mut *self.lock());
+        let idle = std::mem::take(&mut *lock(&self.0));
         drop(idle);
     }
 
     /// Closes connections that have been idle for too long, or that the target has closed.
     pub(crate) fn expire(&self) {
-        self.lock().retain(Idle::is_usable);
+        lock(&self.0).retain(Idle::is_usable);
     }
 
     pub(super) fn take(&self) -> Option<Connection> {
         loop {
-            let idle = self.lock().pop()?;
+            let idle = lock(&self.0).pop()?;
             if idle.is_usable() {
                 return Some(idle.connection);
             }
@@ -48,13 +49,9 @@ impl Pool {
     }
 
     pub(super) fn put(&self, connection: Connection) {
-        let mut idle = self.lock();
+        let mut idle = lock(&self.0);
         if idle.len() < MAX_IDLE {
             idle.push(Idle { connection, since: tick() });
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
