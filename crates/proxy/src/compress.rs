@@ -16,6 +16,8 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::header_list::has_token;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     Zstd,
@@ -69,7 +71,7 @@ fn is_worth_packing(method: &Method, answer: &response::Parts) -> bool {
         && !headers.contains_key(CONTENT_ENCODING)
         && !headers.contains_key(CONTENT_RANGE)
         && !has_token(headers, "x-accel-buffering", "no")
-        && !has_token(headers, CACHE_CONTROL.as_str(), "no-transform")
+        && !has_token(headers, CACHE_CONTROL, "no-transform")
         && headers.get(CONTENT_TYPE).is_some_and(shrinks)
 }
 
@@ -99,16 +101,8 @@ fn shrinks(content_type: &HeaderValue) -> bool {
         )
 }
 
-fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case(token)))
-}
-
 fn add_vary(headers: &mut HeaderMap) {
-    if !has_token(headers, VARY.as_str(), "accept-encoding") && !has_token(headers, VARY.as_str(), "*") {
+    if !has_token(headers, VARY, "accept-encoding") && !has_token(headers, VARY, "*") {
         headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
     }
 }

@@ -18,6 +18,7 @@ pub mod drain;
 pub mod duration;
 pub mod error_pages;
 pub mod gate;
+mod header_list;
 pub mod header_rules;
 pub mod health;
 pub mod image;

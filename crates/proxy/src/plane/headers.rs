@@ -6,6 +6,7 @@ use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::client::Client;
+use crate::header_list::has_token;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
@@ -55,20 +56,13 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Whether `TE` asks for trailers, the only value that a proxy passes on.
 pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
-    let has = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|value| value.split(',').any(|v| v.trim().eq_ignore_ascii_case("trailers")))
-    };
-    headers.get_all(header::TE).iter().any(has)
+    has_token(headers, header::TE, "trailers")
 }
 
 /// The protocol that a request asks to switch to, if any.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(header::UPGRADE)?;
-    let asks = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade")));
+    let asks = has_token(headers, header::CONNECTION, "upgrade");
     // With h2c, a client could send requests past all routing.
     let h2c = upgrade.as_bytes().to_ascii_lowercase().starts_with(b"h2c");
     (asks && !h2c).then(|| upgrade.clone())

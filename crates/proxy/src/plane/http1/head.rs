@@ -5,6 +5,7 @@ use http::header::{self, HeaderMap};
 use http::{Method, Request, StatusCode, Uri, Version};
 use httparse::{ParserConfig, Status};
 
+use crate::header_list::has_token;
 use crate::plane::guard::check_framing;
 use crate::plane::wire::Framing;
 use crate::plane::wire::head::{self, Fields, MAX_HEAD, place};
@@ -88,11 +89,6 @@ fn framing(headers: &HeaderMap) -> Framing {
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     Framing::Length(length.unwrap_or(0))
-}
-
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
 /// Whether a request's head can be parsed. Checks that the result doesn't depend on how the bytes arrive, that no

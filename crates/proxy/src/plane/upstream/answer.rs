@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::request::Sending;
+use crate::header_list::has_token;
 use crate::plane::wire::head::{self, Fields, MAX_HEAD};
 use crate::plane::wire::{Framing, Next};
 use crate::target::Target;
@@ -99,10 +100,7 @@ fn parse(buffer: &mut BytesMut, method: &Method) -> io::Result<Option<Head>> {
 }
 
 fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
-    let says = |token: &str| {
-        let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
-    };
+    let says = |token: &str| has_token(headers, header::CONNECTION, token);
     !says("close") && (version == Version::HTTP_11 || says("keep-alive"))
 }
 
