@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod drain;
 pub mod duration;
 pub mod error_pages;
+mod files;
 pub mod gate;
 mod header_list;
 pub mod header_rules;

@@ -1,15 +1,14 @@
 //! The state file: read once, and replaced as a whole by each change.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::sync::Mutex;
 
 use serde_json::Value;
 
 use super::{State, read};
-use crate::log;
+use crate::{files, lock, log};
 
 #[derive(Debug)]
 pub struct Store {
@@ -46,7 +45,7 @@ impl Store {
                     let fields: [log::Field<'_>; 2] = [("service", &bad.name), ("error", &bad.error)];
                     log::error("Failed to decode a service of the saved state", &fields);
                 }
-                let mut kept = self.kept();
+                let mut kept = lock(&self.kept);
                 *kept = unreadable.into_iter().map(|bad| (bad.name, bad.value)).collect();
                 let values =
                     services.iter().filter_map(|s| Some((s.name.clone(), serde_json::to_value(s).ok()?)));
@@ -74,12 +73,12 @@ impl Store {
 
     /// Notes which services have been restored. The others stay in the file.
     pub fn restored(&self, services: &State) {
-        self.kept().retain(|(name, _)| !services.iter().any(|service| service.name == *name));
+        lock(&self.kept).retain(|(name, _)| !services.iter().any(|service| service.name == *name));
     }
 
     /// Forgets a service that could not be restored. Returns whether there was one of this name.
     pub fn forget(&self, name: &str) -> bool {
-        let mut kept = self.kept();
+        let mut kept = lock(&self.kept);
         let before = kept.len();
         kept.retain(|(kept, _)| kept != name);
         kept.len() < before
@@ -87,7 +86,7 @@ impl Store {
 
     /// Saves the services. An error is logged too, and leaves the file as it was.
     pub fn save(&self, services: &State) -> io::Result<()> {
-        let mut kept = self.kept();
+        let mut kept = lock(&self.kept);
         let others: Vec<_> = kept
             .iter()
             .filter(|(name, _)| !services.iter().any(|service| service.name == *name))
@@ -109,11 +108,7 @@ impl Store {
         all.extend(kept.iter().map(|(_, value)| value.clone()));
         let mut text = serde_json::to_vec(&all)?;
         text.push(b'\n');
-        replace(&self.path, &text)
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Vec<(String, Value)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        files::replace(&self.path, &self.path.with_extension("state.new"), &text)
     }
 
     fn complain(&self, message: &str, error: &dyn std::fmt::Display) {
@@ -121,30 +116,10 @@ impl Store {
     }
 }
 
-/// Replaces a file atomically: even after a power failure, it is the old one or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("state.new");
-    let written = write_whole(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // A partial file would take space on a disk that may be full.
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
-    match path.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
     use crate::state::Service;

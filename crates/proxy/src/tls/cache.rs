@@ -4,8 +4,8 @@
 //! `NAME+rsa`), and `acme_account+key` with the account's key. Files are written under another name and then renamed.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::certificate::Certificate;
+use crate::files;
 
 const ACCOUNT_KEY: &str = "acme_account+key";
 
@@ -84,19 +85,8 @@ impl Cache {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let beside = self.0.join(format!(".{name}.{}-{number}.new", std::process::id()));
-        let written = write_new(&beside, content).and_then(|()| fs::rename(&beside, self.0.join(name)));
-        if written.is_err() {
-            let _ = fs::remove_file(&beside);
-            return written;
-        }
-        fs::File::open(&self.0)?.sync_all()
+        files::replace(&self.0.join(name), &beside, content)
     }
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 /// Whether a name can become a file and a certificate: a full host name in lower case, not an address.
