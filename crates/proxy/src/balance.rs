@@ -48,14 +48,6 @@ impl Balancer {
         self.writers.iter().chain(&self.readers)
     }
 
-    pub fn len(&self) -> usize {
-        self.writers.len() + self.readers.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub fn writer_names(&self) -> Vec<String> {
         self.writers.iter().map(|t| t.name().to_string()).collect()
     }

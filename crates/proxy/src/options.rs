@@ -25,7 +25,6 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
 pub const UPGRADE_DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 pub const UPGRADE_STREAM_TIMEOUT: Duration = Duration::from_secs(60);
-pub const PAUSE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const WRITER_AFFINITY_TIMEOUT: Duration = Duration::from_secs(1);
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Also used for zero.
@@ -264,10 +263,5 @@ pub struct RunOptions {
 impl RunOptions {
     pub fn state_path(&self) -> PathBuf {
         self.data.join("kamal-proxy.state")
-    }
-
-    /// The default directory for certificates.
-    pub fn certificates(&self) -> PathBuf {
-        self.data.join("certs")
     }
 }

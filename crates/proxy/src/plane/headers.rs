@@ -105,7 +105,7 @@ pub(super) fn to_target(headers: &mut HeaderMap, origin: &Origin<'_>, new_id: im
     }
     if forward {
         append(headers, FORWARDED_FOR, client.address_header());
-        append_own(headers, TARGET, origin.target);
+        append(headers, TARGET, origin.target);
         let proto = HeaderValue::from_static(client.scheme.as_str());
         headers.entry(FORWARDED_PROTO).or_insert(proto);
         if let Entry::Vacant(entry) = headers.entry(FORWARDED_HOST) {
@@ -152,10 +152,6 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
     if let Ok(joined) = HeaderValue::from_bytes(&joined) {
         headers.insert(name, joined);
     }
-}
-
-fn append_own(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
-    append(headers, name, value);
 }
 
 fn request_start(now: SystemTime) -> HeaderValue {

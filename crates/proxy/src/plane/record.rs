@@ -50,7 +50,7 @@ impl RequestRecord {
             host: host.into(),
             user_agent: headers.get(header::USER_AGENT).cloned(),
             content_type: headers.get(header::CONTENT_TYPE).cloned(),
-            content_length: content_length(headers, http_body_is_empty(headers)),
+            content_length: content_length(headers),
             request_id: headers.get("x-request-id").cloned(),
             forwarded_for: headers.get("x-forwarded-for").cloned(),
             request_headers: Vec::new(),
@@ -158,14 +158,10 @@ impl Drop for RequestRecord {
     }
 }
 
-fn http_body_is_empty(headers: &HeaderMap) -> bool {
-    !headers.contains_key(header::TRANSFER_ENCODING)
-}
-
 /// As in Go: -1 if unknown, 0 without a body.
-fn content_length(headers: &HeaderMap, empty: bool) -> i64 {
+fn content_length(headers: &HeaderMap) -> i64 {
     let given = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    given.unwrap_or(if empty { 0 } else { -1 })
+    given.unwrap_or(if headers.contains_key(header::TRANSFER_ENCODING) { -1 } else { 0 })
 }
 
 fn text(value: Option<&HeaderValue>) -> &str {

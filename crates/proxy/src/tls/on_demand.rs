@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use super::acme::Issuer;
 use super::cache::is_name;
 use super::client::Client;
 use super::keeper::{Backoff, Kept};
+use crate::lock;
 
 /// How long the policy may take to respond.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,20 +27,14 @@ pub type TargetOf = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A service that accepts any name its policy allows.
 pub(super) struct OnDemand {
-    service: String,
-    url: String,
-    client: Client,
-    target_of: TargetOf,
-    issuer: Arc<Issuer>,
-    backoff: Backoff,
-    runtime: tokio::runtime::Handle,
+    parts: Parts,
     questions: Semaphore,
     kept: Mutex<HashMap<String, Arc<Kept>>>,
 }
 
 impl fmt::Debug for OnDemand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OnDemand({})", self.service)
+        write!(f, "OnDemand({})", self.parts.service)
     }
 }
 
@@ -55,32 +50,22 @@ pub(super) struct Parts {
 
 impl OnDemand {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { service, url, client, target_of, issuer, backoff, runtime } = parts;
-        OnDemand {
-            service,
-            url,
-            client,
-            target_of,
-            issuer,
-            backoff,
-            runtime,
-            questions: Semaphore::new(AT_ONCE),
-            kept: Mutex::default(),
-        }
+        OnDemand { parts, questions: Semaphore::new(AT_ONCE), kept: Mutex::default() }
     }
 
     /// Whether service, policy and issuer are the same, so that this can be kept.
     pub(super) fn is(&self, service: &str, url: &str, issuer: &Arc<Issuer>) -> bool {
-        self.service == service && self.url == url && Arc::ptr_eq(&self.issuer, issuer)
+        let Parts { service: own, url: own_url, issuer: own_issuer, .. } = &self.parts;
+        own == service && own_url == url && Arc::ptr_eq(own_issuer, issuer)
     }
 
     pub(super) fn kept(&self, name: &str) -> Option<Arc<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        lock(&self.kept).get(name).cloned()
     }
 
     /// Stops ordering and renewing.
     pub(super) fn stop(&self) {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock(&self.kept);
         kept.values().for_each(|kept| kept.stop());
     }
 
@@ -93,26 +78,28 @@ impl OnDemand {
         if !is_name(name) {
             return None;
         }
-        if self.issuer.cache.certificate(name, SystemTime::now()).is_none() {
+        if self.parts.issuer.cache.certificate(name, SystemTime::now()).is_none() {
             let asked = tokio::time::timeout(PATIENCE * 2, self.allows(name));
             if !asked.await.unwrap_or(false) {
                 return None;
             }
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = || Arc::new(Kept::start(name, &self.issuer, &self.backoff, &self.runtime));
+        let Parts { issuer, backoff, runtime, .. } = &self.parts;
+        let mut kept = lock(&self.kept);
+        let start = || Arc::new(Kept::start(name, issuer, backoff, runtime));
         Some(Arc::clone(kept.entry(name.to_owned()).or_insert_with(start)))
     }
 
     /// Sends the request to the policy. If the policy is a path of the service, the request goes directly to a
     /// target, with the name as its host, so that the service's redirects don't apply.
     async fn ask(&self, name: &str) -> Result<(StatusCode, Bytes), String> {
-        let url = with_host(&self.url, name);
+        let Parts { service, url, client, target_of, .. } = &self.parts;
+        let url = with_host(url, name);
         if !url.starts_with('/') {
-            return self.client.get(&url, None, LONGEST_TEXT, PATIENCE).await;
+            return client.get(&url, None, LONGEST_TEXT, PATIENCE).await;
         }
-        let target = (self.target_of)(&self.service).ok_or("the service has no target to ask")?;
-        self.client.get(&format!("http://{target}{url}"), Some(name), LONGEST_TEXT, PATIENCE).await
+        let target = target_of(service).ok_or("the service has no target to ask")?;
+        client.get(&format!("http://{target}{url}"), Some(name), LONGEST_TEXT, PATIENCE).await
     }
 
     async fn allows(&self, name: &str) -> bool {
