@@ -1,42 +1,25 @@
-//! Certificates from pebble, an ACME authority for tests (Debian's package `pebble`; `bin/setup` installs it).
+//! Certificates from pebble, an ACME authority for tests.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
 
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rcgen::{CertificateParams, KeyPair};
-
+#[path = "common/pebble.rs"]
+mod pebble;
 #[path = "common/ports.rs"]
 mod ports;
+use pebble::{Authority, Process, start};
 use ports::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A process that ends with the test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(command: &mut Command, log: &Path) -> Process {
-    let log = std::fs::File::create(log).unwrap();
-    let started = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
-    let program = command.get_program().to_owned();
-    Process(started.unwrap_or_else(|e| panic!("can't run {program:?}: {e}. Run bin/setup to install it")))
-}
-
-/// A proxy, an authority that validates at its ports, and a DNS server that resolves all names to this machine.
+/// A proxy, and an authority that validates at its ports.
 struct Setting {
     home: tempfile::TempDir,
     http: u16,
     https: u16,
     directory: String,
-    authority: Option<[Process; 2]>,
+    authority: Option<Authority>,
     proxy: Option<Process>,
 }
 
@@ -44,31 +27,9 @@ impl Setting {
     /// The authority validates HTTP-01 at the proxy's port or, to make it fail, at a port that nothing listens on.
     fn new(http_01_works: bool) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let (http, https, port, dns) = (free_port(), free_port(), free_port(), free_port());
-        let path = |name: &str| home.path().join(name);
-        let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-        std::fs::write(path("root.pem"), own.pem()).unwrap();
-        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
-        let config = serde_json::json!({"pebble": {
-            "listenAddress": format!("127.0.0.1:{port}"),
-            "managementListenAddress": "",
-            "certificate": path("root.pem"),
-            "privateKey": path("key.pem"),
-            "httpPort": if http_01_works { http } else { free_port() },
-            "tlsPort": https,
-            "certificateValidityPeriod": 7_776_000,
-        }});
-        std::fs::write(path("pebble.json"), config.to_string()).unwrap();
-        let dns = format!("127.0.0.1:{dns}");
-        let mut names = Command::new("pebble-challtestsrv");
-        names.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-dns01", &dns]);
-        names.args(["-management", &format!("127.0.0.1:{}", free_port())]);
-        let mut authority = Command::new("pebble");
-        authority.args(["-dnsserver", &dns, "-config"]).arg(path("pebble.json"));
-        authority.env("PEBBLE_VA_NOSLEEP", "1");
-        let authority = [start(&mut names, &path("dns.log")), start(&mut authority, &path("pebble.log"))];
-        let directory = format!("https://localhost:{port}/dir");
+        let (http, https) = (free_port(), free_port());
+        let authority = Authority::start(home.path(), if http_01_works { http } else { free_port() }, https);
+        let (port, directory) = (authority.port, authority.url());
         until("pebble answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         let mut setting = Self { home, http, https, directory, authority: Some(authority), proxy: None };
         setting.start_proxy();

@@ -1,12 +1,13 @@
-//! Tests against pebble, a small ACME authority made for tests (Debian's package `pebble`; `bin/setup` installs it).
+//! Tests against pebble, an ACME authority for tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{CertificateParams, KeyPair};
+use authority::Authority;
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -19,66 +20,28 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The authority, its DNS server, and the ports at which it validates challenges.
+#[path = "../../tests/common/pebble.rs"]
+mod authority;
+
+/// An authority, and the ports at which it validates challenges.
 struct Pebble {
     directory: tempfile::TempDir,
     url: String,
     client: Client,
     http: u16,
     alpn: u16,
-    processes: Vec<Child>,
-}
-
-impl Drop for Pebble {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-fn run(command: &mut Command, log: &std::path::Path) -> Child {
-    let log = std::fs::File::create(log).unwrap();
-    let started = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
-    started
-        .unwrap_or_else(|e| panic!("can't run {:?}: {e}. Run bin/setup to install it", command.get_program()))
+    _authority: Authority,
 }
 
 impl Pebble {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-        std::fs::write(path("cert.pem"), own.pem()).unwrap();
-        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
-        let (port, http, alpn, dns) = (free_port(), free_port(), free_port(), free_port());
-        let config = serde_json::json!({"pebble": {
-            "listenAddress": format!("127.0.0.1:{port}"),
-            "managementListenAddress": "",
-            "certificate": path("cert.pem"),
-            "privateKey": path("key.pem"),
-            "httpPort": http,
-            "tlsPort": alpn,
-            "certificateValidityPeriod": 7776000,
-        }});
-        std::fs::write(path("config.json"), config.to_string()).unwrap();
-        let names =
-            ["-dns01", &format!("127.0.0.1:{dns}"), "-management", &format!("127.0.0.1:{}", free_port())]
-                .map(str::to_owned);
-        let mut dns_server = Command::new("pebble-challtestsrv");
-        dns_server.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]).args(names);
-        let mut authority = Command::new("pebble");
-        authority.args(["-dnsserver", &format!("127.0.0.1:{dns}"), "-config"]).arg(path("config.json"));
-        authority.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "10");
-        let processes =
-            vec![run(&mut dns_server, &path("dns.log")), run(&mut authority, &path("pebble.log"))];
+        let (http, alpn) = (free_port(), free_port());
+        let authority = Authority::start(directory.path(), http, alpn);
         let mut roots = RootCertStore::empty();
-        roots.add(own.der().clone()).unwrap();
+        roots.add(CertificateDer::from_pem_file(directory.path().join("root.pem")).unwrap()).unwrap();
         let client = Client::with_roots(roots).unwrap();
-        let url = format!("https://localhost:{port}/dir");
-        let pebble = Pebble { directory, url, client, http, alpn, processes };
+        let pebble = Pebble { directory, url: authority.url(), client, http, alpn, _authority: authority };
         pebble.wait_until_it_answers().await;
         pebble
     }

@@ -30,17 +30,25 @@ fn off(name: &str, hosts: &[&str]) -> TlsService {
 }
 
 fn config(alpn: &[&[u8]], trusted: &[&Made]) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    for made in trusted {
-        roots.add(made.certificate.leaf().unwrap().clone()).unwrap();
-    }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = config_of(ring::default_provider(), rustls::ALL_VERSIONS, trusted);
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     config
+}
+
+fn config_of(
+    provider: CryptoProvider,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    trusted: &[&Made],
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for made in trusted {
+        roots.add(leaf(made).clone()).unwrap();
+    }
+    ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 struct Shaken {
@@ -138,14 +146,7 @@ async fn sessions_resume_in_both_versions() {
     let tls = new_tls();
     tls.set(vec![custom("one", &["a.example.com"], &a)]);
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-        let mut roots = RootCertStore::empty();
-        roots.add(leaf(&a).clone()).unwrap();
-        let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let client = Arc::new(client);
+        let client = Arc::new(config_of(ring::default_provider(), &[version], &[&a]));
         assert!(!shake(&tls, "a.example.com", &client).await.unwrap().resumed);
         let again = shake(&tls, "a.example.com", &client).await.unwrap();
         assert!(again.resumed, "{version:?}");
@@ -164,13 +165,7 @@ async fn the_cipher_suite_is_of_our_choice() {
             if reversed {
                 provider.cipher_suites.reverse();
             }
-            let mut roots = RootCertStore::empty();
-            roots.add(leaf(&a).clone()).unwrap();
-            let client = ClientConfig::builder_with_provider(Arc::new(provider))
-                .with_protocol_versions(&[version])
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
+            let client = config_of(provider, &[version], &[&a]);
             let suite = shake(&tls, "a.example.com", &Arc::new(client)).await.unwrap().suite;
             assert!(format!("{suite:?}").contains("AES_128_GCM"), "{suite:?}");
         }

@@ -103,6 +103,25 @@ fn malformed(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
+/// Decodes a body that arrives in pieces of this many bytes: its data, its trailers, and what follows it.
+#[cfg(any(test, feature = "fuzzing"))]
+fn decode(body: &[u8], piece: usize) -> io::Result<(Vec<u8>, Option<HeaderMap>, BytesMut)> {
+    let (mut decoder, mut buffer, mut data) = (Decoder::Size, BytesMut::new(), Vec::new());
+    let mut pieces = body.chunks(piece);
+    loop {
+        match decoder.decode(&mut buffer)? {
+            Decoded::Data(bytes) => data.extend_from_slice(&bytes),
+            Decoded::End(trailers) => {
+                buffer.extend(pieces.flatten());
+                return Ok((data, trailers, buffer));
+            }
+            Decoded::Partial => {
+                buffer.extend_from_slice(pieces.next().ok_or(io::ErrorKind::UnexpectedEof)?);
+            }
+        }
+    }
+}
+
 /// Whether a chunked body can be decoded. Checks that decoding it at once or one byte at a time is the same.
 ///
 /// # Panics
@@ -110,48 +129,14 @@ fn malformed(what: &'static str) -> io::Error {
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::panic, unreachable_pub, reason = "a property for tests, which bin/fuzz reaches too")]
 pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
-    let read = |piece: usize| {
-        let (mut decoder, mut buffer, mut data) = (Decoder::Size, BytesMut::new(), Vec::new());
-        let mut pieces = bytes.chunks(piece);
-        loop {
-            match decoder.decode(&mut buffer) {
-                Ok(Decoded::Data(bytes)) => data.extend_from_slice(&bytes),
-                Ok(Decoded::End(trailers)) => {
-                    buffer.extend(pieces.flatten());
-                    return Some((data, trailers, buffer));
-                }
-                Ok(Decoded::Partial) => buffer.extend_from_slice(pieces.next()?),
-                Err(_) => return None,
-            }
-        }
-    };
-    let whole = read(bytes.len().max(1));
-    assert_eq!(read(1), whole);
+    let whole = decode(bytes, bytes.len().max(1)).ok();
+    assert_eq!(decode(bytes, 1).ok(), whole);
     whole.is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Decodes a body that arrives in pieces of this many bytes: its data, its trailers, and what follows it.
-    fn decode(body: &str, piece: usize) -> io::Result<(String, Option<HeaderMap>, String)> {
-        let (mut decoder, mut buffer, mut data) = (Decoder::Size, BytesMut::new(), String::new());
-        let mut pieces = body.as_bytes().chunks(piece);
-        loop {
-            match decoder.decode(&mut buffer)? {
-                Decoded::Data(bytes) => data.push_str(std::str::from_utf8(&bytes).unwrap()),
-                Decoded::End(trailers) => {
-                    buffer.extend(pieces.flatten());
-                    return Ok((data, trailers, String::from_utf8(buffer.to_vec()).unwrap()));
-                }
-                Decoded::Partial => match pieces.next() {
-                    Some(piece) => buffer.extend_from_slice(piece),
-                    None => return Err(io::ErrorKind::UnexpectedEof.into()),
-                },
-            }
-        }
-    }
 
     #[test]
     fn garbled_chunks_are_the_same_however_they_come() {
@@ -168,13 +153,13 @@ mod tests {
 
     #[test]
     fn chunks_are_put_together_however_they_come() {
-        let body = "5;a=b\r\nhello\r\n00A \r\n, world!!!\r\n0\r\nX-Sum: 1\r\n\r\nnext";
+        let body = b"5;a=b\r\nhello\r\n00A \r\n, world!!!\r\n0\r\nX-Sum: 1\r\n\r\nnext";
         for piece in 1..=body.len() {
             let (data, trailers, rest) = decode(body, piece).unwrap();
-            assert_eq!((data.as_str(), rest.as_str()), ("hello, world!!!", "next"), "{piece}");
+            assert_eq!((&data[..], &rest[..]), (&b"hello, world!!!"[..], &b"next"[..]), "{piece}");
             assert_eq!(trailers.unwrap()["x-sum"], "1");
         }
-        assert_eq!(decode("0\r\n\r\n", 1).unwrap(), (String::new(), None, String::new()));
+        assert_eq!(decode(b"0\r\n\r\n", 1).unwrap(), (Vec::new(), None, BytesMut::new()));
     }
 
     #[test]
@@ -193,7 +178,7 @@ mod tests {
             "0\r\nnonsense\r\n\r\n",
         ] {
             for piece in [1, body.len()] {
-                let error = decode(body, piece).unwrap_err();
+                let error = decode(body.as_bytes(), piece).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{body:?}");
             }
         }
@@ -204,8 +189,8 @@ mod tests {
         let line = format!("5;{}", "x".repeat(MAX_LINE));
         let trailers = format!("0\r\nX-A: {}", "x".repeat(MAX_TRAILERS));
         for body in [line, trailers] {
-            assert_eq!(decode(&body, 1000).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert_eq!(decode(body.as_bytes(), 1000).unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
-        assert!(decode("5\r\nhel", 100).is_err());
+        assert!(decode(b"5\r\nhel", 100).is_err());
     }
 }
