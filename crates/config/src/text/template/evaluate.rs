@@ -208,16 +208,18 @@ impl<'a> Evaluation<'a> {
 
     /// The output of a command in a `.env` file.
     fn substituted(&self, at: &Expr, command: &dotenv::Command) -> Result<String, Unrendered<Wrong>> {
-        let dotenv::CommandKind::Shell(pieces) = &command.kind else {
+        let refused = || {
             let help = "put such secrets into `.kamal/secrets`";
-            return Err(wrong(at, "a `.env` file can't use `kamal secrets`", "loaded here", help));
+            wrong(at, "a `.env` file can't use `kamal secrets`", "loaded here", help)
         };
+        let dotenv::CommandKind::Shell(pieces) = &command.kind else { return Err(refused()) };
         let mut text = String::new();
         for piece in pieces {
             match piece {
-                dotenv::Piece::Text(piece) => text.push_str(piece),
-                dotenv::Piece::Variable { raw, .. } => text.push_str(raw),
-                dotenv::Piece::Call { .. } => {}
+                dotenv::Piece::Text(piece) | dotenv::Piece::Variable { raw: piece, .. } => {
+                    text.push_str(piece)
+                }
+                dotenv::Piece::Call { .. } => return Err(refused()),
             }
         }
         Ok(self.command(at, &text)?.text())

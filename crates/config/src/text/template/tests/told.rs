@@ -165,6 +165,18 @@ fn what_goes_wrong_with_files_and_lists() {
 }
 
 #[test]
+fn a_dotenv_file_that_calls_kamal_secrets_is_refused() {
+    for line in ["A=$(kamal secrets extract A $B)", "A=$(echo $(kamal secrets extract A $B))"] {
+        let run = |program: &Program| match program {
+            Program::File(_) => Ended::Well(line.into()),
+            other => run(other),
+        };
+        let said = render_with("<% Dotenv.load %><%= ENV['A'] %>", run).0.unwrap_err();
+        assert!(said.contains("a `.env` file can't use `kamal secrets`"), "{line}\n{said}");
+    }
+}
+
+#[test]
 fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
     insta::assert_snapshot!(refused(
         "registry:\n  password: <%= ENV.fetch('NONE') %>\n  api_token: \"<%= ENV.fetch('NONE') %>\"\n  secret_key: <%= ENV['A'] ? ENV.fetch('NONE') : 'hunter2' %>\n"
