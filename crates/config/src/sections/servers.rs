@@ -159,18 +159,28 @@ fn lists_something(field: &Field) -> bool {
 /// Why a text can't be the name or address of a server, with or without a user.
 pub(crate) fn bad_host(host: &str) -> Option<&'static str> {
     let (user, address) = host.rsplit_once('@').unwrap_or(("root", host));
-    if address.is_empty() || address.starts_with('-') {
+    let (name, port) = split_port(address);
+    if name.is_empty() || name.starts_with('-') {
         return Some("a host's name can't be empty or begin with `-`");
     }
     if user.is_empty() || user.starts_with('-') || user.contains('@') {
         return Some("a host with a user is written `USER@HOST`");
     }
-    let port = address.split_once(':').map(|(_, port)| port).filter(|port| !port.contains(':'));
     if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
         return Some("a port after a host's name is a number from 1 to 65535");
     }
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "/,;'\"$`\\|&<>(){}".contains(c);
-    host.contains(odd).then_some("this is not the name or address of a host")
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "/,;'\"$`\\|&<>(){}[]".contains(c);
+    (user.contains(odd) || name.contains(odd)).then_some("this is not the name or address of a host")
+}
+
+/// Splits `HOST[:PORT]`. An IPv6 address with a port is in brackets; anything else after them is a bad port.
+pub(crate) fn split_port(address: &str) -> (&str, Option<&str>) {
+    match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, after)) => (host, Some(after.strip_prefix(':').unwrap_or_default())),
+        None if address.matches(':').count() > 1 => (address, None),
+        None => address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port))),
+    }
 }
 
 pub(crate) fn check_host(field: &Field, span: Span, host: &str, report: &mut Report) {

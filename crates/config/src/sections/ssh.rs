@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::decode::{Field, Report};
 use crate::describe::{Form, Keys, LIST, Like, QUOTABLE_PORT, Setting};
 use crate::secret::Secret;
+use crate::servers::{bad_host, split_port};
 use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -222,18 +223,10 @@ pub struct Target<'s> {
 }
 
 impl Ssh {
-    /// Parses a host of `servers`: `[USER@]HOST[:PORT]`. This section supplies the missing parts. An IPv6 address
-    /// with a port is in brackets.
+    /// Parses a host of `servers`: `[USER@]HOST[:PORT]`. This section supplies the missing parts.
     pub fn target<'s>(&'s self, server: &'s str) -> Target<'s> {
         let (user, rest) = server.rsplit_once('@').unwrap_or((&self.user, server));
-        let bracketed = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-        let (host, port) = match bracketed {
-            Some((host, after)) => (host, after.strip_prefix(':')),
-            None => match rest.split_once(':') {
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (rest, None),
-            },
-        };
+        let (host, port) = split_port(rest);
         Target { user, host, port: port.and_then(|port| port.parse().ok()).unwrap_or(self.port) }
     }
 }
@@ -243,16 +236,13 @@ fn jumps(text: &str) -> Vec<Jump> {
 }
 
 impl Jump {
-    /// Parses `[USER@]HOST[:PORT]`. An IPv6 address with a port is in brackets.
+    /// Parses `[USER@]HOST[:PORT]`.
     fn parse(text: &str) -> Option<Self> {
         let (user, rest) = text.rsplit_once('@').unwrap_or(("root", text));
-        let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, after)) => (host, after.strip_prefix(':').or(after.is_empty().then_some("22"))?),
-            None if rest.matches(':').count() > 1 => (rest, "22"),
-            None => rest.split_once(':').unwrap_or((rest, "22")),
-        };
-        let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
-        let sound = !user.is_empty() && crate::servers::bad_host(host).is_none();
-        sound.then(|| Self { user: user.into(), host: host.into(), port })
+        if user.is_empty() || bad_host(rest).is_some() {
+            return None;
+        }
+        let (host, port) = split_port(rest);
+        Some(Self { user: user.into(), host: host.into(), port: port.map_or(Ok(22), str::parse).ok()? })
     }
 }

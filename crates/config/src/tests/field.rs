@@ -118,7 +118,9 @@ fn users_and_ports_of_single_servers() {
     );
     let plain = config.ssh.target("2001:db8::1");
     assert_eq!((plain.host, plain.port), ("2001:db8::1", 2200));
-    for wrong in ["@192.0.2.1", "deploy@", "a@b@192.0.2.1", "192.0.2.1:ssh", "192.0.2.1:0"] {
+    let no_hosts = ["@192.0.2.1", "deploy@", "a@b@192.0.2.1", ":22", "[]:22", "[2001:db8::1"];
+    let no_ports = ["192.0.2.1:ssh", "192.0.2.1:0", "[2001:db8::1]:99999", "[::1]:ssh", "[::1]22", "[::1]:"];
+    for wrong in no_hosts.iter().chain(&no_ports) {
         assert!(
             errors_of_servers(&format!("servers: [\"{wrong}\"]\n")).starts_with("error: servers/0: "),
             "{wrong}"
