@@ -8,7 +8,7 @@ use super::super::proxy::{Run, Tls, route_of};
 use super::super::{Accessory, Role};
 
 pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
-    let mut secured: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut secured: BTreeMap<String, &str> = BTreeMap::new();
     for role in roles {
         let Some(proxy) = role.kamal_proxy().filter(|proxy| proxy.tls != Tls::Off) else { continue };
         if proxy.tls == Tls::Automatic && role.hosts.len() > 1 {
@@ -20,7 +20,7 @@ pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, 
             report.push(servers.below(&role.name).error(&message));
         }
         for host in &proxy.hosts {
-            match secured.insert(host, &role.name) {
+            match secured.insert(host.to_lowercase(), &role.name) {
                 Some(other) if other != role.name => {
                     let message =
                         format!("Different roles can't share the same host for SSL: {}", given(host));

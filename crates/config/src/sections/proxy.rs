@@ -154,7 +154,7 @@ pub fn route_of((host, path): &(String, String)) -> String {
 /// Checks keys that Kamal doesn't have against the keys that they depend on.
 fn beyond_kamal(section: &Section, hosts: &[String], tls: &Tls, report: &mut Report) {
     if let Some(field) = section.get("canonical_host")
-        && field.text().is_some_and(|host| !hosts.contains(&host))
+        && field.text().is_some_and(|host| !hosts.iter().any(|known| known.eq_ignore_ascii_case(&host)))
     {
         report.push(
             field

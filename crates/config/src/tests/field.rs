@@ -129,6 +129,21 @@ fn users_and_ports_of_single_servers() {
 }
 
 #[test]
+fn the_case_of_a_host_name_does_not_matter() {
+    let canonical = "proxy: {hosts: [Shop.example, www.shop.example], canonical_host: shop.example}\n";
+    assert_eq!(config(canonical).generation, Generation::Two);
+    let role = |name: &str, at: &str, host: &str| {
+        format!("  {name}: {{hosts: [{at}], proxy: {{host: {host}, ssl: true}}}}\n")
+    };
+    let same = errors_of_servers(&format!(
+        "servers:\n{}{}",
+        role("web", "1.1.1.1", "shop.example"),
+        role("api", "2.2.2.2", "Shop.example")
+    ));
+    assert!(same.contains("Different roles can't share the same host for SSL"), "{same}");
+}
+
+#[test]
 fn images_that_cannot_work_are_refused_with_their_place() {
     let least = LEAST.replace("image: me/app\n", "");
     let hub = "registry: {username: me, password: [REGISTRY_PASSWORD]}\n";
