@@ -11,7 +11,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "it is a tool for whoever works on the loader: it prints, and ends with what went wrong"
+    reason = "a developer tool: it prints, and panics on errors"
 )]
 
 use std::path::{Path, PathBuf};

@@ -45,7 +45,7 @@ impl Report {
 pub(super) fn error(path: &str, node: &Node, message: &str) -> Diagnostic {
     let error = Diagnostic::error(node.span, says(path, message));
     match node.replaced {
-        Some(replaced) => error.also(replaced, "in place of this"),
+        Some(replaced) => error.also(replaced, "replaces this"),
         None => error,
     }
 }

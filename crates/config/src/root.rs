@@ -276,9 +276,9 @@ fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, r
         && (registry.is_some_and(Registry::is_local) || !elsewhere)
         && let Some(field) = root.get("builder").and_then(|builder| builder.section().get("cache"))
     {
-        let error = field.error("keeps layers in the registry, and there is none");
+        let error = field.error("needs a registry, but none is configured");
         report.push(error.help(
-            "leave it out: the builder has a cache of its own; or `type: gha` within GitHub's actions",
+            "leave it out (the builder has its own cache), or use `type: gha` in GitHub Actions",
         ));
     }
 }
@@ -317,7 +317,7 @@ fn run_directory(root: &Section, report: &mut Report) -> Option<String> {
     let field = root.get("run_directory")?;
     let directory = field.text()?;
     if directory != ".kamal" {
-        report.push(field.warning("has no effect: what Bowline keeps on a server is always under .kamal"));
+        report.push(field.warning("is ignored: Bowline always uses .kamal on servers"));
     }
     Some(directory)
 }

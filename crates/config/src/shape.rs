@@ -135,7 +135,7 @@ impl Shape<'_> {
         self.told.push(span);
         let message = format!("{path}: {changes}, Bowline keeps it as it is written");
         let warning = Diagnostic::warning(span, message);
-        self.report.push(warning.help("put it into quotes, and both read the same"));
+        self.report.push(warning.help("put it in quotes, so that both read it the same way"));
     }
 
     fn unusual(&mut self, path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Vec<Diagnostic> {

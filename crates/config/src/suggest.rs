@@ -21,7 +21,7 @@ const ADVICE: &[(&str, &str, &str)] = &[
         "hooks are programs in `.kamal/hooks`, named after the moment: `.kamal/hooks/pre-deploy` (`bowline docs hooks`)",
     ),
     ("proxy", "host_port", "the port on the server is `http_port` of `proxy/run`"),
-    ("proxy", "http_port", "this key belongs into `proxy/run`"),
+    ("proxy", "http_port", "this key belongs in `proxy/run`"),
 ];
 
 /// How many places to list for a misplaced key.

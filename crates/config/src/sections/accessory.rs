@@ -177,7 +177,7 @@ fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<Strin
     let known = report.items.len();
     let hosts = once(chosen(&field, context, report));
     if hosts.is_empty() && report.items.len() == known {
-        report.push(field.warning("means no server, so this accessory runs nowhere"));
+        report.push(field.warning("matches no server, so this accessory runs nowhere"));
     }
     hosts
 }

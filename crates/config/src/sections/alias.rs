@@ -55,9 +55,9 @@ pub(crate) fn decode(field: &Field, report: &mut Report) -> Pairs {
             continue;
         };
         let message =
-            format!("goes round in a circle: {}", given(format!("{} → {}", circle.join(" → "), key.text)));
+            format!("is circular: {}", given(format!("{} → {}", circle.join(" → "), key.text)));
         let error = Diagnostic::error(key.span, field.says(&message));
-        report.push(error.help("let one of them begin with a command"));
+        report.push(error.help("make one of them start with a command"));
         told.extend(circle);
     }
     aliases
@@ -72,12 +72,12 @@ fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)
         report.push(at_key("an alias's name can only include lower-case letters, digits, `-` and `_`"));
     } else if COMMANDS.contains(&name) {
         report.push(
-            at_key(&format!("`{}` is a command already", given(name))).help("give the alias another name"),
+            at_key(&format!("`{}` is already a command", given(name))).help("give the alias another name"),
         );
     } else if report.commands.contains(&key.text) {
         // Such an alias works in Kamal, so this is no error.
         let warning = Diagnostic::warning(key.span, field.says("this alias has no effect"));
-        report.push(warning.label(format!("`{}` is a command of Bowline's own", given(name))));
+        report.push(warning.label(format!("`{}` is one of Bowline's own commands", given(name))));
     }
     let command = field.text()?;
     if shlex::split(&command).is_none() {

@@ -214,7 +214,7 @@ impl Env {
         for (entry, variable) in secret {
             if let Some(Value::Clear(_)) = env.get(&variable.name) {
                 let message =
-                    format!("{} is given in clear too, and that value is used", given(&variable.name));
+                    format!("{} is also set in plain text, and that value is used", given(&variable.name));
                 report.push(entry.warning(&message));
                 continue;
             }
@@ -243,7 +243,7 @@ fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, Variab
         let Some(text) = entry.text() else { continue };
         let (name, key) = text.split_once(':').unwrap_or((&text, &text));
         if key.is_empty() {
-            report.push(entry.error("names no secret after the `:`"));
+            report.push(entry.error("has no secret name after the `:`"));
         } else if let Some(problem) = bad_name(name) {
             report.push(entry.error(problem));
         } else {

@@ -43,7 +43,7 @@ pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
     };
     let message = match bare == server {
         false => "should have no `https://` before it and no `/` after it",
-        true if bare.contains('$') => "is used as it is written; `$` has no meaning here",
+        true if bare.contains('$') => "contains `$`, which isn't expanded here",
         true if bare.split('/').skip(1).any(|part| !is_component(part)) => {
             "should have only lower-case letters, digits, `.`, `_` and `-` after the host"
         }
@@ -73,7 +73,7 @@ fn untagged(name: &str) -> &str {
 fn problem(name: &str, tag: &str, before: Before) -> Option<Problem> {
     let problem = |message: &str, help: String| Some(Problem { message: message.to_owned(), help });
     if name.contains('$') {
-        let message = "is used as it is written; `$` has no meaning here";
+        let message = "contains `$`, which isn't expanded here";
         return problem(message, variable_help(name));
     }
     if let Some((_, rest)) = name.split_once("://") {
@@ -126,14 +126,14 @@ fn misplaced(parts: &[&str], tag: &str, before: Before) -> Option<Problem> {
             if parts.starts_with(&own) { parts.get(own.len()..).unwrap_or_default().join("/") } else { rest };
         return Some(Problem {
             message: format!(
-                "the registry {} is named here too, and would stand before the image's name twice",
+                "contains the registry {} again, which Bowline already puts before the name",
                 given(server)
             ),
             help: image(&rest, tag),
         });
     }
     host.contains(':').then(|| Problem {
-        message: format!("names a second registry, behind {} of `registry: {{server: …}}`", given(server)),
+        message: format!("names a second registry, after {} of `registry: {{server: …}}`", given(server)),
         help: format!("{}, and only one of the two as `server`", image(&rest, tag)),
     })
 }

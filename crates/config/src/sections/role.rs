@@ -162,7 +162,7 @@ impl Role {
     ) -> Option<AssetPath> {
         let own = section.get("asset_path").map(|field| (AssetPath::decode(&field, report), field));
         if let (false, Some((_, field))) = (self.is_proxied(), &own) {
-            report.push(field.warning("has no effect in a role that no proxy sends requests to"));
+            report.push(field.warning("is ignored: no proxy sends requests to this role"));
         }
         let path = own.map_or_else(|| from.asset_path.clone(), |(path, _)| path);
         path.filter(|_| self.is_proxied())
@@ -183,8 +183,8 @@ impl Role {
         if !parts.says_how() {
             report.push(
                 field
-                    .warning("has no effect in a role that Traefik sends no requests to")
-                    .help("give `cmd`, `port` or `path` to have its containers checked"),
+                    .warning("is ignored: Traefik doesn't send requests to this role")
+                    .help("set `cmd`, `port` or `path` to check its containers"),
             );
             return None;
         }

@@ -125,7 +125,7 @@ fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut
             Some(given) => given.error("").also(field.span(), "the roles are given here"),
             None => Diagnostic::error(field.span(), ""),
         };
-        let help = format!("one of `servers` must be it: {}", given(names.join(", ")));
+        let help = format!("it must be one of the roles under `servers`: {}", given(names.join(", ")));
         report.push(Diagnostic { message, ..error }.help(help));
     }
     for (role, field) in roles {

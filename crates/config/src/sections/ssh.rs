@@ -73,7 +73,7 @@ impl Serialize for Jump {
 }
 
 const JUMPS: Like = Like {
-    wanted: "`HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between",
+    wanted: "`HOST`, `USER@HOST` or `USER@HOST:PORT`, or several, comma-separated",
     help: "",
     reads: |text| text.split(',').all(|hop| Jump::parse(hop.trim()).is_some()),
     pattern: "^[^\\s,]+(\\s*,\\s*[^\\s,]+)*$",
@@ -138,7 +138,7 @@ impl Ssh {
         let proxy = section.text_unless_off("proxy").map(|text| jumps(&text)).unwrap_or_default();
         let mut proxy_command = section.text_unless_off("proxy_command");
         if let (false, Some(command)) = (proxy.is_empty(), section.get("proxy_command")) {
-            report.push(command.warning("has no effect, since ssh/proxy is given"));
+            report.push(command.warning("is ignored because ssh/proxy is set"));
             proxy_command = None;
         }
         if let Some(field) = section.get("forward_agent").filter(|field| field.boolean() == Some(true)) {

@@ -16,10 +16,10 @@ pub(crate) fn minimum(root: &Section, report: &mut Report) -> Option<String> {
     if parse(&text).is_some_and(|version| version > KNOWN) {
         let (major, minor) = KNOWN;
         let error = field.error(&format!(
-            "asks for Kamal {}; Bowline knows the format up to Kamal {major}.{minor}",
+            "requires Kamal {}, but Bowline supports the format only up to Kamal {major}.{minor}",
             given(&text)
         ));
-        report.push(error.help("lower it, if the file says nothing that only a later Kamal understands"));
+        report.push(error.help("lower it if the file uses no keys of a later Kamal"));
     }
     Some(text)
 }

@@ -281,7 +281,7 @@ fn an_accessory_that_runs_nowhere() {
       |
       = help: give it to a server: `- HOST: none`
 
-    warning: accessories/db/tag: means no server, so this accessory runs nowhere
+    warning: accessories/db/tag: matches no server, so this accessory runs nowhere
      --> config/deploy.yml:9:35
       |
     9 | accessories: {db: {image: i, tag: none}}
@@ -295,7 +295,7 @@ fn a_database_that_everybody_can_reach_is_a_warning() {
         "servers: [a]\naccessories: {db: {image: mysql:8, host: h, port: 3306}}\n"
     ), @r##"
     accepted; 1 warnings
-    warning: accessories/db/port: publishes MySQL on all addresses of the server, past its firewall
+    warning: accessories/db/port: publishes MySQL on all addresses of the server, bypassing its firewall
      --> config/deploy.yml:5:51
       |
     5 | accessories: {db: {image: mysql:8, host: h, port: 3306}}

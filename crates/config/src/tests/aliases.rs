@@ -41,7 +41,7 @@ fn what_is_wrong_with_an_alias() {
     7 |   "a b": app exec
       |   ^^^^^
 
-    error: aliases/deploy: `deploy` is a command already
+    error: aliases/deploy: `deploy` is already a command
      --> config/deploy.yml:8:3
       |
     8 |   deploy: app exec
@@ -55,7 +55,7 @@ fn what_is_wrong_with_an_alias() {
     9 |   app:
       |   ^^^ this is empty
 
-    error: aliases/app: `app` is a command already
+    error: aliases/app: `app` is already a command
      --> config/deploy.yml:9:3
       |
     9 |   app:
@@ -78,21 +78,21 @@ fn what_is_wrong_with_an_alias() {
        = help: it is split into words as a shell does
     "#);
     insta::assert_snapshot!(errors("aliases:\n  x: app exec\n  a: b -d staging\n  b: c\n  c: a\n  d: d\n  e: a\n"), @r"
-    error: aliases/a: goes round in a circle: a → b → c → a
+    error: aliases/a: is circular: a → b → c → a
      --> config/deploy.yml:7:3
       |
     7 |   a: b -d staging
       |   ^
       |
-      = help: let one of them begin with a command
+      = help: make one of them start with a command
 
-    error: aliases/d: goes round in a circle: d → d
+    error: aliases/d: is circular: d → d
       --> config/deploy.yml:10:3
        |
     10 |   d: d
        |   ^
        |
-       = help: let one of them begin with a command
+       = help: make one of them start with a command
     ");
     let text = format!("{LEAST}aliases: {{plan: x -r web, x: plan}}\n");
     let loaded = load_for(SourceFile::new("config/deploy.yml", text), None, &["plan".into()]).unwrap();
@@ -101,7 +101,7 @@ fn what_is_wrong_with_an_alias() {
      --> config/deploy.yml:5:11
       |
     5 | aliases: {plan: x -r web, x: plan}
-      |           ^^^^ `plan` is a command of Bowline's own
+      |           ^^^^ `plan` is one of Bowline's own commands
     ");
 }
 

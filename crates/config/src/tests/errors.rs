@@ -109,7 +109,7 @@ fn an_override_shows_both_files() {
      ::: config/deploy.yml:5:18
       |
     5 | readiness_delay: 5
-      |                  - in place of this
+      |                  - replaces this
       |
       = help: whole seconds, without a unit
     "##);
@@ -272,7 +272,7 @@ fn the_primary_role_is_undefined() {
     5 | primary_role: web2
       |               ^^^^
       |
-      = help: one of `servers` must be it: jobs
+      = help: it must be one of the roles under `servers`: jobs
     "##);
 }
 
@@ -392,7 +392,7 @@ fn durations_and_ports() {
       |
       = help: a number from 1 to 65535
 
-    error: ssh/proxy: should be false or `HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between
+    error: ssh/proxy: should be false or `HOST`, `USER@HOST` or `USER@HOST:PORT`, or several, comma-separated
      --> config/deploy.yml:6:27
       |
     6 | ssh: {port: "ssh", proxy: "a@"}
@@ -417,19 +417,19 @@ fn restart_without_quotes() {
 fn warnings() {
     insta::assert_snapshot!(errors("run_directory: /srv\nssh: {proxy: a, proxy_command: b}\nenv: {clear: {A: 1}, secret: [A]}\n"), @r##"
     accepted; 3 warnings
-    warning: run_directory: has no effect: what Bowline keeps on a server is always under .kamal
+    warning: run_directory: is ignored: Bowline always uses .kamal on servers
      --> config/deploy.yml:5:16
       |
     5 | run_directory: /srv
       |                ^^^^
 
-    warning: ssh/proxy_command: has no effect, since ssh/proxy is given
+    warning: ssh/proxy_command: is ignored because ssh/proxy is set
      --> config/deploy.yml:6:32
       |
     6 | ssh: {proxy: a, proxy_command: b}
       |                                ^
 
-    warning: env/secret/0: A is given in clear too, and that value is used
+    warning: env/secret/0: A is also set in plain text, and that value is used
      --> config/deploy.yml:7:31
       |
     7 | env: {clear: {A: 1}, secret: [A]}

@@ -189,7 +189,7 @@ fn images_that_cannot_work_are_refused_with_their_place() {
       |
       = help: `image: acme/shop`, and `server: ghcr.io` under `registry`
 
-    error: image: the registry r.example.com:5000 is named here too, and would stand before the image's name twice
+    error: image: contains the registry r.example.com:5000 again, which Bowline already puts before the name
      --> config/deploy.yml:3:8
       |
     3 | image: r.example.com:5000/shop

@@ -71,7 +71,7 @@ fn a_password_that_was_replaced_is_masked() {
      ::: config/deploy.yml:4:36
       |
     4 | registry: {username: me, password: [REDACTED]}
-      |                                    ---------- in place of this
+      |                                    ---------- replaces this
     "##);
 }
 
@@ -130,7 +130,7 @@ fn an_open_bracket() {
 #[test]
 fn a_second_colon() {
     insta::assert_snapshot!(errors("image: a: b\n"), @r##"
-    error: a `:` that can't stand here
+    error: a `:` that isn't allowed here
      --> config/deploy.yml:5:9
       |
     5 | image: a: b

@@ -92,7 +92,7 @@ async fn a_command_that_fails_is_told_with_its_place_and_last_words() {
     2 | image: me/<%= `echo app`.strip %>
       |               ^^^^^^^^^^ exit status 3: fatal: oh
       |
-      = help: run it by itself to see why; with `|| true` at its end it may fail
+      = help: run it by itself to see why, or append `|| true` to ignore the failure
 
     error: the command failed
      --> config/deploy.yml:4:61
@@ -100,7 +100,7 @@ async fn a_command_that_fails_is_told_with_its_place_and_last_words() {
     4 | labels: {to: "<%= ENV['KAMAL_DESTINATION'] %>", again: "<%= `echo app`.strip %>"}
       |                                                             ^^^^^^^^^^ exit status 3: fatal: oh
       |
-      = help: run it by itself to see why; with `|| true` at its end it may fail
+      = help: run it by itself to see why, or append `|| true` to ignore the failure
     "#);
 }
 

@@ -30,7 +30,7 @@ pub(super) fn decode(field: &Field, service: &str, report: &mut Report) -> Optio
     let port = if text.contains(':') { text } else { format!("{text}:{text}") };
     if let Some((published, inside, who)) = laid_open(&port) {
         let warning =
-            field.warning(&format!("publishes {who} on all addresses of the server, past its firewall"));
+            field.warning(&format!("publishes {who} on all addresses of the server, bypassing its firewall"));
         let number = number(inside);
         report.push(warning.help(format!(
             "`port: \"127.0.0.1:{}:{}\"` keeps it on the server; containers there reach it as `{}:{}`, with or \

@@ -46,7 +46,7 @@ const ARGS: Form = Form::Map(
     &Form::Either(&[
         Form::Text,
         Form::Refused(
-            "build arguments are no place for secrets, they stay in the image: name them under `builder: {secrets: […]}`",
+            "build arguments stay in the image: list secrets under `builder: {secrets: […]}` instead",
         ),
     ]),
 );

@@ -141,7 +141,7 @@ fn quoted(text: &str, start: usize, quote: u8, lines: &mut Lines) -> Read {
                 .label("expected the end of the line, or a comment")
                 .help("put the whole value in quotes; it can contain the other kind")
         }
-        None => Problem::new(start..start + 1, "this quote doesn't end")
+        None => Problem::new(start..start + 1, "this quote is never closed")
             .label(format!("expected another `{mark}` at the end of the value"))
             .help("if the value itself begins with a quote, put the other kind of quotes around it"),
     });
@@ -189,7 +189,7 @@ fn bare(text: &str, start: usize, end: usize, lines: &mut Lines) -> Read {
     if stop < line.len() && !written.is_empty() && !written.ends_with(char::is_whitespace) {
         lines.warnings.push(
             Problem::new(start + stop..start + stop + 1, "the value ends at this `#`")
-                .help("put the value into quotes if the `#` belongs to it, or a blank before a comment"),
+                .help("put the value in quotes if the `#` belongs to it, or a space before a comment"),
         );
     }
     let inner = start..start + written.trim_end().len();

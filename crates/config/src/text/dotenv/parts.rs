@@ -115,8 +115,8 @@ impl Cut<'_> {
     fn command(&mut self, at: usize) -> usize {
         let text = self.cooked.text.as_str();
         let Some(close) = scan::closing(text, at + 2) else {
-            let problem = Problem::new(self.cooked.place(at..at + 2), "this `$(` doesn't end").label("expected a `)`").help(
-                "a command of several lines wants double quotes around it; `\\$(` or single quotes make it text",
+            let problem = Problem::new(self.cooked.place(at..at + 2), "this `$(` is never closed").label("expected a `)`").help(
+                "put double quotes around a command of several lines; for a literal `$(`, write `\\$(` or use single quotes",
             );
             self.errors.push(problem);
             return text.len();
@@ -142,9 +142,9 @@ impl Cut<'_> {
                 at + 1
             }
             Err(_) => {
-                let problem = Problem::new(self.cooked.place(at..at + 2), "this `${` doesn't end after the name")
+                let problem = Problem::new(self.cooked.place(at..at + 2), "this `${` isn't closed after the name")
                     .label("expected a `}`")
-                    .help("write `\\${`, or the value in single quotes, if it is no reference; `$(echo \"${NAME:-default}\")` for a default");
+                    .help("for a literal `${`, write `\\${` or use single quotes; for a default, write `$(echo \"${NAME:-default}\")`");
                 self.errors.push(problem);
                 self.cooked.text.len()
             }

@@ -156,7 +156,7 @@ impl Words<'_> {
         if self.rest().starts_with("$(") {
             let close = scan::closing(text, at + 2).filter(|close| *close < self.end);
             let Some(close) = close else {
-                return Err(Problem::new(self.cooked.place(at..at + 2), "this `$(` doesn't end")
+                return Err(Problem::new(self.cooked.place(at..at + 2), "this `$(` is never closed")
                     .label("expected a `)`"));
             };
             let command = Box::new(command(self.cooked, at..close + 1)?);
@@ -171,7 +171,7 @@ impl Words<'_> {
             }
             Ok(None) => Ok(None),
             Err(_) => {
-                Err(Problem::new(self.cooked.place(at..at + 2), "this `${` doesn't end after the name")
+                Err(Problem::new(self.cooked.place(at..at + 2), "this `${` isn't closed after the name")
                     .label("expected a `}`"))
             }
         }

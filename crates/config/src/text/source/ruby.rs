@@ -1,6 +1,6 @@
 //! How Ruby's YAML reader, and so Kamal, reads a scalar without quotes.
 //!
-//! It reads `on` as a boolean, `0644` as an octal number, `1:30` as ninety, and `:word` as a symbol. Where a boolean or a
+//! It reads `on` as a boolean, `0644` as an octal number, `1:30` as 5400, and `:word` as a symbol. Where a boolean or a
 //! number is expected, Bowline does the same. Where a text is expected, Bowline keeps the file's text: `3.10` stays `3.10`,
 //! although Kamal makes it `3.1`. [`Plain::changes`] reports the difference, for a warning.
 
@@ -55,7 +55,7 @@ impl Plain {
                 Some("Kamal reads this as an octal number (0644 becomes 420)")
             }
             Plain::Integer(_) => Some("Kamal reads this as a number and rewrites it (1_000 becomes 1000)"),
-            Plain::Sexagesimal => Some("Kamal reads this as a number to the base of 60 (1:30 becomes 5400)"),
+            Plain::Sexagesimal => Some("Kamal reads this as a base-60 number (1:30 becomes 5400)"),
             Plain::Float if plain_decimal(text) => None,
             Plain::Float => Some("Kamal reads this as a number and rewrites it (3.10 becomes 3.1)"),
             Plain::Time => Some("Kamal reads this as a time and rewrites it"),
@@ -69,7 +69,7 @@ impl Plain {
         match self {
             Plain::Boolean(_) => "a boolean",
             Plain::Integer(_) => "an integer",
-            Plain::Sexagesimal => "a number to the base of 60",
+            Plain::Sexagesimal => "a base-60 number",
             Plain::Float => "a number with a fraction",
             Plain::Date => "a date",
             Plain::Time => "a time",

@@ -123,19 +123,19 @@ fn explain(kind: &ErrorKind) -> Words {
         }
         E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => words(
             "text after a closing quote",
-            "put the whole value into quotes, or a blank before a `#` comment",
+            "quote the whole value, or put a space before a `#` comment",
         ),
         E::UnclosedFlowCollection { open } => {
             (format!("`{open}` is opened here and never closed"), Some("close it"))
         }
         E::UnexpectedEofFlowSequence | E::ExpectedFlowSequenceSeparator => words(
-            "a list in brackets goes on without `,` or `]`",
+            "a list in brackets continues without `,` or `]`",
             "close it, or quote a value with special characters",
         ),
         E::UnexpectedEofFlowMapping
         | E::ExpectedFlowMappingSeparator
         | E::UnexpectedEofImplicitFlowMapping => words(
-            "a map in braces goes on without `,` or `}`",
+            "a map in braces continues without `,` or `}`",
             "close it, or quote a value with special characters",
         ),
         E::MisplacedFlowCollectionEnd => {
@@ -145,7 +145,7 @@ fn explain(kind: &ErrorKind) -> Words {
             (format!("`{open}` is closed by `{close}`"), Some("close it with its own kind"))
         }
         E::MappingValueNotAllowed | E::InvalidColonPlacement => words(
-            "a `:` that can't stand here",
+            "a `:` that isn't allowed here",
             "quote a value that contains `: `, and give each key its own line",
         ),
         E::SimpleKeyExpected | E::InvalidSimpleKey => {
@@ -164,11 +164,11 @@ fn explain_rare(kind: &ErrorKind) -> Words {
     match kind {
         E::ExpectedBlockSequenceEntry | E::BlockSequenceEntryNotAllowed | E::BlockEntryInFlowCollection => {
             words(
-                "a `- ` entry that can't stand here",
+                "a `- ` entry that isn't allowed here",
                 "give all entries of a list the same indentation, on lines of their own",
             )
         }
-        E::InvalidBlockEntryWhitespace => words("a `-` and no blank after it", "write `- value`"),
+        E::InvalidBlockEntryWhitespace => words("a `-` without a space after it", "write `- value`"),
         E::UnexpectedCharacter { character } => {
             (format!("a value can't begin with `{}`", character.escape_default()), Some("quote the value"))
         }
@@ -186,7 +186,7 @@ fn explain_rare(kind: &ErrorKind) -> Words {
             "write `\\\\` for a backslash, or use single quotes",
         ),
         E::CommentNotSeparated => {
-            words("a `#` that begins no comment", "put a blank before it, or quote the value")
+            words("a `#` that doesn't start a comment", "put a space before it, or quote the value")
         }
         E::RecursionLimitExceeded => words("nested too deeply", "no configuration needs this"),
         other => (format!("YAML can't be read here: {other}"), None),

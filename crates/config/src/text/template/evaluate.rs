@@ -54,7 +54,7 @@ impl Value {
             Value::Nil => "nil",
             Value::Boolean(_) => "true or false",
             Value::Integer(_) => "a number",
-            Value::Text(_) => "a text",
+            Value::Text(_) => "a string",
             Value::List(_) => "a list",
         }
     }
@@ -184,7 +184,7 @@ impl<'a> Evaluation<'a> {
         };
         let file = dotenv::parse(path, &text, false);
         if let Some(problem) = file.errors.first() {
-            return Err(wrong(&at, format!("{path}: {}", problem.message), "loaded here", "mend the file"));
+            return Err(wrong(&at, format!("{path}: {}", problem.message), "loaded here", "fix the file"));
         }
         for entry in &file.entries {
             let mut value = String::new();
@@ -233,7 +233,7 @@ impl<'a> Evaluation<'a> {
             Some(ended) => {
                 let why = match ended {
                     Ended::Badly { stderr, how } => stderr.trim().lines().last().unwrap_or(how),
-                    _ => "it is not there",
+                    _ => "the file doesn't exist",
                 };
                 let help = "paths are relative to the directory where bowline is run";
                 Err(wrong(expr, format!("{path} can't be read"), why, help))
@@ -253,7 +253,7 @@ impl<'a> Evaluation<'a> {
         match self.value(expr)? {
             Value::Text(name) => Ok(name),
             other => {
-                let message = "the name of a variable should be a text";
+                let message = "the name of a variable should be a string";
                 Err(wrong(expr, message, format!("this is {}", other.kind()), "write it in quotes"))
             }
         }
@@ -267,7 +267,7 @@ impl<'a> Evaluation<'a> {
             (None, None) => Err(wrong(
                 expr,
                 format!("the variable {name} is not set"),
-                "this wants it to be",
+                "this requires it",
                 format!("set {name} in the environment, or give a default: `ENV.fetch(\"{name}\", \"…\")`"),
             )),
         }
@@ -285,7 +285,7 @@ impl<'a> Evaluation<'a> {
                 None => how.clone(),
             },
         };
-        let help = "run it by itself to see why; with `|| true` at its end it may fail";
+        let help = "run it by itself to see why, or append `|| true` to ignore the failure";
         Err(wrong(expr, "the command failed", label, help))
     }
 }
@@ -331,7 +331,7 @@ fn split(text: &str, separator: Option<&str>) -> Vec<String> {
 
 fn not_a_list(receiver: &Expr, value: &Value, method: &str) -> Unrendered<Wrong> {
     let label = format!("this is {}", value.kind());
-    let help = "`.split(\",\")` makes a list of a text";
+    let help = "`.split(\",\")` turns a string into a list";
     wrong(receiver, format!("`{method}` is for lists only"), label, help)
 }
 
@@ -341,10 +341,10 @@ fn not_a_text(receiver: &Expr, value: &Value, method: &str) -> Unrendered<Wrong>
         _ => format!("this is {}", value.kind()),
     };
     let help = match value {
-        Value::Nil => format!("`to_s` makes a text of it: `….to_s.{method}`"),
+        Value::Nil => format!("`to_s` turns it into a string: `….to_s.{method}`"),
         _ => format!("leave `.{method}` out"),
     };
-    wrong(receiver, format!("`{method}` is for texts only"), label, help)
+    wrong(receiver, format!("`{method}` is for strings only"), label, help)
 }
 
 /// The characters that Ruby's `strip` removes.

@@ -68,9 +68,9 @@ impl Rendered {
                 if let Some(piece) = self.pieces.iter().find(within) {
                     let span = Span { start: piece.start, end: piece.end, ..node.span };
                     let error =
-                        Diagnostic::error(span, "a tag in what looks like a comment, but belongs to a value");
+                        Diagnostic::error(span, "this tag looks like part of a comment, but is part of a value");
                     found.push(error.help(
-                        "tags in comments are left alone; put this line into a `<%= \"…\" %>` as a whole",
+                        "tags in comments are left alone; put the whole line into a `<%= \"…\" %>`",
                     ));
                 }
             }
@@ -84,7 +84,7 @@ impl Rendered {
             && let Some(piece) = self.gave_nothing(item.span, source)
         {
             let span = Span { file, start: piece.origin.start, end: piece.origin.end };
-            item.also.push((span, "this gave nothing".into()));
+            item.also.push((span, "this tag's output is empty".into()));
         }
         for piece in self.pieces.iter().filter(|piece| piece.from == From::Tag) {
             let (Some(tag), Some(text)) =
@@ -96,7 +96,7 @@ impl Rendered {
                 && item.span.start <= piece.origin.start
                 && piece.origin.end <= item.span.end;
             if there && item.label.is_none() && text.contains('\n') {
-                item.label = Some("this has a line break in what it gave".into());
+                item.label = Some("the output of this tag contains a line break".into());
             }
             for secret in text.lines().map(str::trim).filter(|line| line.len() >= LEAST_SECRET) {
                 hide(item, secret, tag);

@@ -83,17 +83,17 @@ fn values_that_cannot_be_had_all_at_once() {
      --> deploy.yml:1:14
       |
     1 | service: <%= ENV.fetch("NONE") %>
-      |              ^^^^^^^^^^^^^^^^^ this wants it to be
+      |              ^^^^^^^^^^^^^^^^^ this requires it
       |
       = help: set NONE in the environment, or give a default: `ENV.fetch("NONE", "…")`
 
-    error: `strip` is for texts only
+    error: `strip` is for strings only
      --> deploy.yml:2:12
       |
     2 | image: <%= ENV['NONE'].strip %>/x
       |            ^^^^^^^^^^^ the variable is not set, so this is nil
       |
-      = help: `to_s` makes a text of it: `….to_s.strip`
+      = help: `to_s` turns it into a string: `….to_s.strip`
 
     error: the command failed
      --> deploy.yml:4:10
@@ -101,9 +101,9 @@ fn values_that_cannot_be_had_all_at_once() {
     4 |   a: <%= `false` %>
       |          ^^^^^^^ exit status 1: no such thing
       |
-      = help: run it by itself to see why; with `|| true` at its end it may fail
+      = help: run it by itself to see why, or append `|| true` to ignore the failure
 
-    error: the name of a variable should be a text
+    error: the name of a variable should be a string
      --> deploy.yml:5:14
       |
     5 |   b: <%= ENV[1] %>
@@ -111,7 +111,7 @@ fn values_that_cannot_be_had_all_at_once() {
       |
       = help: write it in quotes
 
-    error: `empty?` is for texts only
+    error: `empty?` is for strings only
      --> deploy.yml:6:10
       |
     6 |   c: <%= 1.empty? %>
@@ -138,9 +138,9 @@ fn what_goes_wrong_with_files_and_lists() {
      --> deploy.yml:2:12
       |
     2 | image: <%= 'a'.first %>
-      |            ^^^ this is a text
+      |            ^^^ this is a string
       |
-      = help: `.split(",")` makes a list of a text
+      = help: `.split(",")` turns a string into a list
 
     error: missing can't be read
      --> deploy.yml:3:1
@@ -154,9 +154,9 @@ fn what_goes_wrong_with_files_and_lists() {
      --> deploy.yml:4:4
       |
     4 | <% ENV['A'].each do |x| %>
-      |    ^^^^^^^^ this is a text
+      |    ^^^^^^^^ this is a string
       |
-      = help: `.split(",")` makes a list of a text
+      = help: `.split(",")` turns a string into a list
     "#);
     let said = refused("<% 'a'.split.each do |x| %>\n<% else %>\n");
     assert!(said.contains("error: `else` without an `if` before it"), "{said}");
@@ -185,7 +185,7 @@ fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
      --> deploy.yml:2:17
       |
     2 |   password: <%= ENV.fetch('NONE') %>
-      |                 ^^^^^^^^^^^^^^^^^ this wants it to be
+      |                 ^^^^^^^^^^^^^^^^^ this requires it
       |
       = help: set NONE in the environment, or give a default: `ENV.fetch("NONE", "…")`
 
@@ -193,7 +193,7 @@ fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
      --> deploy.yml:3:19
       |
     3 |   api_token: "<%= ENV.fetch('NONE') %>"
-      |                   ^^^^^^^^^^^^^^^^^ this wants it to be
+      |                   ^^^^^^^^^^^^^^^^^ this requires it
       |
       = help: set NONE in the environment, or give a default: `ENV.fetch("NONE", "…")`
 
@@ -201,7 +201,7 @@ fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
      --> deploy.yml:4:15
       |
     4 |   secret_key: [REDACTED]
-      |               ^^^^^^^^^^ this wants it to be
+      |               ^^^^^^^^^^ this requires it
       |
       = help: set NONE in the environment, or give a default: `ENV.fetch("NONE", "…")`
     "#);
@@ -260,7 +260,7 @@ fn a_tag_that_gave_nothing_is_named() {
      --> deploy.yml:4:1
       |
     4 | servers: <%= ENV['NONE'] %>
-      | ^^^^^^^  ------------------ this gave nothing
+      | ^^^^^^^  ------------------ this tag's output is empty
       | |
       | this is empty
     ");
@@ -285,7 +285,7 @@ fn what_a_tag_gave_is_not_told() {
     --> deploy.yml:1:1
      = help: `servers: [192.0.2.1]`, or a hash of roles
 
-    error: ssh/proxy: should be false or `HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between
+    error: ssh/proxy: should be false or `HOST`, `USER@HOST` or `USER@HOST:PORT`, or several, comma-separated
      --> deploy.yml:4:14
       |
     4 | ssh: {proxy: '<%= ENV['PASSWORD'] %>@@'}
@@ -333,11 +333,11 @@ fn what_a_tag_gave_is_not_told() {
      --> deploy.yml:4:9
       |
     4 | labels: <%= ENV['LINES'] %>
-      |         ^^^^^^^^^^^^^^^^^^^ this has a line break in what it gave
+      |         ^^^^^^^^^^^^^^^^^^^ the output of this tag contains a line break
       |
       = help: write `key: value`, and indent what continues the line above
 
-    error: a map in braces goes on without `,` or `}`
+    error: a map in braces continues without `,` or `}`
      --> deploy.yml:4:29
       |
     4 | env: {A: <%= ENV['LINES'] %>: 1}
@@ -352,12 +352,12 @@ fn a_tag_in_a_comment_is_left_alone_unless_it_belongs_to_a_value() {
     let text = format!("{LEAST}servers: [1.1.1.1]\n# a: <%= RUBY_VERSION %> <%= `false` %>\n");
     assert_eq!(loaded(&text), "accepted\n");
     insta::assert_snapshot!(loaded(&format!("{LEAST}servers: [1.1.1.1]\nlabels:\n  a: |\n    b\n    # <%= ENV['A'] %>\n")), @r#"
-    error: a tag in what looks like a comment, but belongs to a value
+    error: this tag looks like part of a comment, but is part of a value
      --> deploy.yml:8:7
       |
     8 |     # <%= ENV['A'] %>
       |       ^^^^^^^^^^^^^^^
       |
-      = help: tags in comments are left alone; put this line into a `<%= "…" %>` as a whole
+      = help: tags in comments are left alone; put the whole line into a `<%= "…" %>`
     "#);
 }
