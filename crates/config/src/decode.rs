@@ -64,13 +64,6 @@ pub(super) struct Field<'n> {
     pub(super) node: &'n Node,
 }
 
-/// A map with known keys.
-#[derive(Debug, Clone)]
-pub(super) struct Section<'n> {
-    pub(super) field: Field<'n>,
-    entries: &'n [(Key, Node)],
-}
-
 /// The value of a key that the files don't have.
 static NOTHING: Node = Node { span: Span::whole(0), kind: NodeKind::Null, replaced: None };
 
@@ -85,6 +78,30 @@ impl<'n> Field<'n> {
 
     pub(super) fn span(&self) -> Span {
         self.node.span
+    }
+
+    fn entry(&self, name: &str) -> Option<&'n (Key, Node)> {
+        let NodeKind::Map(entries) = &self.node.kind else { return None };
+        entries.iter().find(|(key, _)| key.text == name)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
+    pub(super) fn key_span(&self, name: &str) -> Option<Span> {
+        self.entry(name).map(|(key, _)| key.span)
+    }
+
+    /// The value of a key, unless it is missing or wrong.
+    pub(super) fn get(&self, name: &str) -> Option<Self> {
+        let (_, node) = self.entry(name).filter(|(_, node)| node.kind != NodeKind::Wrong)?;
+        Some(self.child(name, node))
+    }
+
+    /// The value of a key. A missing or wrong one is replaced by an empty value, which decodes to the defaults.
+    pub(super) fn at(&self, name: &str) -> Self {
+        self.get(name).unwrap_or_else(|| self.child(name, &NOTHING))
     }
 
     fn child(&self, name: &str, node: &'n Node) -> Self {
@@ -137,7 +154,7 @@ impl<'n> Field<'n> {
         })
     }
 
-    /// Like [`Self::text`], but `false` means none.
+    /// Like [`Self::text`], but `false` means none. With it, a destination removes a value of the base file.
     pub(super) fn text_unless_off(&self) -> Option<String> {
         self.text().filter(|_| self.boolean() != Some(false))
     }
@@ -214,76 +231,5 @@ impl<'n> Field<'n> {
             false if self.boolean() == Some(true) => Some(OptionValue::Flag),
             false => self.text().map(OptionValue::Value),
         }
-    }
-
-    /// A map with known keys. Any other value counts as an empty map.
-    pub(super) fn section(&self) -> Section<'n> {
-        let entries = match &self.node.kind {
-            NodeKind::Map(entries) => entries.as_slice(),
-            _ => &[],
-        };
-        Section { field: self.clone(), entries }
-    }
-}
-
-impl<'n> Section<'n> {
-    /// The value of a key, unless it is missing or wrong.
-    pub(super) fn get(&self, name: &str) -> Option<Field<'n>> {
-        let (_, node) = self.entries.iter().find(|(key, _)| key.text == name)?;
-        (node.kind != NodeKind::Wrong).then(|| self.field.child(name, node))
-    }
-
-    /// The value of a key. A missing or wrong one is replaced by an empty value, which decodes to the defaults.
-    pub(super) fn part(&self, name: &str) -> Field<'n> {
-        self.get(name).unwrap_or_else(|| self.field.child(name, &NOTHING))
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.key_span(name).is_some()
-    }
-
-    pub(super) fn key_span(&self, name: &str) -> Option<Span> {
-        self.entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key.span)
-    }
-
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.get(name)?.text()
-    }
-
-    /// Like [`Self::text`], but `false` means none. With it, a destination removes a value of the base file.
-    pub(super) fn text_unless_off(&self, name: &str) -> Option<String> {
-        self.get(name)?.text_unless_off()
-    }
-
-    pub(super) fn boolean(&self, name: &str) -> Option<bool> {
-        self.get(name)?.boolean()
-    }
-
-    pub(super) fn count(&self, name: &str) -> Option<u64> {
-        self.get(name)?.count()
-    }
-
-    pub(super) fn port(&self, name: &str) -> Option<u16> {
-        self.get(name)?.port()
-    }
-
-    pub(super) fn seconds(&self, name: &str) -> Option<Duration> {
-        self.get(name)?.seconds()
-    }
-
-    pub(super) fn strings(&self, name: &str) -> Vec<String> {
-        self.part(name).strings()
-    }
-
-    pub(super) fn secrets(&self, name: &str, report: &mut Report) -> Vec<String> {
-        self.part(name).secrets(report)
-    }
-
-    pub(super) fn pairs(&self, name: &str) -> Pairs {
-        self.part(name).pairs()
-    }
-
-    pub(super) fn options(&self, name: &str) -> Vec<(String, OptionValue)> {
-        self.part(name).options()
     }
 }

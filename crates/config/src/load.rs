@@ -94,7 +94,7 @@ pub fn aliases(base: SourceFile, destination: Option<Destination>) -> Result<Pai
         return Err(Diagnostics::new(sources, report.items));
     };
     let merged = trees.into_iter().reduce(merge::merge_files);
-    let aliases = merged.as_ref().and_then(|root| Field::new("", root).section().get("aliases"));
+    let aliases = merged.as_ref().and_then(|root| Field::new("", root).get("aliases"));
     let entries = aliases.map(|field| field.entries()).unwrap_or_default();
     let pair = |(key, field): (&Key, Field)| Some((key.text.clone(), field.scalar()?.text.clone()));
     Ok(entries.into_iter().filter_map(pair).collect())
@@ -143,7 +143,7 @@ fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> 
     }
     let signs = shape::check(&mut merged, &root::KEYS, report);
     let generation = generation::tell(&signs, report);
-    root::decode(&Field::new("", &merged), destination, generation, report)
+    Some(root::decode(&Field::new("", &merged), destination, generation, report))
 }
 
 #[cfg(test)]

@@ -7,129 +7,93 @@ use std::time::Duration;
 
 use super::boot::Boot;
 use super::builder::Builder;
-use super::decode::{Field, Report, Section};
+use super::decode::{Field, Report};
 use super::diagnostic::{Diagnostic, Span};
 use super::env::{TaggedEnv, Tags};
 use super::generation::Generation;
-use super::healthcheck::Parts;
 use super::hooks::HooksOutput;
 use super::image::{self, Before};
 use super::output::OutputPlaces;
 use super::role::{AssetPath, Inherited};
 use super::{
-    Accessory, Config, Logging, Pairs, Proxy, Registry, Role, Ssh, Timeouts, Traefik, accessory, alias,
-    servers, version,
+    Config, Logging, Proxy, Registry, Role, Ssh, Timeouts, Traefik, accessory, alias, healthcheck, servers,
+    version,
 };
 pub(super) use keys::KEYS;
 
 /// The default of `deploy_timeout`, and its minimum if a health check's attempts set it.
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads the merged files. Returns `None` if something required is missing, which it has reported.
+/// Reads the merged files. If something required is missing, it reports that, and the result is of no use.
 pub(super) fn decode(
-    field: &Field,
+    root: &Field,
     destination: Option<&str>,
     (generation, told_by): (Generation, Option<String>),
     report: &mut Report,
-) -> Option<Config> {
-    let root = field.section();
+) -> Config {
     check_destination(destination, report);
-    let service = required(&root, "service", report).and_then(|field| service(&field, report));
+    let service = service(root, report);
     // Without `servers`, no image name contains the registry: Bowline only logs in to it.
     let decode_registry = if root.has("servers") { Registry::decode_named } else { Registry::decode };
     let registry = match root.get("registry") {
         Some(field) => decode_registry(&field, report),
         None => Some(Registry::default()),
     };
-    let image = image(&root, service.as_deref(), registry.as_ref(), report);
-    let (env, mut tags) = envs(&root, report);
+    let image = image(root, &service, registry.as_ref(), report);
+    let (env, mut tags) = envs(root, report);
     tags.kamal2 = generation == Generation::Two;
-    let inherited = inherited(&root, generation, report);
-    let primary_role = root.text("primary_role").unwrap_or_else(|| "web".into());
-    let roles = roles(&root, &primary_role, &tags, &inherited, report);
+    let inherited = inherited(root, generation, report);
+    let primary_role = root.at("primary_role").text().unwrap_or_else(|| "web".into());
+    let roles = roles(root, &primary_role, &tags, &inherited, report);
     if !report.has_errors() {
         let used = roles.iter().flat_map(|role| &role.hosts).flat_map(|host| &host.tags);
         tags.warn_unused(&used.collect::<Vec<_>>(), destination, report);
     }
-    let accessories = accessories(&root, service.as_deref(), &roles, &tags, report);
+    let context = accessory::Context { service: &service, roles: &roles, tags: &tags };
+    let accessories = accessory::decode(&root.at("accessories"), &context, report);
     if let Some(servers) = root.get("servers") {
         proxies::check(&roles, &accessories, &servers, report);
     }
-    let deploy_timeout = deploy_timeout(&root, &inherited.healthcheck, &roles);
-    let builder = Builder::decode(&root.part("builder"), report);
-    check_cache(&root, registry.as_ref(), &builder, report);
-    let traefik = Traefik::decode(&root.part("traefik"), report);
-    let ssh = Ssh::decode(&root.part("ssh"), report);
-    // Decode everything before the first `?` returns, so that all errors are found.
-    let rest = Rest::decode(&root, report);
-    Some(Config {
+    let builder = Builder::decode(&root.at("builder"), report);
+    check_cache(root, registry.as_ref(), &builder, report);
+    Config {
         generation,
         told_by,
-        service: service?,
+        service,
         destination: destination.map(Into::into),
-        image: image?,
-        registry: registry?,
+        image,
+        registry: registry.unwrap_or_default(),
         builder,
+        deploy_timeout: deploy_timeout(root, &roles),
         roles,
         primary_role,
         env,
         env_tags: tags.envs,
         accessories,
-        volumes: root.strings("volumes"),
-        logging: inherited.logging,
-        traefik,
-        boot: Boot::decode(&root.part("boot")),
-        ssh,
-        timeouts: Timeouts::decode(&root.part("timeouts")),
-        readiness_delay: rest.readiness_delay,
-        deploy_timeout,
+        volumes: root.at("volumes").strings(),
+        logging: Logging::decode(&root.at("logging")),
+        traefik: Traefik::decode(&root.at("traefik"), report),
+        boot: Boot::decode(&root.at("boot")),
+        ssh: Ssh::decode(&root.at("ssh"), report),
+        timeouts: Timeouts::decode(&root.at("timeouts")),
+        readiness_delay: root.at("readiness_delay").seconds().unwrap_or(Duration::from_secs(7)),
         drain_timeout: inherited.drain_timeout,
-        retain_containers: rest.retain_containers,
-        hooks_path: rest.hooks_path,
-        hooks_output: rest.hooks_output,
-        secrets_path: rest.secrets_path,
-        aliases: rest.aliases,
-        error_pages_path: rest.error_pages_path,
-        output: rest.output,
-        minimum_version: rest.minimum_version,
-        run_directory: rest.run_directory,
-    })
-}
-
-struct Rest {
-    readiness_delay: Duration,
-    retain_containers: usize,
-    hooks_path: String,
-    hooks_output: HooksOutput,
-    secrets_path: String,
-    aliases: Pairs,
-    error_pages_path: Option<String>,
-    output: OutputPlaces,
-    minimum_version: Option<String>,
-    run_directory: Option<String>,
-}
-
-impl Rest {
-    fn decode(root: &Section, report: &mut Report) -> Self {
-        Self {
-            readiness_delay: root.seconds("readiness_delay").unwrap_or(Duration::from_secs(7)),
-            retain_containers: retain_containers(root, report),
-            hooks_path: root.text("hooks_path").unwrap_or_else(|| ".kamal/hooks".into()),
-            hooks_output: HooksOutput::decode(&root.part("hooks_output")),
-            secrets_path: root.text("secrets_path").unwrap_or_else(|| ".kamal/secrets".into()),
-            aliases: alias::decode(&root.part("aliases"), report),
-            error_pages_path: root.text_unless_off("error_pages_path"),
-            output: OutputPlaces::decode(&root.part("output"), report),
-            minimum_version: version::minimum(root, report),
-            run_directory: run_directory(root, report),
-        }
+        retain_containers: retain_containers(root, report),
+        hooks_path: root.at("hooks_path").text().unwrap_or_else(|| ".kamal/hooks".into()),
+        hooks_output: HooksOutput::decode(&root.at("hooks_output")),
+        secrets_path: root.at("secrets_path").text().unwrap_or_else(|| ".kamal/secrets".into()),
+        aliases: alias::decode(&root.at("aliases"), report),
+        error_pages_path: root.at("error_pages_path").text_unless_off(),
+        output: OutputPlaces::decode(&root.at("output"), report),
+        minimum_version: version::minimum(root, report),
+        run_directory: run_directory(root, report),
     }
 }
 
 /// The error if `require_destination` is set and no destination is given. It is the only error then, because the
 /// destination's file may contain whatever is missing.
-pub(super) fn wants_destination(field: &Field) -> Option<Diagnostic> {
-    let field = field.section().get("require_destination").filter(|field| field.boolean() == Some(true))?;
+pub(super) fn wants_destination(root: &Field) -> Option<Diagnostic> {
+    let field = root.get("require_destination").filter(|field| field.boolean() == Some(true))?;
     Some(field.error("You must specify a destination").help("name it with `-d`, such as `-d production`"))
 }
 
@@ -143,7 +107,7 @@ fn check_destination(destination: Option<&str>, report: &mut Report) {
     }
 }
 
-fn required<'n>(root: &Section<'n>, name: &str, report: &mut Report) -> Option<Field<'n>> {
+fn required<'n>(root: &Field<'n>, name: &str, report: &mut Report) -> Option<Field<'n>> {
     // Say nothing if this key was already suggested for an unknown one.
     let meant = Some(format!("did you mean `{name}`?"));
     let spoken_of = |item: &Diagnostic| item.help == meant && item.message.starts_with("unknown key: ");
@@ -162,48 +126,42 @@ fn example(key: &str) -> &'static str {
     }
 }
 
-fn service(field: &Field, report: &mut Report) -> Option<String> {
-    let name = field.text()?;
-    if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-        return Some(name);
+fn service(root: &Field, report: &mut Report) -> String {
+    let Some(field) = required(root, "service", report) else { return String::new() };
+    let name = field.text().unwrap_or_default();
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        let message = "Service name can only include alphanumeric characters, hyphens, and underscores";
+        report.push(field.error(message));
     }
-    report
-        .push(field.error("Service name can only include alphanumeric characters, hyphens, and underscores"));
-    None
+    name
 }
 
 /// The image's name. Without a registry, the default is the service's name.
-fn image(
-    root: &Section,
-    service: Option<&str>,
-    registry: Option<&Registry>,
-    report: &mut Report,
-) -> Option<String> {
+fn image(root: &Field, service: &str, registry: Option<&Registry>, report: &mut Report) -> String {
     if !root.has("image") && registry.is_some_and(Registry::is_absent) {
-        return service.map(str::to_lowercase);
+        return service.to_lowercase();
     }
-    let field = required(root, "image", report)?;
-    let image = field.text()?;
+    let Some(field) = required(root, "image", report) else { return String::new() };
+    let image = field.text().unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();
     if last.contains([':', '@']) {
         let help = "the tag is the version that is deployed";
         report.push(field.error("should be the image's name without a tag").help(help));
-        return None;
-    }
-    if image.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    } else if image.contains(|c: char| c.is_whitespace() || c.is_control()) {
         report.push(field.error("an image's name can't contain blanks"));
-        return None;
+    } else if let Some(registry) = registry {
+        let before = match &registry.server {
+            None if registry.is_absent() => Before::Nothing,
+            server => Before::Registry(server.as_deref()),
+        };
+        image::check(&field, &image, before, report);
     }
-    let before = registry.map(|registry| match &registry.server {
-        None if registry.is_absent() => Before::Nothing,
-        server => Before::Registry(server.as_deref()),
-    });
-    before.is_none_or(|before| image::check(&field, &image, before, report)).then_some(image)
+    image
 }
 
 /// The root's env, and its tags from `env_tags` or `env/tags`.
-fn envs(root: &Section, report: &mut Report) -> (super::Env, Tags) {
-    let tagged = TaggedEnv::decode(&root.part("env"), report);
+fn envs(root: &Field, report: &mut Report) -> (super::Env, Tags) {
+    let tagged = TaggedEnv::decode(&root.at("env"), report);
     let Some(field) = root.get("env_tags") else { return (tagged.env, tagged.tags.unwrap_or_default()) };
     let mut tags = Tags::decode(&field, report);
     let span = root.key_span("env_tags").unwrap_or(field.span());
@@ -215,24 +173,23 @@ fn envs(root: &Section, report: &mut Report) -> (super::Env, Tags) {
     (tagged.env, tags)
 }
 
-fn inherited<'n>(root: &Section<'n>, generation: Generation, report: &mut Report) -> Inherited<'n> {
+fn inherited<'n>(root: &Field<'n>, generation: Generation, report: &mut Report) -> Inherited<'n> {
     let proxy = root.get("proxy");
     // Errors in the root's own `proxy` are reported here, and not again by each role that inherits it.
     let unchanged = proxy.as_ref().map(|field| Proxy::decode(field, report));
     Inherited {
         generation,
-        labels: super::role::labels(&root.part("labels"), report),
-        logging: Logging::decode(&root.part("logging")),
+        labels: super::role::labels(&root.at("labels"), report),
+        root: root.clone(),
         asset_path: root.get("asset_path").and_then(|field| AssetPath::decode(&field, report)),
-        healthcheck: Parts::decode(&root.part("healthcheck")),
         proxy: proxy.zip(unchanged),
-        drain_timeout: root.seconds("drain_timeout").unwrap_or(Duration::from_secs(30)),
+        drain_timeout: root.at("drain_timeout").seconds().unwrap_or(Duration::from_secs(30)),
         stop_timeout: stop_timeout(root, report),
     }
 }
 
 fn roles(
-    root: &Section,
+    root: &Field,
     primary_role: &str,
     tags: &Tags,
     inherited: &Inherited,
@@ -246,27 +203,16 @@ fn roles(
     let context = servers::Context {
         primary_role,
         primary_field: primary_field.as_ref(),
-        allow_empty_roles: root.boolean("allow_empty_roles").unwrap_or(false),
+        allow_empty_roles: root.at("allow_empty_roles").boolean().unwrap_or(false),
         tags,
-        placing: &accessory::tags(&root.part("accessories")),
+        placing: &accessory::tags(&root.at("accessories")),
         inherited,
     };
     servers::decode(&servers, &context, report)
 }
 
-fn accessories(
-    root: &Section,
-    service: Option<&str>,
-    roles: &[Role],
-    tags: &Tags,
-    report: &mut Report,
-) -> Vec<Accessory> {
-    let context = accessory::Context { service, roles, tags };
-    accessory::decode(&root.part("accessories"), &context, report)
-}
-
 /// Checks that there is a registry for a build cache that is kept in one.
-fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, report: &mut Report) {
+fn check_cache(root: &Field, registry: Option<&Registry>, builder: &Builder, report: &mut Report) {
     let Some(cache) = builder.cache.as_ref().filter(|cache| cache.kind.as_deref() != Some("gha")) else {
         return;
     };
@@ -274,46 +220,45 @@ fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, r
     let absent = registry.is_some_and(Registry::is_absent);
     if absent
         && (registry.is_some_and(Registry::is_local) || !elsewhere)
-        && let Some(field) = root.get("builder").and_then(|builder| builder.section().get("cache"))
+        && let Some(field) = root.at("builder").get("cache")
     {
         let error = field.error("needs a registry, but none is configured");
-        report.push(error.help(
-            "leave it out (the builder has its own cache), or use `type: gha` in GitHub Actions",
-        ));
+        report.push(
+            error.help("leave it out (the builder has its own cache), or use `type: gha` in GitHub Actions"),
+        );
     }
 }
 
 /// The given value, or else the longest time that a health check's `max_attempts` allows (1+2+…+n seconds).
-fn deploy_timeout(root: &Section, healthcheck: &Parts, roles: &[Role]) -> Duration {
-    if let Some(given) = root.seconds("deploy_timeout") {
+fn deploy_timeout(root: &Field, roles: &[Role]) -> Duration {
+    if let Some(given) = root.at("deploy_timeout").seconds() {
         return given;
     }
     let of_roles = roles.iter().filter_map(|role| role.healthcheck.as_ref()?.max_attempts);
-    let attempts = of_roles.chain(healthcheck.max_attempts()).max().map_or(0, u64::from);
+    let of_root = healthcheck::max_attempts(&root.at("healthcheck"));
+    let attempts = of_roles.chain(of_root).max().map_or(0, u64::from);
     Duration::from_secs(attempts * (attempts + 1) / 2).max(DEPLOY_TIMEOUT)
 }
 
 /// Kamal 1's `stop_wait_time` or Kamal 2's `stop_timeout`.
-fn stop_timeout(root: &Section, report: &mut Report) -> Option<Duration> {
+fn stop_timeout(root: &Field, report: &mut Report) -> Option<Duration> {
     if let (Some(old), Some(new)) = (root.key_span("stop_wait_time"), root.key_span("stop_timeout")) {
         let error = Diagnostic::error(new, "stop_timeout and stop_wait_time are the same setting");
         report.push(error.also(old, "given here too").help("keep one of them"));
     }
-    root.seconds("stop_wait_time").or(root.seconds("stop_timeout"))
+    root.at("stop_wait_time").seconds().or(root.at("stop_timeout").seconds())
 }
 
-fn retain_containers(root: &Section, report: &mut Report) -> usize {
-    const DEFAULT: usize = 5;
-    let Some(field) = root.get("retain_containers") else { return DEFAULT };
-    match field.integer() {
-        Some(count) if count < 1 => report.push(field.error("Must retain at least 1 container")),
-        Some(count) => return usize::try_from(count).unwrap_or(DEFAULT),
-        None => {}
+fn retain_containers(root: &Field, report: &mut Report) -> usize {
+    let field = root.at("retain_containers");
+    let count = field.integer().unwrap_or(5);
+    if count < 1 {
+        report.push(field.error("Must retain at least 1 container"));
     }
-    DEFAULT
+    usize::try_from(count).unwrap_or_default()
 }
 
-fn run_directory(root: &Section, report: &mut Report) -> Option<String> {
+fn run_directory(root: &Field, report: &mut Report) -> Option<String> {
     let field = root.get("run_directory")?;
     let directory = field.text()?;
     if directory != ".kamal" {

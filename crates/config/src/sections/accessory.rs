@@ -8,7 +8,7 @@ mod port;
 
 use serde::{Serialize, Serializer};
 
-use crate::decode::{Field, Report, Section};
+use crate::decode::{Field, Report};
 use crate::diagnostic::Diagnostic;
 use crate::env::Tags;
 use crate::given::given;
@@ -70,19 +70,16 @@ pub struct AccessoryMount {
 const WHERE: &[&str] = &["host", "hosts", "role", "roles", "tag", "tags"];
 
 pub(crate) struct Context<'c> {
-    /// The app's service; `None` if it has an error.
-    pub(crate) service: Option<&'c str>,
+    /// The app's service.
+    pub(crate) service: &'c str,
     pub(crate) roles: &'c [Role],
     pub(crate) tags: &'c Tags,
 }
 
 pub(crate) fn tags(accessories: &Field) -> Vec<String> {
-    let of = |field: &Field| {
-        let section = field.section();
-        let fields = ["tag", "tags"].iter().filter_map(|key| section.get(key));
-        fields.flat_map(|field| names(&field)).map(|(tag, _)| tag).collect::<Vec<_>>()
-    };
-    accessories.entries().iter().flat_map(|(_, field)| of(field)).collect()
+    let entries = accessories.entries();
+    let fields = entries.iter().flat_map(|(_, section)| [section.at("tag"), section.at("tags")]);
+    fields.flat_map(|field| names(&field)).map(|(tag, _)| tag).collect()
 }
 
 pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Accessory> {
@@ -99,13 +96,11 @@ pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> V
 }
 
 impl Accessory {
-    fn decode(name: &str, field: &Field, context: &Context, report: &mut Report) -> Option<Self> {
-        let section = field.section();
+    fn decode(name: &str, section: &Field, context: &Context, report: &mut Report) -> Option<Self> {
         let registry = section.get("registry").and_then(|field| Registry::decode_named(&field, report));
-        let image = image(&section, registry.as_ref(), report);
-        let service = service(&section, report)
-            .unwrap_or_else(|| format!("{}-{name}", context.service.unwrap_or_default()));
-        let hosts = hosts(&section, context, report);
+        let image = image(section, registry.as_ref(), report);
+        let service = service(section, report).unwrap_or_else(|| format!("{}-{name}", context.service));
+        let hosts = hosts(section, context, report);
         let port = section.get("port").and_then(|field| port::decode(&field, &service, report));
         let accessory = Self {
             name: name.into(),
@@ -113,15 +108,15 @@ impl Accessory {
             image: image.clone().unwrap_or_default(),
             registry,
             hosts,
-            cmd: section.text("cmd"),
+            cmd: section.at("cmd").text(),
             port,
-            env: Env::decode(&section.part("env"), report),
-            files: mounts(&section, "files", Some("755"), report),
-            directories: mounts(&section, "directories", None, report),
-            volumes: section.strings("volumes"),
-            options: options(&section.part("options"), report),
-            labels: labels(&section.part("labels"), report),
-            network: section.text("network").unwrap_or_else(|| crate::NETWORK.into()),
+            env: Env::decode(&section.at("env"), report),
+            files: mounts(section, "files", Some("755"), report),
+            directories: mounts(section, "directories", None, report),
+            volumes: section.at("volumes").strings(),
+            options: options(&section.at("options"), report),
+            labels: labels(&section.at("labels"), report),
+            network: section.at("network").text().unwrap_or_else(|| crate::NETWORK.into()),
             proxy: section
                 .get("proxy")
                 .filter(|field| !field.entries().is_empty())
@@ -131,13 +126,10 @@ impl Accessory {
     }
 }
 
-fn image(section: &Section, registry: Option<&Registry>, report: &mut Report) -> Option<String> {
+fn image(section: &Field, registry: Option<&Registry>, report: &mut Report) -> Option<String> {
     let Some(field) = section.get("image") else {
         report.push(
-            section
-                .field
-                .error("image is required")
-                .help("`image: mysql:8.4`, the image's name with its tag"),
+            section.error("image is required").help("`image: mysql:8.4`, the image's name with its tag"),
         );
         return None;
     };
@@ -157,7 +149,7 @@ fn image(section: &Section, registry: Option<&Registry>, report: &mut Report) ->
     })
 }
 
-fn service(section: &Section, report: &mut Report) -> Option<String> {
+fn service(section: &Field, report: &mut Report) -> Option<String> {
     let field = section.get("service")?;
     let service = field.text()?;
     let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -167,7 +159,7 @@ fn service(section: &Section, report: &mut Report) -> Option<String> {
     Some(service)
 }
 
-fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<String> {
+fn hosts(section: &Field, context: &Context, report: &mut Report) -> Vec<String> {
     let given: Vec<&str> = WHERE.iter().copied().filter(|key| section.has(key)).collect();
     let [key] = given.as_slice() else {
         report.push(one_of(section, &given));
@@ -182,8 +174,8 @@ fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<Strin
     hosts
 }
 
-fn one_of(section: &Section, given: &[&str]) -> Diagnostic {
-    let error = section.field.error("specify one of `host`, `hosts`, `role`, `roles`, `tag` or `tags`");
+fn one_of(section: &Field, given: &[&str]) -> Diagnostic {
+    let error = section.error("specify one of `host`, `hosts`, `role`, `roles`, `tag` or `tags`");
     let error = if given.is_empty() { error.label("none of them is here") } else { error };
     let places = given.iter().filter_map(|key| section.key_span(key));
     places.fold(error, |error, place| error.also(place, "given here"))
@@ -260,8 +252,8 @@ fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Repo
     }
 }
 
-fn mounts(section: &Section, key: &str, mode: Option<&str>, report: &mut Report) -> Vec<AccessoryMount> {
-    let fields = section.part(key).list();
+fn mounts(section: &Field, key: &str, mode: Option<&str>, report: &mut Report) -> Vec<AccessoryMount> {
+    let fields = section.at(key).list();
     let mut mounts: Vec<AccessoryMount> =
         fields.iter().filter_map(|field| AccessoryMount::decode(field, report)).collect();
     for mount in &mut mounts {
@@ -305,14 +297,20 @@ impl AccessoryMount {
         }
     }
 
-    fn of_map(field: &Field, report: &mut Report) -> Option<Self> {
-        let section = field.section();
+    fn of_map(section: &Field, report: &mut Report) -> Option<Self> {
         for key in ["local", "remote"] {
             if !section.has(key) {
-                report.push(field.error(&format!("{key} is required")));
+                report.push(section.error(&format!("{key} is required")));
             }
         }
-        let (mode, owner, options) = (section.text("mode"), section.text("owner"), section.text("options"));
-        Some(Self { local: section.text("local")?, remote: section.text("remote")?, mode, owner, options })
+        let (mode, owner, options) =
+            (section.at("mode").text(), section.at("owner").text(), section.at("options").text());
+        Some(Self {
+            local: section.at("local").text()?,
+            remote: section.at("remote").text()?,
+            mode,
+            owner,
+            options,
+        })
     }
 }

@@ -54,8 +54,7 @@ pub(crate) fn decode(field: &Field, report: &mut Report) -> Pairs {
         else {
             continue;
         };
-        let message =
-            format!("is circular: {}", given(format!("{} → {}", circle.join(" → "), key.text)));
+        let message = format!("is circular: {}", given(format!("{} → {}", circle.join(" → "), key.text)));
         let error = Diagnostic::error(key.span, field.says(&message));
         report.push(error.help("make one of them start with a command"));
         told.extend(circle);

@@ -124,18 +124,16 @@ pub(crate) const KEYS: Keys = Keys::new(
 );
 
 impl Boot {
-    pub(crate) fn decode(field: &Field) -> Self {
-        let section = field.section();
-        let word = |name| section.get(name).and_then(|field| field.word());
+    pub(crate) fn decode(section: &Field) -> Self {
         Self {
-            limit: section.get("limit").and_then(|field| Limit::decode(&field)),
-            wait: section.seconds("wait"),
-            barrier: match word("barrier") {
+            limit: Limit::decode(&section.at("limit")),
+            wait: section.at("wait").seconds(),
+            barrier: match section.at("barrier").word() {
                 Some("before_boot") => BarrierOrder::BeforeBoot,
                 _ => BarrierOrder::AfterBoot,
             },
-            parallel_roles: section.boolean("parallel_roles").unwrap_or(true),
-            on_failure: match word("on_failure") {
+            parallel_roles: section.at("parallel_roles").boolean().unwrap_or(true),
+            on_failure: match section.at("on_failure").word() {
                 Some("rollback") => OnFailure::Rollback,
                 _ => OnFailure::Keep,
             },

@@ -5,7 +5,7 @@ mod keys;
 use serde::{Serialize, Serializer};
 
 use crate::Pairs;
-use crate::decode::{Field, Report, Section};
+use crate::decode::{Field, Report};
 use crate::shown;
 pub(crate) use keys::KEYS;
 
@@ -76,30 +76,29 @@ impl Default for Builder {
 }
 
 impl Builder {
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
         let builder = Self {
-            context: section.text("context"),
-            dockerfile: section.text("dockerfile").unwrap_or_else(|| "Dockerfile".into()),
-            target: section.text_unless_off("target"),
-            args: section.pairs("args"),
-            arch: arch(&section),
-            driver: section.text("driver"),
+            context: section.at("context").text(),
+            dockerfile: section.at("dockerfile").text().unwrap_or_else(|| "Dockerfile".into()),
+            target: section.at("target").text_unless_off(),
+            args: section.at("args").pairs(),
+            arch: arch(section),
+            driver: section.at("driver").text(),
             remote: section.get("remote").and_then(|field| Machine::of_remote(&field)),
-            local: section.boolean("local").unwrap_or(true),
+            local: section.at("local").boolean().unwrap_or(true),
             local_machine: section.get("local").filter(Field::is_map).map(|field| Machine::decode(&field)),
             pack: section.get("pack").map(|field| Pack::decode(&field, report)),
             cache: section.get("cache").map(|field| Cache::decode(&field)),
-            secrets: section.secrets("secrets", report),
-            ssh: section.text_unless_off("ssh"),
-            provenance: section.text("provenance"),
-            sbom: section.boolean("sbom"),
+            secrets: section.at("secrets").secrets(report),
+            ssh: section.at("ssh").text_unless_off(),
+            provenance: section.at("provenance").text(),
+            sbom: section.at("sbom").boolean(),
         };
-        builder.check(&section, report);
+        builder.check(section, report);
         builder
     }
 
-    fn check(&self, section: &Section, report: &mut Report) {
+    fn check(&self, section: &Field, report: &mut Report) {
         if let Some(local) = section.get("local").filter(|_| !self.local && self.remote.is_none()) {
             report.push(local.error("Cannot disable local builds, no remote is set"));
         }
@@ -111,27 +110,26 @@ impl Builder {
             });
         }
         if let (Some(multiarch), Some(arch)) = (section.key_span("multiarch"), section.key_span("arch")) {
-            let error = section.field.error_at(multiarch, "multiarch and arch are the same setting");
+            let error = section.error_at(multiarch, "multiarch and arch are the same setting");
             report.push(error.also(arch, "given here too").help("keep `arch`"));
         }
     }
 }
 
 /// `arch`: one platform or several. Kamal 1's `multiarch: true` means `amd64` and `arm64`.
-fn arch(section: &Section) -> Vec<String> {
+fn arch(section: &Field) -> Vec<String> {
     match section.get("arch") {
         Some(field) if field.is_list() => field.strings(),
         Some(field) => field.text().into_iter().collect(),
-        None if section.boolean("multiarch") == Some(true) => vec!["amd64".into(), "arm64".into()],
+        None if section.at("multiarch").boolean() == Some(true) => vec!["amd64".into(), "arm64".into()],
         None => Vec::new(),
     }
 }
 
 impl Machine {
-    fn decode(field: &Field) -> Self {
-        let section = field.section();
-        let url = field.text().or_else(|| section.text("host"));
-        Self { arch: section.text("arch"), url: url.map(|url| engine_url(url.trim())) }
+    fn decode(section: &Field) -> Self {
+        let url = section.text().or_else(|| section.at("host").text());
+        Self { arch: section.at("arch").text(), url: url.map(|url| engine_url(url.trim())) }
     }
 
     /// Returns `None` for `false` and for an empty text.
@@ -147,22 +145,20 @@ fn engine_url(given: &str) -> String {
 }
 
 impl Pack {
-    fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
+    fn decode(section: &Field, report: &mut Report) -> Self {
         if !section.has("builder") {
-            report.push(field.error("builder is required").help("`pack: {builder: heroku/builder:24}`"));
+            report.push(section.error("builder is required").help("`pack: {builder: heroku/builder:24}`"));
         }
-        Self { builder: section.text("builder"), buildpacks: section.strings("buildpacks") }
+        Self { builder: section.at("builder").text(), buildpacks: section.at("buildpacks").strings() }
     }
 }
 
 impl Cache {
-    fn decode(field: &Field) -> Self {
-        let section = field.section();
+    fn decode(section: &Field) -> Self {
         Self {
-            kind: section.get("type").and_then(|field| field.word()).map(Into::into),
-            options: section.text("options"),
-            image: section.text("image"),
+            kind: section.at("type").word().map(Into::into),
+            options: section.at("options").text(),
+            image: section.at("image").text(),
         }
     }
 }

@@ -149,13 +149,12 @@ pub(crate) const ROOT_FORM: Form = Form::KeysOr(&FULL_ROOT, &TEXTS);
 
 impl TaggedEnv {
     /// `env` at the root, which can contain tags.
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
         let tags = section
             .get("tags")
             .filter(Field::is_map)
             .map(|value| Tags { span: section.key_span("tags"), ..Tags::decode(&value, report) });
-        Self { env: Env::decode(field, report), tags }
+        Self { env: Env::decode(section, report), tags }
     }
 }
 
@@ -204,13 +203,12 @@ impl Tags {
 
 impl Env {
     /// Reads the full format if the map has one of its keys, otherwise a plain map of names and values.
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
         if !FULL.settings.iter().any(|setting| section.has(setting.name)) {
-            return clear(field, report);
+            return clear(section, report);
         }
-        let mut env = clear(&section.part("clear"), report);
-        let secret = secrets(&section.part("secret"), report);
+        let mut env = clear(&section.at("clear"), report);
+        let secret = secrets(&section.at("secret"), report);
         for (entry, variable) in secret {
             if let Some(Value::Clear(_)) = env.get(&variable.name) {
                 let message =

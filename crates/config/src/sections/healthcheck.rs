@@ -105,66 +105,34 @@ pub(crate) const KEYS: Keys = Keys::new(
      `traefik.http.services.NAME.loadbalancer.server.port`.",
 );
 
-/// One `healthcheck`, before root and role are merged.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Parts {
-    cmd: Option<String>,
-    port: Option<u16>,
-    path: Option<String>,
-    interval: Option<Duration>,
-    max_attempts: Option<u32>,
-    cord: Option<Cord>,
-}
-
-impl Parts {
-    pub(crate) fn decode(field: &Field) -> Self {
-        let section = field.section();
-        Self {
-            cmd: section.text("cmd"),
-            port: section.port("port"),
-            path: section.text("path"),
-            interval: section.text("interval").and_then(|text| parse_duration(text.trim())),
-            max_attempts: section.count("max_attempts").and_then(|attempts| u32::try_from(attempts).ok()),
-            cord: section.get("cord").and_then(|field| Cord::decode(&field)),
-        }
-    }
-
-    /// Whether it says how to check. Only then does a role without Traefik get a health check.
-    pub(crate) fn says_how(&self) -> bool {
-        self.cmd.is_some() || self.port.is_some() || self.path.is_some()
-    }
-
-    pub(crate) fn max_attempts(&self) -> Option<u32> {
-        self.max_attempts
-    }
-
-    pub(crate) fn over(self, base: &Parts) -> Self {
-        Self {
-            cmd: self.cmd.or_else(|| base.cmd.clone()),
-            port: self.port.or(base.port),
-            path: self.path.or_else(|| base.path.clone()),
-            interval: self.interval.or(base.interval),
-            max_attempts: self.max_attempts.or(base.max_attempts),
-            cord: self.cord.or_else(|| base.cord.clone()),
-        }
-    }
-
-    /// Fills in the defaults. A container without Traefik is never taken out of routing, so it has no cord.
-    pub(crate) fn resolve(self, traefik: bool) -> Healthcheck {
-        let port = self.port.unwrap_or(3000);
-        let path = self.path.unwrap_or_else(|| "/up".into());
+impl Healthcheck {
+    /// A container without Traefik is never taken out of routing, so it has no cord.
+    pub(crate) fn decode(section: &Field, traefik: bool) -> Self {
+        let port = section.at("port").port().unwrap_or(3000);
+        let path = section.at("path").text().unwrap_or_else(|| "/up".into());
         let path = if path.starts_with('/') { path } else { format!("/{path}") };
         let url = format!("http://localhost:{port}{path}");
         let url = shlex::try_quote(&url).unwrap_or_default();
-        Healthcheck {
-            cmd: self.cmd.unwrap_or_else(|| format!("curl -f {url} || exit 1")),
+        let interval = section.at("interval").text().and_then(|text| parse_duration(text.trim()));
+        let cord = Cord::decode(&section.at("cord")).unwrap_or_default();
+        Self {
+            cmd: section.at("cmd").text().unwrap_or_else(|| format!("curl -f {url} || exit 1")),
             port,
             path,
-            interval: self.interval.unwrap_or(Duration::from_secs(1)),
-            max_attempts: self.max_attempts,
-            cord: if traefik { self.cord.unwrap_or_default() } else { Cord::Off },
+            interval: interval.unwrap_or(Duration::from_secs(1)),
+            max_attempts: max_attempts(section),
+            cord: if traefik { cord } else { Cord::Off },
         }
     }
+}
+
+pub(crate) fn max_attempts(section: &Field) -> Option<u32> {
+    section.at("max_attempts").count().and_then(|attempts| u32::try_from(attempts).ok())
+}
+
+/// Whether a section says what to check. Only then does a role without Traefik get a health check.
+pub(crate) fn sets_check(section: &Field) -> bool {
+    ["cmd", "port", "path"].iter().any(|key| section.has(key))
 }
 
 impl Cord {

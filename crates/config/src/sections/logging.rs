@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use crate::Pairs;
 use crate::decode::Field;
 use crate::describe::{Form, Keys, Setting, TEXTS};
-use crate::pairs::{Pairs, lay_over};
 use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -43,16 +43,7 @@ pub(crate) const KEYS: Keys = Keys::new(
 );
 
 impl Logging {
-    pub(crate) fn decode(field: &Field) -> Self {
-        let section = field.section();
-        Self { driver: section.text("driver"), options: section.pairs("options") }
-    }
-
-    /// Merges this over `base`: its driver if it has one, and its options over the base's.
-    pub(crate) fn over(&self, base: &Logging) -> Self {
-        Self {
-            driver: self.driver.clone().or_else(|| base.driver.clone()),
-            options: lay_over(&base.options, &self.options),
-        }
+    pub(crate) fn decode(section: &Field) -> Self {
+        Self { driver: section.at("driver").text(), options: section.at("options").pairs() }
     }
 }

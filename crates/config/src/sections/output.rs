@@ -45,21 +45,20 @@ const OTEL: Keys = Keys::new(
 .not_yet(NOT_YET);
 
 impl OutputPlaces {
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
         let mut part = |name: &str, key: &str, missing: &str| {
-            let part = section.get(name)?.section();
+            let part = section.get(name)?;
             if !part.has(key) {
-                report.push(part.field.error(missing));
+                report.push(part.error(missing));
             }
-            part.text(key)
+            part.at(key).text()
         };
         let output = Self {
             file: part("file", "path", "file path is required"),
             otel: part("otel", "endpoint", "OTel endpoint is required"),
         };
         if output != Self::default() {
-            report.push(field.warning("is not supported yet: the output goes to the screen only"));
+            report.push(section.warning("is not supported yet: the output goes to the screen only"));
         }
         output
     }

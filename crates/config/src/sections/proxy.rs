@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::decode::{Field, Report, Section};
+use crate::decode::{Field, Report};
 use crate::shown;
 pub(crate) use keys::KEYS;
 pub use own::Own;
@@ -99,29 +99,28 @@ pub struct ProxyLogging {
 
 impl Proxy {
     /// Reads a `proxy`, with the root's already merged in.
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
-        let hosts = alternatives(&section, "host", "hosts", report);
-        let tls = Tls::decode(&section, hosts.is_empty(), report);
-        beyond_kamal(&section, &hosts, &tls, report);
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
+        let hosts = alternatives(section, "host", "hosts", report);
+        let tls = Tls::decode(section, hosts.is_empty(), report);
+        beyond_kamal(section, &hosts, &tls, report);
         Self {
             tls,
             hosts,
-            app_port: section.port("app_port").unwrap_or(80),
-            ssl_redirect: section.boolean("ssl_redirect"),
-            forward_headers: section.boolean("forward_headers"),
-            response_timeout: section.seconds("response_timeout"),
-            path_prefixes: alternatives(&section, "path_prefix", "path_prefixes", report),
-            strip_path_prefix: section.boolean("strip_path_prefix"),
-            healthcheck: ProxyCheck::decode(&section.part("healthcheck")),
-            buffering: Buffering::decode(&section.part("buffering")),
-            logging: ProxyLogging::decode(&section.part("logging")),
+            app_port: section.at("app_port").port().unwrap_or(80),
+            ssl_redirect: section.at("ssl_redirect").boolean(),
+            forward_headers: section.at("forward_headers").boolean(),
+            response_timeout: section.at("response_timeout").seconds(),
+            path_prefixes: alternatives(section, "path_prefix", "path_prefixes", report),
+            strip_path_prefix: section.at("strip_path_prefix").boolean(),
+            healthcheck: ProxyCheck::decode(&section.at("healthcheck")),
+            buffering: Buffering::decode(&section.at("buffering")),
+            logging: ProxyLogging::decode(&section.at("logging")),
             run: section.get("run").map(|field| Run::decode(&field, report)),
-            canonical_host: section.text("canonical_host"),
-            tls_staging: section.boolean("tls_staging").unwrap_or(false),
-            client_ip_header: section.text("client_ip_header"),
-            exclude_metrics_paths: section.strings("exclude_metrics_paths"),
-            own: Own::decode(&section, report),
+            canonical_host: section.at("canonical_host").text(),
+            tls_staging: section.at("tls_staging").boolean().unwrap_or(false),
+            client_ip_header: section.at("client_ip_header").text(),
+            exclude_metrics_paths: section.at("exclude_metrics_paths").strings(),
+            own: Own::decode(section, report),
         }
     }
 
@@ -152,7 +151,7 @@ pub fn route_of((host, path): &(String, String)) -> String {
 }
 
 /// Checks keys that Kamal doesn't have against the keys that they depend on.
-fn beyond_kamal(section: &Section, hosts: &[String], tls: &Tls, report: &mut Report) {
+fn beyond_kamal(section: &Field, hosts: &[String], tls: &Tls, report: &mut Report) {
     if let Some(field) = section.get("canonical_host")
         && field.text().is_some_and(|host| !hosts.iter().any(|known| known.eq_ignore_ascii_case(&host)))
     {
@@ -162,7 +161,7 @@ fn beyond_kamal(section: &Section, hosts: &[String], tls: &Tls, report: &mut Rep
                 .help("requests for the other `hosts` are redirected to it"),
         );
     }
-    if section.boolean("tls_staging") == Some(true)
+    if section.at("tls_staging").boolean() == Some(true)
         && *tls != Tls::Automatic
         && let Some(field) = section.get("tls_staging")
     {
@@ -173,10 +172,9 @@ fn beyond_kamal(section: &Section, hosts: &[String], tls: &Tls, report: &mut Rep
 }
 
 /// A comma-separated text under one key, or a list under the other.
-fn alternatives(section: &Section, one: &str, several: &str, report: &mut Report) -> Vec<String> {
+fn alternatives(section: &Field, one: &str, several: &str, report: &mut Report) -> Vec<String> {
     if let (Some(first), Some(second)) = (section.key_span(one), section.key_span(several)) {
-        let error =
-            section.field.error_at(second, &format!("Specify one of '{one}' or '{several}', not both"));
+        let error = section.error_at(second, &format!("Specify one of '{one}' or '{several}', not both"));
         report.push(error.also(first, "and here"));
     }
     let split = |text: String| {
@@ -185,7 +183,7 @@ fn alternatives(section: &Section, one: &str, several: &str, report: &mut Report
     };
     match section.get(several) {
         Some(list) => list.strings(),
-        None => section.text(one).map(split).unwrap_or_default(),
+        None => section.at(one).text().map(split).unwrap_or_default(),
     }
 }
 
@@ -203,7 +201,7 @@ impl Serialize for Tls {
 }
 
 impl Tls {
-    fn decode(section: &Section, without_host: bool, report: &mut Report) -> Self {
+    fn decode(section: &Field, without_host: bool, report: &mut Report) -> Self {
         let Some(field) = section.get("ssl") else { return Tls::Off };
         let tls = match field.is_map() {
             true => Self::custom(&field, report),
@@ -217,17 +215,16 @@ impl Tls {
         tls
     }
 
-    fn custom(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
+    fn custom(section: &Field, report: &mut Report) -> Self {
         for field in ["certificate_pem", "private_key_pem"].iter().filter_map(|name| section.get(name)) {
             if let Some(name) = field.text() {
                 report.names_secret(&field, &name);
             }
         }
-        match (section.text("certificate_pem"), section.text("private_key_pem")) {
+        match (section.at("certificate_pem").text(), section.at("private_key_pem").text()) {
             (Some(certificate), Some(private_key)) => return Tls::Custom { certificate, private_key },
             (None, None) if !section.has("certificate_pem") && !section.has("private_key_pem") => {
-                report.push(field.error("should name the secrets with the certificate and its key").help(
+                report.push(section.error("should name the secrets with the certificate and its key").help(
                     "`ssl: {certificate_pem: NAME, private_key_pem: NAME}`, or `ssl: true` for one from Let's Encrypt",
                 ));
             }
@@ -237,7 +234,7 @@ impl Tls {
                 {
                     if !section.has(missing) {
                         let message = format!("Missing {missing} setting (required when {given} is present)");
-                        report.push(field.error(&message));
+                        report.push(section.error(&message));
                     }
                 }
             }
@@ -247,38 +244,35 @@ impl Tls {
 }
 
 impl ProxyCheck {
-    fn decode(field: &Field) -> Self {
-        let section = field.section();
+    fn decode(section: &Field) -> Self {
         Self {
-            path: section.text("path"),
-            interval: section.seconds("interval"),
-            timeout: section.seconds("timeout"),
-            host: section.text("host"),
-            port: section.port("port"),
+            path: section.at("path").text(),
+            interval: section.at("interval").seconds(),
+            timeout: section.at("timeout").seconds(),
+            host: section.at("host").text(),
+            port: section.at("port").port(),
         }
     }
 }
 
 impl Buffering {
-    fn decode(field: &Field) -> Self {
-        let section = field.section();
+    fn decode(section: &Field) -> Self {
         Self {
-            requests: section.boolean("requests").unwrap_or(true),
-            responses: section.boolean("responses").unwrap_or(true),
-            memory: section.count("memory"),
-            max_request_body: section.count("max_request_body"),
-            max_response_body: section.count("max_response_body"),
+            requests: section.at("requests").boolean().unwrap_or(true),
+            responses: section.at("responses").boolean().unwrap_or(true),
+            memory: section.at("memory").count(),
+            max_request_body: section.at("max_request_body").count(),
+            max_response_body: section.at("max_response_body").count(),
         }
     }
 }
 
 impl ProxyLogging {
-    fn decode(field: &Field) -> Self {
-        let section = field.section();
+    fn decode(section: &Field) -> Self {
         let usual = || ["Cache-Control", "Last-Modified", "User-Agent"].map(String::from).into();
         Self {
             request_headers: section.get("request_headers").map_or_else(usual, |list| list.strings()),
-            response_headers: section.strings("response_headers"),
+            response_headers: section.at("response_headers").strings(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::decode::{Field, Report, Section};
+use crate::decode::{Field, Report};
 use crate::describe::{Form, Keys, Setting};
 use crate::image;
 use crate::secret::{REDACTED, Secret};
@@ -49,20 +49,19 @@ pub(crate) const KEYS: Keys = Keys::new(
 );
 
 impl Registry {
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        let section = field.section();
-        let server = section.text("server");
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Option<Self> {
+        let server = section.at("server").text();
         if local_port(server.as_deref()).is_some() && !section.has("username") && !section.has("password") {
             return Some(Self { server, login: None });
         }
-        let username = Credential::decode(&section, "username", report);
-        let password = Credential::decode(&section, "password", report);
+        let username = Credential::decode(section, "username", report);
+        let password = Credential::decode(section, "password", report);
         Some(Self { server, login: Some(Credentials { username: username?, password: password? }) })
     }
 
     /// Like [`Self::decode`], for a registry whose server precedes the names of images and must be valid there.
     pub(crate) fn decode_named(field: &Field, report: &mut Report) -> Option<Self> {
-        let sound = field.section().get("server").is_none_or(|server| image::check_server(&server, report));
+        let sound = field.get("server").is_none_or(|server| image::check_server(&server, report));
         Self::decode(field, report).filter(|_| sound)
     }
 
@@ -109,14 +108,13 @@ impl Serialize for Registry {
 }
 
 impl Credential {
-    fn decode(section: &Section, name: &str, report: &mut Report) -> Option<Self> {
+    fn decode(section: &Field, name: &str, report: &mut Report) -> Option<Self> {
         if !section.has(name) {
             let error = section
-                .field
                 .error("")
                 .help(format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret"));
             report.push(crate::Diagnostic {
-                message: format!("{}/{name}: is required", section.field.path),
+                message: format!("{}/{name}: is required", section.path),
                 ..error
             });
             return None;

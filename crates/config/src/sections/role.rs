@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::decode::{Field, Report, Section};
+use crate::decode::{Field, Report};
 use crate::diagnostic::Diagnostic;
 use crate::generation::Generation;
-use crate::healthcheck::Parts;
-use crate::merge::merge;
+use crate::merge::{merge, merge_files};
 use crate::pairs::{OptionValue, Pairs, lay_over};
 use crate::shown;
+use crate::source::Node;
 use crate::suggest::nearest;
-use crate::{Env, Healthcheck, Logging, Proxy};
+use crate::{Env, Healthcheck, Logging, Proxy, healthcheck};
 pub(crate) use keys::{ASSET_PATH, HOSTS, KEYS};
 
 /// A role, with what it inherits from the root already merged in.
@@ -77,9 +77,8 @@ const RESERVED: &[&str] = &["destination", "role", "service"];
 pub(crate) struct Inherited<'n> {
     pub(crate) generation: Generation,
     pub(crate) labels: Pairs,
-    pub(crate) logging: Logging,
+    pub(crate) root: Field<'n>,
     pub(crate) asset_path: Option<AssetPath>,
-    pub(crate) healthcheck: Parts,
     /// The root's `proxy`, as written for merging with a role's, and as a value for roles without one.
     pub(crate) proxy: Option<(Field<'n>, Proxy)>,
     pub(crate) drain_timeout: Duration,
@@ -87,59 +86,33 @@ pub(crate) struct Inherited<'n> {
 }
 
 impl Role {
-    /// A role given as a list of hosts.
-    pub(crate) fn plain(name: &str, hosts: Vec<RoleHost>, primary: bool, from: &Inherited) -> Self {
-        let served_by = match from.generation {
-            _ if !primary => ServedBy::Nothing,
-            Generation::One => ServedBy::Traefik,
-            Generation::Two => ServedBy::KamalProxy(Box::new(from.proxy())),
-        };
-        let traefik = served_by == ServedBy::Traefik;
-        Self {
-            name: name.into(),
-            hosts,
-            cmd: None,
-            options: Vec::new(),
-            labels: from.labels_of(traefik),
-            env: Env::default(),
-            logging: from.logging.clone(),
-            asset_path: from.asset_path.clone().filter(|_| primary),
-            stop_timeout: from.stop_timeout(primary),
-            served_by,
-            healthcheck: traefik.then(|| from.healthcheck.clone().resolve(true)),
-        }
-    }
-
-    /// A role given as a map. The caller reads its hosts.
+    /// A list of hosts, or a map. The caller reads the hosts.
     pub(crate) fn decode(
         name: &str,
-        field: &Field,
+        section: &Field,
         primary: bool,
         from: &Inherited,
         report: &mut Report,
     ) -> Self {
-        let mut role = Self::plain(name, Vec::new(), primary, from);
-        let section = field.section();
-        role.cmd = section.text("cmd");
-        role.options = options(&section.part("options"), report);
-        role.env = Env::decode(&section.part("env"), report);
-        if let Some(own) = section.get("logging") {
-            role.logging = Logging::decode(&own).over(&role.logging);
-        }
-        if let Some(traefik) = section.boolean("traefik") {
-            role.served_by = if traefik { ServedBy::Traefik } else { ServedBy::Nothing };
-        }
-        let own = labels(&section.part("labels"), report);
-        role.labels = lay_over(&from.labels_of(role.served_by == ServedBy::Traefik), &own);
-        if let Some(own) = section.get("proxy") {
-            role.served_by = match from.proxy_with(&own, report) {
-                Some(proxy) => ServedBy::KamalProxy(Box::new(proxy)),
-                None => ServedBy::Nothing,
-            };
-        }
-        role.stop_timeout = section.seconds("stop_timeout").or(from.stop_timeout(role.is_proxied()));
-        role.asset_path = role.decode_asset_path(&section, from, report);
-        role.healthcheck = role.decode_healthcheck(&section, from, report);
+        let served_by = ServedBy::decode(section, primary, from, report);
+        let traefik = served_by == ServedBy::Traefik;
+        let own = labels(&section.at("labels"), report);
+        let mut role = Self {
+            name: name.into(),
+            hosts: Vec::new(),
+            cmd: section.at("cmd").text(),
+            options: options(&section.at("options"), report),
+            labels: lay_over(&from.labels_of(traefik), &own),
+            env: Env::decode(&section.at("env"), report),
+            logging: Logging::decode(&Field::new("", &from.with("logging", section))),
+            asset_path: None,
+            served_by,
+            stop_timeout: None,
+            healthcheck: None,
+        };
+        role.stop_timeout = section.at("stop_timeout").seconds().or(from.stop_timeout(role.is_proxied()));
+        role.asset_path = role.decode_asset_path(section, from, report);
+        role.healthcheck = role.decode_healthcheck(section, from, report);
         role
     }
 
@@ -154,12 +127,7 @@ impl Role {
         }
     }
 
-    fn decode_asset_path(
-        &self,
-        section: &Section,
-        from: &Inherited,
-        report: &mut Report,
-    ) -> Option<AssetPath> {
+    fn decode_asset_path(&self, section: &Field, from: &Inherited, report: &mut Report) -> Option<AssetPath> {
         let own = section.get("asset_path").map(|field| (AssetPath::decode(&field, report), field));
         if let (false, Some((_, field))) = (self.is_proxied(), &own) {
             report.push(field.warning("is ignored: no proxy sends requests to this role"));
@@ -170,17 +138,15 @@ impl Role {
 
     fn decode_healthcheck(
         &self,
-        section: &Section,
+        section: &Field,
         from: &Inherited,
         report: &mut Report,
     ) -> Option<Healthcheck> {
-        let own = section.get("healthcheck").map(|field| (Parts::decode(&field), field));
         if self.served_by == ServedBy::Traefik {
-            let parts = own.map(|(parts, _)| parts).unwrap_or_default();
-            return Some(parts.over(&from.healthcheck).resolve(true));
+            return Some(Healthcheck::decode(&Field::new("", &from.with("healthcheck", section)), true));
         }
-        let (parts, field) = own?;
-        if !parts.says_how() {
+        let field = section.get("healthcheck")?;
+        if !healthcheck::sets_check(&field) {
             report.push(
                 field
                     .warning("is ignored: Traefik doesn't send requests to this role")
@@ -188,11 +154,32 @@ impl Role {
             );
             return None;
         }
-        Some(parts.resolve(false))
+        Some(Healthcheck::decode(&field, false))
+    }
+}
+
+impl ServedBy {
+    fn decode(section: &Field, primary: bool, from: &Inherited, report: &mut Report) -> Self {
+        let traefik = section.at("traefik").boolean();
+        if let Some(own) = section.get("proxy") {
+            let proxy = from.proxy_with(&own, report);
+            return proxy.map_or(ServedBy::Nothing, |proxy| ServedBy::KamalProxy(Box::new(proxy)));
+        }
+        match from.generation {
+            _ if traefik == Some(true) => ServedBy::Traefik,
+            _ if traefik == Some(false) || !primary => ServedBy::Nothing,
+            Generation::One => ServedBy::Traefik,
+            Generation::Two => ServedBy::KamalProxy(Box::new(from.proxy())),
+        }
     }
 }
 
 impl Inherited<'_> {
+    /// A section of the root, with a role's merged over it.
+    fn with(&self, name: &str, role: &Field) -> Node {
+        merge_files(self.root.at(name).node.clone(), role.at(name).node.clone())
+    }
+
     /// The root's labels. Traefik labels go only to roles behind Traefik: on other containers they would contradict the
     /// labels of those roles for the same routers, and Traefik would drop both.
     fn labels_of(&self, traefik: bool) -> Pairs {

@@ -47,13 +47,9 @@ pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> V
 
 fn decode_role(name: &str, field: &Field, context: &Context, report: &mut Report) -> Role {
     let primary = name == context.primary_role;
-    if !field.is_map() {
-        let hosts = decode_hosts(field, context, report);
-        return Role::plain(name, hosts, primary, context.inherited);
-    }
-    let mut role = Role::decode(name, field, primary, context.inherited, report);
-    role.hosts = decode_hosts(&field.section().part("hosts"), context, report);
-    role
+    let hosts = if field.is_map() { field.at("hosts") } else { field.clone() };
+    let hosts = decode_hosts(&hosts, context, report);
+    Role { hosts, ..Role::decode(name, field, primary, context.inherited, report) }
 }
 
 /// A host listed twice is one host with the tags of both entries.
@@ -147,12 +143,11 @@ fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut
     }
 }
 
-fn lists_something(field: &Field) -> bool {
-    let section = field.section();
-    match field.is_map() {
+fn lists_something(section: &Field) -> bool {
+    match section.is_map() {
         // A wrong list has already been reported.
         true => section.has("hosts") && section.get("hosts").is_none_or(|hosts| !hosts.list().is_empty()),
-        false => !field.list().is_empty(),
+        false => !section.list().is_empty(),
     }
 }
 

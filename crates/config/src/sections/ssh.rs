@@ -133,10 +133,9 @@ pub(crate) const KEYS: Keys = Keys::new(
 .slips(&[("key", "keys"), ("identity_file", "keys"), ("jump", "proxy")]);
 
 impl Ssh {
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
-        let proxy = section.text_unless_off("proxy").map(|text| jumps(&text)).unwrap_or_default();
-        let mut proxy_command = section.text_unless_off("proxy_command");
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
+        let proxy = section.at("proxy").text_unless_off().map(|text| jumps(&text)).unwrap_or_default();
+        let mut proxy_command = section.at("proxy_command").text_unless_off();
         if let (false, Some(command)) = (proxy.is_empty(), section.get("proxy_command")) {
             report.push(command.warning("is ignored because ssh/proxy is set"));
             proxy_command = None;
@@ -145,16 +144,16 @@ impl Ssh {
             report.push(field.warning("has no effect: Bowline never forwards the agent"));
         }
         Self {
-            user: section.text("user").unwrap_or_else(|| "root".into()),
-            port: section.port("port").unwrap_or(22),
-            keys: section.strings("keys"),
-            keys_only: section.boolean("keys_only").unwrap_or(false),
-            key_data: KeyData::decode(&section.part("key_data"), report),
+            user: section.at("user").text().unwrap_or_else(|| "root".into()),
+            port: section.at("port").port().unwrap_or(22),
+            keys: section.at("keys").strings(),
+            keys_only: section.at("keys_only").boolean().unwrap_or(false),
+            key_data: KeyData::decode(&section.at("key_data"), report),
             proxy,
             proxy_command,
             config: section.get("config").map(|field| SshConfig::decode(&field)).unwrap_or_default(),
-            forward_agent: section.boolean("forward_agent"),
-            log_level: section.get("log_level").and_then(|field| field.word()).map(Into::into),
+            forward_agent: section.at("forward_agent").boolean(),
+            log_level: section.at("log_level").word().map(Into::into),
         }
     }
 }

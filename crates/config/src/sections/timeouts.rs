@@ -61,9 +61,8 @@ pub(crate) const KEYS: Keys = Keys::new(
 .slips(&[("hooks", "hook"), ("ssh", "connect"), ("keepalive", "silence"), ("secret", "secrets"), ("traefik", "api")]);
 
 impl Timeouts {
-    pub(crate) fn decode(field: &Field) -> Self {
-        let section = field.section();
-        let of = |name: &str, usual: u64| section.seconds(name).unwrap_or(Duration::from_secs(usual));
+    pub(crate) fn decode(section: &Field) -> Self {
+        let of = |name: &str, usual: u64| section.at(name).seconds().unwrap_or(Duration::from_secs(usual));
         Self {
             connect: of("connect", 10),
             agent: of("agent", 5),

@@ -72,20 +72,22 @@ pub(crate) const KEYS: Keys = Keys::new(
 );
 
 impl Traefik {
-    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
         if let Some(field) = section.get("image") {
             image::check(&field, &field.text().unwrap_or_default(), Before::Nothing, report);
         }
         Self {
-            image: section.text("image").unwrap_or_else(|| "traefik:v2.11".into()),
-            publish: section.boolean("publish").unwrap_or(true),
-            host_port: section.port("host_port").unwrap_or(80),
-            docker_socket: section.text("docker_socket").unwrap_or_else(|| "/var/run/docker.sock".into()),
-            labels: section.pairs("labels"),
-            args: section.options("args"),
-            options: section.options("options"),
-            env: Env::decode(&section.part("env"), report),
+            image: section.at("image").text().unwrap_or_else(|| "traefik:v2.11".into()),
+            publish: section.at("publish").boolean().unwrap_or(true),
+            host_port: section.at("host_port").port().unwrap_or(80),
+            docker_socket: section
+                .at("docker_socket")
+                .text()
+                .unwrap_or_else(|| "/var/run/docker.sock".into()),
+            labels: section.at("labels").pairs(),
+            args: section.at("args").options(),
+            options: section.at("options").options(),
+            env: Env::decode(&section.at("env"), report),
         }
     }
 }

@@ -3,14 +3,14 @@
 //! The key is about the format, not about Bowline's own version. Bowline knows the formats up to a certain version of
 //! Kamal. It rejects a file for a later one, which may use keys with a meaning that Bowline doesn't know.
 
-use crate::decode::{Report, Section};
+use crate::decode::{Field, Report};
 use crate::given::given;
 
 /// The latest version of Kamal whose format Bowline knows.
 const KNOWN: (u64, u64) = (2, 12);
 
 /// Reads `minimum_version`, and rejects a version later than [`KNOWN`].
-pub(crate) fn minimum(root: &Section, report: &mut Report) -> Option<String> {
+pub(crate) fn minimum(root: &Field, report: &mut Report) -> Option<String> {
     let field = root.get("minimum_version")?;
     let text = field.text()?;
     if parse(&text).is_some_and(|version| version > KNOWN) {

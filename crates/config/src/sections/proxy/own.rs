@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Pairs;
-use crate::decode::{Report, Section};
+use crate::decode::{Field, Report};
 use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -31,15 +31,15 @@ pub struct Own {
 }
 
 impl Own {
-    pub(super) fn decode(section: &Section, report: &mut Report) -> Self {
+    pub(super) fn decode(section: &Field, report: &mut Report) -> Self {
         let own = Self {
-            compress: section.boolean("compress").unwrap_or(false),
-            basic_auth: section.secrets("basic_auth", report),
-            allow_ips: section.strings("allow_ips"),
-            trusted_proxies: section.strings("trusted_proxies"),
-            request_headers: section.pairs("request_headers"),
-            response_headers: section.pairs("response_headers"),
-            stream_timeout: section.seconds("stream_timeout"),
+            compress: section.at("compress").boolean().unwrap_or(false),
+            basic_auth: section.at("basic_auth").secrets(report),
+            allow_ips: section.at("allow_ips").strings(),
+            trusted_proxies: section.at("trusted_proxies").strings(),
+            request_headers: section.at("request_headers").pairs(),
+            response_headers: section.at("response_headers").pairs(),
+            stream_timeout: section.at("stream_timeout").seconds(),
         };
         for name in ["request_headers", "response_headers"] {
             check_headers(section, name, report);
@@ -62,7 +62,7 @@ impl Own {
 }
 
 /// Rejects names that HTTP doesn't allow, headers that the proxy sets itself, and values of several lines.
-fn check_headers(section: &Section, name: &str, report: &mut Report) {
+fn check_headers(section: &Field, name: &str, report: &mut Report) {
     const OWN: [&str; 8] = [
         "connection",
         "content-length",
@@ -73,7 +73,7 @@ fn check_headers(section: &Section, name: &str, report: &mut Report) {
         "transfer-encoding",
         "upgrade",
     ];
-    let headers = section.part(name);
+    let headers = section.at(name);
     for (key, field) in headers.entries() {
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if key.text.is_empty() || !key.text.chars().all(token) {

@@ -31,28 +31,27 @@ pub struct Run {
 }
 
 impl Run {
-    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let section = field.section();
-        let publish = section.boolean("publish").unwrap_or(true);
+    pub(super) fn decode(section: &Field, report: &mut Report) -> Self {
+        let publish = section.at("publish").boolean().unwrap_or(true);
         let published = ["http_port", "https_port", "bind_ips"];
         if !publish && published.iter().any(|name| section.has(name)) {
             let given = published.iter().filter_map(|name| section.key_span(name));
-            let error = field.error("Cannot set http_port, https_port or bind_ips when publish is false");
+            let error = section.error("Cannot set http_port, https_port or bind_ips when publish is false");
             report.push(given.fold(error, |error, span| error.also(span, "given here")));
         }
         Self {
             publish,
-            http_port: publish.then(|| section.port("http_port").unwrap_or(80)),
-            https_port: publish.then(|| section.port("https_port").unwrap_or(443)),
-            bind_ips: section.strings("bind_ips"),
-            metrics_port: section.port("metrics_port"),
-            debug: section.boolean("debug").unwrap_or(false),
-            log_max_size: Some(section.text("log_max_size").unwrap_or_else(|| "10m".into()))
+            http_port: publish.then(|| section.at("http_port").port().unwrap_or(80)),
+            https_port: publish.then(|| section.at("https_port").port().unwrap_or(443)),
+            bind_ips: section.at("bind_ips").strings(),
+            metrics_port: section.at("metrics_port").port(),
+            debug: section.at("debug").boolean().unwrap_or(false),
+            log_max_size: Some(section.at("log_max_size").text().unwrap_or_else(|| "10m".into()))
                 .filter(|size| !size.is_empty()),
-            registry: section.text("registry"),
-            repository: section.text("repository"),
-            version: section.text("version"),
-            options: section.options("options"),
+            registry: section.at("registry").text(),
+            repository: section.at("repository").text(),
+            version: section.at("version").text(),
+            options: section.at("options").options(),
         }
     }
 }

@@ -121,10 +121,9 @@ fn explain(kind: &ErrorKind) -> Words {
         E::UnclosedQuotedScalar | E::DocumentIndicatorInQuotedScalar => {
             words("a quote is opened here and never closed", "close it, or remove it")
         }
-        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => words(
-            "text after a closing quote",
-            "quote the whole value, or put a space before a `#` comment",
-        ),
+        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => {
+            words("text after a closing quote", "quote the whole value, or put a space before a `#` comment")
+        }
         E::UnclosedFlowCollection { open } => {
             (format!("`{open}` is opened here and never closed"), Some("close it"))
         }

@@ -67,11 +67,15 @@ impl Rendered {
                 };
                 if let Some(piece) = self.pieces.iter().find(within) {
                     let span = Span { start: piece.start, end: piece.end, ..node.span };
-                    let error =
-                        Diagnostic::error(span, "this tag looks like part of a comment, but is part of a value");
-                    found.push(error.help(
-                        "tags in comments are left alone; put the whole line into a `<%= \"…\" %>`",
-                    ));
+                    let error = Diagnostic::error(
+                        span,
+                        "this tag looks like part of a comment, but is part of a value",
+                    );
+                    found.push(
+                        error.help(
+                            "tags in comments are left alone; put the whole line into a `<%= \"…\" %>`",
+                        ),
+                    );
                 }
             }
         }
