@@ -25,7 +25,6 @@ pub mod show;
 mod shown;
 mod suggest;
 mod text;
-pub mod unbuilt;
 
 pub use sections::{
     accessory, alias, boot, builder, env, healthcheck, hooks, logging, output, proxy, registry, role, ssh,

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use bowline_config::Diagnostics;
-use bowline_config::unbuilt::Unbuilt;
 use bowline_core::commands::answer::{Explanation, Unreadable};
 pub use bowline_core::commands::ready::NotReady;
 use bowline_core::commands::registry::missing_helper;
@@ -196,17 +195,19 @@ impl RunError {
     pub fn interrupted() -> Self {
         RunError::Interrupted { standing: Vec::new() }
     }
+
+    /// Kamal accepts several files in `ssh/config`.
+    pub fn several_ssh_files() -> Self {
+        RunError::Usage {
+            message: "ssh/config with several files is not supported yet".into(),
+            hint: Some("name one that includes the others (`Include`)".into()),
+        }
+    }
 }
 
 impl From<NoMatch> for RunError {
     fn from(error: NoMatch) -> Self {
         RunError::Usage { message: error.to_string(), hint: None }
-    }
-}
-
-impl From<Unbuilt> for RunError {
-    fn from(error: Unbuilt) -> Self {
-        RunError::Usage { message: error.message, hint: Some(error.hint) }
     }
 }
 
