@@ -20,9 +20,8 @@ mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bowline_config::diagnostic::Severity;
-use bowline_config::dotenv::{self, File, Part, Problem};
-use bowline_config::{Config, Diagnostics, once};
+use bowline_config::dotenv::{self, File, Part};
+use bowline_config::{Config, Diagnostic, Diagnostics, once};
 use bowline_core::secrets::Secrets;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -143,30 +142,32 @@ impl Store {
         if let Some(reason) = &self.unreadable {
             return Err(Unavailable::Unreadable(reason.clone()));
         }
-        let errors: Vec<(usize, Problem)> = self.problems(|file| &file.errors).collect();
+        let errors = self.problems(|file| &file.errors);
         if errors.is_empty() {
             return Ok(());
         }
-        Err(Unavailable::Invalid(Box::new(self.report(errors, Severity::Error))))
+        Err(Unavailable::Invalid(Box::new(self.report(errors))))
     }
 
     /// Warnings about lines that probably don't mean what they say. Returned only once.
     pub fn warnings(&self) -> Option<Diagnostics> {
-        let warnings: Vec<(usize, Problem)> = self.problems(|file| &file.warnings).collect();
+        let warnings = self.problems(|file| &file.warnings);
         if warnings.is_empty() || self.warned.swap(true, Ordering::Relaxed) {
             return None;
         }
-        Some(self.report(warnings, Severity::Warning))
+        Some(self.report(warnings))
     }
 
-    fn problems(&self, of: impl Fn(&File) -> &Vec<Problem>) -> impl Iterator<Item = (usize, Problem)> {
-        self.files.iter().enumerate().flat_map(move |(number, file)| {
-            of(&file.file).iter().map(move |problem| (number, problem.clone()))
-        })
+    fn problems(&self, of: impl Fn(&File) -> &Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        for (number, file) in self.files.iter().enumerate() {
+            problems.extend(of(&file.file).iter().map(|problem| problem.clone().in_file(number)));
+        }
+        problems
     }
 
-    fn report(&self, problems: Vec<(usize, Problem)>, severity: Severity) -> Diagnostics {
-        dotenv::report(self.files.iter().map(|file| &file.file), problems, severity)
+    fn report(&self, problems: Vec<Diagnostic>) -> Diagnostics {
+        dotenv::report(self.files.iter().map(|file| &file.file), problems)
     }
 
     /// Whether resolving these names still has to run a command.
@@ -234,7 +235,7 @@ impl Store {
 
     fn unavailable(&self, failures: &[Failure]) -> Unavailable {
         let problems = failures.iter().map(Failure::problem).collect();
-        let report = Box::new(self.report(problems, Severity::Error));
+        let report = Box::new(self.report(problems));
         if failures.iter().all(|failure| failure.trouble.is_usage()) {
             Unavailable::Invalid(report)
         } else {

@@ -63,6 +63,13 @@ pub struct Span {
     pub end: usize,
 }
 
+/// A range of the first file.
+impl From<Range<usize>> for Span {
+    fn from(Range { start, end }: Range<usize>) -> Self {
+        Self { file: 0, start, end }
+    }
+}
+
 impl Span {
     pub const fn whole(file: usize) -> Self {
         Self { file, start: 0, end: 0 }
@@ -95,11 +102,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub fn error(span: Span, message: impl Into<String>) -> Self {
+    pub fn error(span: impl Into<Span>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
             message: message.into(),
-            span,
+            span: span.into(),
             label: None,
             also: vec![],
             note: None,
@@ -107,8 +114,14 @@ impl Diagnostic {
         }
     }
 
-    pub fn warning(span: Span, message: impl Into<String>) -> Self {
+    pub fn warning(span: impl Into<Span>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    /// Moves its main position to another file.
+    pub fn in_file(mut self, file: usize) -> Self {
+        self.span.file = file;
+        self
     }
 
     /// All its texts except for the note, which comes from a program.
@@ -122,8 +135,8 @@ impl Diagnostic {
         self
     }
 
-    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.also.push((span, label.into()));
+    pub fn also(mut self, span: impl Into<Span>, label: impl Into<String>) -> Self {
+        self.also.push((span.into(), label.into()));
         self
     }
 

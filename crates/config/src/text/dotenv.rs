@@ -28,7 +28,7 @@ use std::ops::Range;
 
 pub use show::report;
 
-use crate::SourceFile;
+use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::secret::Secret;
 
 #[derive(Debug, Clone)]
@@ -38,9 +38,9 @@ pub struct File {
     /// In the order of the file. Of two entries with the same key, the later one applies to everything after it.
     pub entries: Vec<Entry>,
     /// A file with errors can't be used.
-    pub errors: Vec<Problem>,
+    pub errors: Vec<Diagnostic>,
     /// Texts whose meaning probably differs from what the author expects.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 #[derive(Debug, Clone)]
@@ -130,30 +130,8 @@ pub enum Quotes {
     Double,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    pub at: Range<usize>,
-    pub message: String,
-    pub label: Option<String>,
-    pub note: Option<String>,
-    pub help: Option<String>,
-}
-
-impl Problem {
-    pub fn new(at: Range<usize>, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), label: None, note: None, help: None }
-    }
-
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
+/// An error, boxed because many results can contain one.
+type Wrong = Box<Diagnostic>;
 
 /// If this variable is [`LEGACY`], `\n` and `\r` in double quotes are line breaks. An earlier line of the file sets
 /// it, or the environment.
@@ -179,14 +157,14 @@ pub fn parse(path: impl Into<String>, text: &str, legacy: bool) -> File {
                 }
                 let message = format!("`export {key}` has no value, and no line above gives one");
                 let help = format!("write `{key}=…`, or `{key}=${key}` to take it from the environment");
-                errors.push(Problem::new(line.key.clone(), message).help(help));
+                errors.push(Diagnostic::error(line.key.clone(), message).help(help));
                 Vec::new()
             }
             None => Vec::new(),
         };
         entries.push(Entry { key, key_at: line.key, parts });
     }
-    errors.sort_by_key(|problem| problem.at.start);
+    errors.sort_by_key(|problem| problem.span.start);
     File { source: SourceFile::new(path, text), entries, errors, warnings: lines.warnings }
 }
 

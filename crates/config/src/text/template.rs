@@ -23,11 +23,10 @@ mod scan;
 mod tests;
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 pub use evaluate::Variables;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile};
 use crate::mask;
 use crate::rendered::{From, Rendered};
 use block::{Branch, Node};
@@ -120,8 +119,8 @@ impl Template {
         }
         let tokens = match scan::scan(&file.text, yaml) {
             Ok(tokens) => tokens,
-            Err(Range { start, end }) => {
-                let error = Diagnostic::error(Span { file: 0, start, end }, "this tag is never closed")
+            Err(range) => {
+                let error = Diagnostic::error(range, "this tag is never closed")
                     .help("close it with `%>`; write `<%%` for a `<%` that doesn't begin a tag");
                 return Err(refused(&file, &[], vec![error]));
             }

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use bowline_config::dotenv::{Command, CommandKind, Part, Piece, Problem, Quotes, Variable};
+use bowline_config::Diagnostic;
+use bowline_config::dotenv::{Command, CommandKind, Part, Piece, Quotes, Variable};
 use bowline_config::secret::Secret;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
@@ -43,12 +44,10 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The index of the file, and the problem to report.
-    pub(super) fn problem(&self) -> (usize, Problem) {
-        let mut problem = Problem::new(self.at.clone(), format!("{}: {}", self.key, self.trouble.message));
-        problem.note = self.trouble.said.clone();
-        problem.help = self.trouble.hint.clone();
-        (self.file, problem)
+    pub(super) fn problem(&self) -> Diagnostic {
+        let (note, help) = (self.trouble.said.clone(), self.trouble.hint.clone());
+        let message = format!("{}: {}", self.key, self.trouble.message);
+        Diagnostic { note, help, ..Diagnostic::error(self.at.clone(), message) }.in_file(self.file)
     }
 }
 

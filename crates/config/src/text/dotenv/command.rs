@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use super::parts::Cooked;
 use super::words::call;
-use super::{Command, CommandKind, Piece, Problem, Quotes, scan};
+use super::{Command, CommandKind, Piece, Quotes, Wrong, scan};
 
-pub(super) fn command(cooked: &Cooked, whole: Range<usize>) -> Result<Command, Problem> {
+pub(super) fn command(cooked: &Cooked, whole: Range<usize>) -> Result<Command, Wrong> {
     let at = cooked.place(whole.clone());
     let inner = whole.start + 2..whole.end - 1;
     let kind = match call(cooked, inner.clone())? {
@@ -21,7 +21,7 @@ pub(super) fn command(cooked: &Cooked, whole: Range<usize>) -> Result<Command, P
 }
 
 /// Splits a shell program at its references and at Bowline's own commands.
-pub(super) fn pieces(cooked: &Cooked, range: Range<usize>) -> Result<Vec<Piece>, Problem> {
+pub(super) fn pieces(cooked: &Cooked, range: Range<usize>) -> Result<Vec<Piece>, Wrong> {
     let mut shell = Shell { cooked, end: range.end, text: String::new(), pieces: Vec::new() };
     shell.read(range.start)?;
     shell.flush();
@@ -36,7 +36,7 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    fn read(&mut self, from: usize) -> Result<(), Problem> {
+    fn read(&mut self, from: usize) -> Result<(), Wrong> {
         let (mut at, mut quotes) = (from, Quotes::None);
         let whole = self.cooked.text.as_str();
         while at < self.end {
@@ -72,7 +72,7 @@ impl Shell<'_> {
     }
 
     /// Reads a nested command. Bowline answers its own commands before the shell runs, and leaves others to the shell.
-    fn nested(&mut self, at: usize, quotes: Quotes) -> Result<usize, Problem> {
+    fn nested(&mut self, at: usize, quotes: Quotes) -> Result<usize, Wrong> {
         let close = scan::closing(&self.cooked.text, at + 2).filter(|close| *close < self.end);
         let Some(close) = close else {
             self.text.push_str("$(");

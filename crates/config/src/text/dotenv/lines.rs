@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::{Problem, Quotes, scan};
+use super::{Quotes, scan};
+use crate::diagnostic::Diagnostic;
 
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub(super) entries: Vec<Line>,
-    pub(super) errors: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
+    pub(super) errors: Vec<Diagnostic>,
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 #[derive(Debug)]
@@ -57,7 +58,7 @@ pub(super) fn read(text: &str) -> Lines {
 }
 
 /// Warns about a line that is not an entry, a comment or empty. It may be part of a secret, so it is not shown.
-fn passed_over(text: &str, start: usize, end: usize) -> Option<Problem> {
+fn passed_over(text: &str, start: usize, end: usize) -> Option<Diagnostic> {
     let line = text.get(start..end)?;
     let content = line.trim();
     if content.is_empty() || content.starts_with('#') {
@@ -65,7 +66,7 @@ fn passed_over(text: &str, start: usize, end: usize) -> Option<Problem> {
     }
     let start = start + (line.len() - line.trim_start().len());
     Some(
-        Problem::new(start..start + content.len(), "Bowline ignores this line: it isn't `NAME=value`")
+        Diagnostic::warning(start..start + content.len(), "Bowline ignores this line: it isn't `NAME=value`")
             .help("a name has letters, digits, `_` and `.`; put a value with several lines in quotes"),
     )
 }
@@ -137,11 +138,11 @@ fn quoted(text: &str, start: usize, quote: u8, lines: &mut Lines) -> Read {
     lines.errors.push(match closing.last() {
         Some(at) => {
             let rest = blanks(text, at + 1)..line_end(text, *at);
-            Problem::new(rest, "there is text after the closing quote")
+            Diagnostic::error(rest, "there is text after the closing quote")
                 .label("expected the end of the line, or a comment")
                 .help("put the whole value in quotes; it can contain the other kind")
         }
-        None => Problem::new(start..start + 1, "this quote is never closed")
+        None => Diagnostic::error(start..start + 1, "this quote is never closed")
             .label(format!("expected another `{mark}` at the end of the value"))
             .help("if the value itself begins with a quote, put the other kind of quotes around it"),
     });
@@ -188,7 +189,7 @@ fn bare(text: &str, start: usize, end: usize, lines: &mut Lines) -> Read {
     let written = line.get(..stop).unwrap_or_default();
     if stop < line.len() && !written.is_empty() && !written.ends_with(char::is_whitespace) {
         lines.warnings.push(
-            Problem::new(start + stop..start + stop + 1, "the value ends at this `#`")
+            Diagnostic::warning(start + stop..start + stop + 1, "the value ends at this `#`")
                 .help("put the value in quotes if the `#` belongs to it, or a space before a comment"),
         );
     }

@@ -2,7 +2,8 @@
 
 use super::command::command;
 use super::lines::Raw;
-use super::{Part, Problem, Quotes, Variable, scan};
+use super::{Part, Quotes, Variable, scan};
+use crate::diagnostic::Diagnostic;
 use crate::secret::Secret;
 use std::ops::Range;
 
@@ -57,7 +58,7 @@ impl Cooked {
     }
 }
 
-pub(super) fn parts(text: &str, raw: &Raw, legacy: bool, errors: &mut Vec<Problem>) -> Vec<Part> {
+pub(super) fn parts(text: &str, raw: &Raw, legacy: bool, errors: &mut Vec<Diagnostic>) -> Vec<Part> {
     if raw.quotes == Quotes::Single {
         return vec![Part::Text(Secret::new(text.get(raw.inner.clone()).unwrap_or_default()))];
     }
@@ -85,7 +86,7 @@ struct Cut<'a> {
     cooked: &'a Cooked,
     literal: String,
     parts: Vec<Part>,
-    errors: &'a mut Vec<Problem>,
+    errors: &'a mut Vec<Diagnostic>,
 }
 
 impl Cut<'_> {
@@ -115,7 +116,7 @@ impl Cut<'_> {
     fn command(&mut self, at: usize) -> usize {
         let text = self.cooked.text.as_str();
         let Some(close) = scan::closing(text, at + 2) else {
-            let problem = Problem::new(self.cooked.place(at..at + 2), "this `$(` is never closed").label("expected a `)`").help(
+            let problem = Diagnostic::error(self.cooked.place(at..at + 2), "this `$(` is never closed").label("expected a `)`").help(
                 "put double quotes around a command of several lines; for a literal `$(`, write `\\$(` or use single quotes",
             );
             self.errors.push(problem);
@@ -124,7 +125,7 @@ impl Cut<'_> {
         self.flush();
         match command(self.cooked, at..close + 1) {
             Ok(command) => self.parts.push(Part::Command(command)),
-            Err(problem) => self.errors.push(problem),
+            Err(problem) => self.errors.push(*problem),
         }
         close + 1
     }
@@ -142,7 +143,7 @@ impl Cut<'_> {
                 at + 1
             }
             Err(_) => {
-                let problem = Problem::new(self.cooked.place(at..at + 2), "this `${` isn't closed after the name")
+                let problem = Diagnostic::error(self.cooked.place(at..at + 2), "this `${` isn't closed after the name")
                     .label("expected a `}`")
                     .help("for a literal `${`, write `\\${` or use single quotes; for a default, write `$(echo \"${NAME:-default}\")`");
                 self.errors.push(problem);

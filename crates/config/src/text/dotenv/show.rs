@@ -3,27 +3,13 @@
 
 use std::ops::Range;
 
-use super::{File, Part, Problem};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
+use super::{File, Part};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
 use crate::is_secret_key;
 
-/// Combines problems into a report. Each comes with the index of its file.
-pub fn report<'f>(
-    files: impl IntoIterator<Item = &'f File>,
-    problems: impl IntoIterator<Item = (usize, Problem)>,
-    severity: Severity,
-) -> Diagnostics {
+/// Combines errors or warnings into a report. Their spans have the indexes of these files.
+pub fn report<'f>(files: impl IntoIterator<Item = &'f File>, problems: Vec<Diagnostic>) -> Diagnostics {
     let source = |file: &File| Source { file: file.source.clone(), hidden: file.hidden() };
-    let diagnostic = |(file, problem): (usize, Problem)| Diagnostic {
-        severity,
-        message: problem.message,
-        span: Span { file, start: problem.at.start, end: problem.at.end },
-        label: problem.label,
-        also: Vec::new(),
-        note: problem.note,
-        help: problem.help,
-    };
-    let problems = problems.into_iter().map(diagnostic).collect();
     Diagnostics::new(files.into_iter().map(source).collect(), problems)
 }
 
@@ -43,7 +29,7 @@ impl File {
                 }
             }
         }
-        shown.extend(self.errors.iter().chain(&self.warnings).filter_map(|problem| mark(text, &problem.at)));
+        shown.extend(self.errors.iter().chain(&self.warnings).filter_map(|problem| mark(text, problem.span)));
         shown.sort_by_key(|range| range.start);
         let mut hidden = Vec::new();
         let mut at = 0;
@@ -74,9 +60,9 @@ fn head(text: &str, key: &Range<usize>) -> Range<usize> {
 }
 
 /// The range of a problem, if it covers only the sign that the problem is about.
-fn mark(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
-    let is_sign = matches!(text.get(at.clone())?, "'" | "\"" | "$(" | "${" | "#" | "|");
-    is_sign.then(|| at.clone())
+fn mark(text: &str, Span { start, end, .. }: Span) -> Option<Range<usize>> {
+    let is_sign = matches!(text.get(start..end)?, "'" | "\"" | "$(" | "${" | "#" | "|");
+    is_sign.then_some(start..end)
 }
 
 /// The parts of a command that can be shown. Hides what follows a word that sounds like a secret (`--token abc`,

@@ -1,7 +1,7 @@
 //! The dialect, as Kamal 2's `secrets print` reads these lines, and Bowline's deliberate differences.
 
 use super::*;
-use crate::diagnostic::Severity;
+use crate::diagnostic::Diagnostic;
 
 /// An entry in one line: literal texts, `‹$NAME›`, `‹sh …›`, `‹call …›`.
 fn shown(file: &File) -> Vec<String> {
@@ -173,10 +173,8 @@ fn our_own_commands() {
 
 fn told(text: &str) -> String {
     let file = parse(".kamal/secrets", text, false);
-    let errors = file.errors.iter().map(|problem| (0, problem.clone()));
-    let warnings = file.warnings.iter().map(|problem| (0, problem.clone()));
-    let errors = report([&file], errors, Severity::Error).render(false);
-    let warnings = report([&file], warnings, Severity::Warning).render(false);
+    let errors = report([&file], file.errors.clone()).render(false);
+    let warnings = report([&file], file.warnings.clone()).render(false);
     [errors, warnings].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
@@ -205,8 +203,7 @@ fn commands_are_shown_but_for_what_follows_a_word_that_sounds_secret() {
     let shown = |text: &str| {
         let file = parse("f", text, false);
         let at = file.entries.last().unwrap().key_at.clone();
-        let problem = Problem::new(at, "x");
-        report([&file], [(0, problem)], Severity::Error).render(false).lines().nth(3).unwrap().to_owned()
+        report([&file], vec![Diagnostic::error(at, "x")]).render(false).lines().nth(3).unwrap().to_owned()
     };
     insta::assert_snapshot!(
         [
@@ -236,7 +233,7 @@ proptest::proptest! {
     fn any_text_can_be_read(text in "[A\"'\\\\$(){}# =\n|éx:kamal secrets]{0,60}") {
         let file = parse("f", &text, false);
         for problem in file.errors.iter().chain(&file.warnings) {
-            proptest::prop_assert!(file.source.text.get(problem.at.clone()).is_some(), "{:?}", problem);
+            proptest::prop_assert!(file.source.text.get(problem.span.start..problem.span.end).is_some(), "{:?}", problem);
         }
         told(&text);
     }

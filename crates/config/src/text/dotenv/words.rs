@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::command::{command, pieces};
 use super::parts::{Cooked, variable};
-use super::{Call, Problem, Word, WordPart, scan};
+use super::{Call, Word, WordPart, Wrong, scan};
+use crate::diagnostic::Diagnostic;
 
 enum Token {
     Word(Word),
@@ -13,7 +14,7 @@ enum Token {
 
 /// Parses one of Bowline's own commands: `kamal secrets …`, `bowline secrets …`, by any path or through `bundle exec`.
 /// Returns `None` for any other command.
-pub(super) fn call(cooked: &Cooked, range: Range<usize>) -> Result<Option<Call>, Problem> {
+pub(super) fn call(cooked: &Cooked, range: Range<usize>) -> Result<Option<Call>, Wrong> {
     // Report nothing before the name matches: a shell has its own rules.
     if !cooked.text.get(range.clone()).unwrap_or_default().contains("secrets") {
         return Ok(None);
@@ -85,12 +86,12 @@ fn literal(word: &Word) -> Option<String> {
 }
 
 /// The position after a `|`. Other operators make no sense after one of Bowline's own commands.
-fn after_pipe(cooked: &Cooked, at: Range<usize>) -> Result<usize, Problem> {
+fn after_pipe(cooked: &Cooked, at: Range<usize>) -> Result<usize, Wrong> {
     if cooked.text.get(at.clone()) == Some("|") {
         return Ok(at.end);
     }
-    Err(Problem::new(cooked.place(at), "only `|` and another command can follow here")
-        .help("Bowline answers `kamal secrets …` itself; a shell never sees it"))
+    let error = Diagnostic::error(cooked.place(at), "only `|` and another command can follow here");
+    Err(error.help("Bowline answers `kamal secrets …` itself; a shell never sees it").into())
 }
 
 struct Words<'a> {
@@ -104,7 +105,7 @@ impl Words<'_> {
         self.cooked.text.get(self.at..self.end).unwrap_or_default()
     }
 
-    fn next(&mut self) -> Result<Option<Token>, Problem> {
+    fn next(&mut self) -> Result<Option<Token>, Wrong> {
         // A line break is a blank: long commands span several lines.
         self.at += self.rest().len() - self.rest().trim_start().len();
         let Some(c) = self.rest().chars().next() else { return Ok(None) };
@@ -117,7 +118,7 @@ impl Words<'_> {
         self.word().map(|word| Some(Token::Word(word)))
     }
 
-    fn word(&mut self) -> Result<Word, Problem> {
+    fn word(&mut self) -> Result<Word, Wrong> {
         let (mut word, mut text) = (Word::new(), None::<String>);
         let mut quote = None;
         while let Some(c) = self.rest().chars().next() {
@@ -151,13 +152,13 @@ impl Words<'_> {
     }
 
     /// Reads a reference or a command. `None` if the `$` is literal.
-    fn dollar(&mut self, quoted: bool) -> Result<Option<WordPart>, Problem> {
+    fn dollar(&mut self, quoted: bool) -> Result<Option<WordPart>, Wrong> {
         let (at, text) = (self.at, self.cooked.text.as_str());
         if self.rest().starts_with("$(") {
             let close = scan::closing(text, at + 2).filter(|close| *close < self.end);
             let Some(close) = close else {
-                return Err(Problem::new(self.cooked.place(at..at + 2), "this `$(` is never closed")
-                    .label("expected a `)`"));
+                let error = Diagnostic::error(self.cooked.place(at..at + 2), "this `$(` is never closed");
+                return Err(error.label("expected a `)`").into());
             };
             let command = Box::new(command(self.cooked, at..close + 1)?);
             self.at = close + 1;
@@ -171,8 +172,9 @@ impl Words<'_> {
             }
             Ok(None) => Ok(None),
             Err(_) => {
-                Err(Problem::new(self.cooked.place(at..at + 2), "this `${` isn't closed after the name")
-                    .label("expected a `}`"))
+                let place = self.cooked.place(at..at + 2);
+                let error = Diagnostic::error(place, "this `${` isn't closed after the name");
+                Err(error.label("expected a `}`").into())
             }
         }
     }

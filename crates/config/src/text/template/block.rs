@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::evaluate::Wrong;
 use super::expr::{self, Context, Expr, ExprKind, Foreign, Part, Statement};
 use super::scan::{Tag, TagKind, Token};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::Diagnostic;
 
 /// The deepest nesting of conditions and loops.
 const MAX_DEPTH: usize = 40;
@@ -185,7 +185,7 @@ pub(super) fn tree(all: All) -> Result<Vec<Node>, Wrong> {
             Read::Node(node) => inner(&mut root, &mut open).push(node),
             Read::Nothing => {}
             Read::If(_) | Read::Each(..) if open.len() == MAX_DEPTH => {
-                return Err(error(&span, "nested too deeply").into());
+                return Err(Diagnostic::error(span, "nested too deeply").into());
             }
             Read::If(condition) => {
                 let branches = vec![Branch { condition: Some(condition), nodes: Vec::new() }];
@@ -205,14 +205,14 @@ pub(super) fn tree(all: All) -> Result<Vec<Node>, Wrong> {
                     let nodes = branches.into_iter().flat_map(|branch| branch.nodes).collect();
                     inner(&mut root, &mut open).push(Node::Each { list, name, nodes });
                 }
-                None => return Err(error(&span, "`end` without an `if` before it").into()),
+                None => return Err(Diagnostic::error(span, "`end` without an `if` before it").into()),
             },
         }
     }
     match open.pop() {
         Some(never) => {
             let what = if never.each.is_some() { "loop" } else { "condition" };
-            let error = error(&never.tag, format!("this {what} has no `end`"));
+            let error = Diagnostic::error(never.tag, format!("this {what} has no `end`"));
             Err(error.help("close it with `<% end %>`").into())
         }
         None => Ok(root),
@@ -226,17 +226,13 @@ fn inner<'a>(root: &'a mut Vec<Node>, open: &'a mut [Open]) -> &'a mut Vec<Node>
 
 fn branch(open: &mut [Open], span: &Range<usize>, word: &str, condition: Option<Expr>) -> Result<(), Wrong> {
     let Some(open) = open.last_mut().filter(|open| open.each.is_none()) else {
-        return Err(error(span, format!("`{word}` without an `if` before it")).into());
+        return Err(Diagnostic::error(span.clone(), format!("`{word}` without an `if` before it")).into());
     };
     if open.has_else {
-        let error = error(span, format!("`{word}` after the `else`"));
-        return Err(error.also(Span { file: 0, start: open.tag.start, end: open.tag.end }, "of this").into());
+        let error = Diagnostic::error(span.clone(), format!("`{word}` after the `else`"));
+        return Err(error.also(open.tag.clone(), "of this").into());
     }
     open.has_else = condition.is_none();
     open.branches.push(Branch { condition, nodes: Vec::new() });
     Ok(())
-}
-
-fn error(span: &Range<usize>, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error(Span { file: 0, start: span.start, end: span.end }, message)
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::expr::{Expr, ExprKind, Method, Part, Statement};
 use super::{Ended, Outputs, Program, Unrendered};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::Diagnostic;
 use crate::dotenv;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -362,6 +362,5 @@ fn wrong(
     label: impl Into<String>,
     help: impl Into<String>,
 ) -> Unrendered<Wrong> {
-    let span = Span { file: 0, start: expr.span.start, end: expr.span.end };
-    Unrendered::Failed(Box::new(Diagnostic::error(span, message).label(label).help(help)))
+    Unrendered::Failed(Box::new(Diagnostic::error(expr.span.clone(), message).label(label).help(help)))
 }

@@ -87,8 +87,8 @@ impl Rendered {
         if item.span.file == file
             && let Some(piece) = self.gave_nothing(item.span, source)
         {
-            let span = Span { file, start: piece.origin.start, end: piece.origin.end };
-            item.also.push((span, "this tag's output is empty".into()));
+            item.also
+                .push((Span { file, ..piece.origin.clone().into() }, "this tag's output is empty".into()));
         }
         for piece in self.pieces.iter().filter(|piece| piece.from == From::Tag) {
             let (Some(tag), Some(text)) =

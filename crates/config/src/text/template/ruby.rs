@@ -127,15 +127,14 @@ impl Foreign<'_> {
     }
 
     fn without_ruby(&self) -> Diagnostic {
-        let span = |span: &Range<usize>| Span { file: 0, start: span.start, end: span.end };
         let mut places = self.constructs.iter();
         let message = "this template needs Ruby, and there is no `ruby` on this machine";
         let mut error = match places.next() {
-            Some(first) => Diagnostic::error(span(&first.span), message).label(first.label),
+            Some(first) => Diagnostic::error(first.span.clone(), message).label(first.label),
             None => Diagnostic::error(Span::whole(0), message),
         };
         for also in places.take(SHOWN - 1) {
-            error = error.also(span(&also.span), also.label);
+            error = error.also(also.span.clone(), also.label);
         }
         error.help(
             "install Ruby, or write it with what is built in: `ENV[\"X\"]`, `ENV.fetch(\"X\", \"default\")`, \
@@ -162,10 +161,10 @@ impl Foreign<'_> {
     }
 
     /// The code in a line (counted from 1), without the blanks around it.
-    fn line(&self, number: usize) -> Option<Span> {
+    fn line(&self, number: usize) -> Option<Range<usize>> {
         let line = self.text.lines().nth(number.checked_sub(1)?)?;
         let from: usize = self.text.split_inclusive('\n').take(number - 1).map(str::len).sum();
         let start = from + (line.len() - line.trim_start().len());
-        Some(Span { file: 0, start, end: (from + line.trim_end().len()).max(start + 1) })
+        Some(start..(from + line.trim_end().len()).max(start + 1))
     }
 }
