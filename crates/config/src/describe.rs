@@ -259,21 +259,12 @@ impl Form {
 
     /// The sections in it, with the path to each.
     pub(super) fn sections(&self) -> Vec<(String, &'static Keys)> {
-        let below = |name: &str, form: &Form| {
-            let longer = |(path, keys): (String, &'static Keys)| match path.is_empty() {
-                true => (name.to_owned(), keys),
-                false => (format!("{name}/{path}"), keys),
-            };
-            form.sections().into_iter().map(longer).collect()
-        };
         match self {
             Form::Keys(keys) => vec![(String::new(), keys)],
-            Form::KeysOr(keys, form) => {
-                let mut sections = vec![(String::new(), *keys)];
-                sections.extend(form.sections());
-                sections
+            Form::KeysOr(keys, form) => [(String::new(), *keys)].into_iter().chain(form.sections()).collect(),
+            Form::Map(name, form) | Form::One(name, form) => {
+                form.sections().into_iter().map(|(path, keys)| (below(name, &path), keys)).collect()
             }
-            Form::Map(name, form) | Form::One(name, form) => below(name, form),
             Form::List(form) => form.sections(),
             Form::Either(forms) => forms.iter().flat_map(Form::sections).collect(),
             _ => Vec::new(),
@@ -286,15 +277,13 @@ pub(super) fn sections(root: &'static Keys) -> Vec<(String, &'static Keys)> {
     let mut found = vec![(String::new(), root)];
     for setting in root.settings {
         for (path, keys) in setting.form.sections() {
-            let here = match path.is_empty() {
-                true => setting.name.to_owned(),
-                false => format!("{}/{path}", setting.name),
-            };
-            found.extend(sections(keys).into_iter().map(|(path, keys)| match path.is_empty() {
-                true => (here.clone(), keys),
-                false => (format!("{here}/{path}"), keys),
-            }));
+            let here = below(setting.name, &path);
+            found.extend(sections(keys).into_iter().map(|(path, keys)| (below(&here, &path), keys)));
         }
     }
     found
+}
+
+fn below(name: &str, path: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{name}/{path}") }
 }

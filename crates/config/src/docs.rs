@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::decode::join;
 use super::describe::{Form, Keys, Origin, Setting, Status, sections};
 use super::pairs::once;
 use super::root;
@@ -76,11 +77,7 @@ pub fn find(words: &[&str]) -> Vec<Found> {
             found.push(Found { name: keys.path.into(), what: first_line(keys.intro) });
         }
         for setting in described(keys) {
-            let name = if keys.path.is_empty() {
-                setting.name.into()
-            } else {
-                format!("{}/{}", keys.path, setting.name)
-            };
+            let name = join(keys.path, setting.name);
             if has(&format!("{name} {} {}", setting.what, setting.default)) {
                 found.push(Found { name, what: first_line(setting.what) });
             }

@@ -10,7 +10,7 @@ use super::describe::{A_DAY, Form, Keys, Like, Origin, Setting};
 use super::diagnostic::{Diagnostic, Span};
 use super::given::given;
 use super::source::{Key, Node, NodeKind, Plain, Scalar};
-use super::suggest::{self, nearest, quoted};
+use super::suggest::{self, did_you_mean, quoted};
 
 /// A key of only one of the two Kamals, as found in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,25 +107,25 @@ impl Shape<'_> {
 
     fn scalar(&mut self, path: &str, node: &mut Node, form: &Form) {
         let NodeKind::Scalar(scalar) = &node.kind else { return };
-        let errors = match form {
+        let error = match form {
             Form::Filled | Form::Credential => blank(path, node, scalar),
             Form::Word(words) => other_word(path, node, scalar, words),
             Form::Usual(words) => self.unusual(path, node, scalar, words),
             Form::Integer(least, most) => out_of_bounds(path, node, scalar, *least, *most),
             Form::Seconds(least) => out_of_bounds(path, node, scalar, *least, A_DAY),
             Form::Port => out_of_bounds(path, node, scalar, 1, 65535),
-            _ => Vec::new(),
+            _ => None,
         };
         let is_word = matches!(form, Form::Usual(words) if words.contains(&scalar.word()));
         if matches!(form, Form::Text | Form::Filled | Form::Like(_) | Form::Usual(_) | Form::Credential)
             && !is_word
         {
-            self.reads_differently(path, node.span, &scalar.clone());
+            self.reads_differently(path, node.span, scalar);
         }
-        if !errors.is_empty() {
+        if let Some(error) = error {
             node.kind = NodeKind::Wrong;
+            self.report.push(error);
         }
-        errors.into_iter().for_each(|error| self.report.push(error));
     }
 
     /// Warns about an unquoted text that Kamal would change.
@@ -138,13 +138,12 @@ impl Shape<'_> {
         self.report.push(warning.help("put it in quotes, so that both read it the same way"));
     }
 
-    fn unusual(&mut self, path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Vec<Diagnostic> {
-        if let (false, Some(near)) =
-            (words.contains(&scalar.word()), nearest(scalar.word(), words.iter().copied()))
+    fn unusual(&mut self, path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Option<Diagnostic> {
+        if let (false, Some(question)) =
+            (words.contains(&scalar.word()), did_you_mean(scalar.word(), words.iter().copied()))
         {
             let message = format!("{path}: not one of the usual values");
-            let warning = Diagnostic::warning(node.span, message);
-            self.report.push(warning.help(format!("did you mean `{near}`?")));
+            self.report.push(Diagnostic::warning(node.span, message).help(question));
         }
         blank(path, node, scalar)
     }
@@ -155,11 +154,8 @@ impl Shape<'_> {
         let error = error(path, node, &format!("should be {}", form.wanted()));
         let words = form.likes().flat_map(|like| like.words).copied();
         let help = form.likes().map(|like| like.help).find(|help| !help.is_empty());
-        self.report.push(match (nearest(scalar.text.trim(), words), help) {
-            (Some(near), _) => error.help(format!("did you mean `{near}`?")),
-            (None, Some(help)) => error.help(help),
-            (None, None) => error,
-        });
+        let help = did_you_mean(scalar.text.trim(), words).or(help.map(Into::into));
+        self.report.push(Diagnostic { help, ..error });
         node.kind = NodeKind::Wrong;
     }
 
@@ -222,11 +218,8 @@ fn fits(form: &Form, node: &Node) -> bool {
     }
 }
 
-fn blank(path: &str, node: &Node, scalar: &Scalar) -> Vec<Diagnostic> {
-    match scalar.text.trim().is_empty() {
-        true => vec![error(path, node, "should not be empty")],
-        false => Vec::new(),
-    }
+fn blank(path: &str, node: &Node, scalar: &Scalar) -> Option<Diagnostic> {
+    scalar.text.trim().is_empty().then(|| error(path, node, "should not be empty"))
 }
 
 fn reads(node: &Node, like: &Like) -> bool {
@@ -245,27 +238,24 @@ const ALIASES: &[(&str, &str)] = &[
     ("linux/arm64", "arm64"),
 ];
 
-fn other_word(path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Vec<Diagnostic> {
+fn other_word(path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Option<Diagnostic> {
     let word = scalar.word();
     if words.contains(&word) {
-        return Vec::new();
+        return None;
     }
     let error = error(path, node, &format!("should be {}", quoted(words, "or")));
     let alias = ALIASES.iter().find(|(alias, of)| *alias == word && words.contains(of));
-    let meant = alias.map(|(_, of)| *of).or_else(|| nearest(word, words.iter().copied()));
-    vec![match meant {
-        Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error,
-    }]
+    let meant = alias.map_or(word, |(_, of)| *of);
+    Some(Diagnostic { help: did_you_mean(meant, words.iter().copied()), ..error })
 }
 
-fn out_of_bounds(path: &str, node: &Node, scalar: &Scalar, least: i64, most: i64) -> Vec<Diagnostic> {
+fn out_of_bounds(path: &str, node: &Node, scalar: &Scalar, least: i64, most: i64) -> Option<Diagnostic> {
     let message = match scalar.read() {
         Some(Plain::Integer(Some(value))) if value < least => format!("should be at least {least}"),
-        Some(Plain::Integer(Some(value))) if value <= most => return Vec::new(),
+        Some(Plain::Integer(Some(value))) if value <= most => return None,
         _ => format!("should be at most {most}"),
     };
-    vec![error(path, node, &message)]
+    Some(error(path, node, &message))
 }
 
 fn describe(node: &Node) -> &'static str {

@@ -42,8 +42,8 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> S
     if let Some(belongs) = elsewhere(path, name, root) {
         return belongs;
     }
-    match nearest(name, keys.settings.iter().map(|setting| setting.name)) {
-        Some(near) => format!("did you mean `{near}`?"),
+    match did_you_mean(name, keys.settings.iter().map(|setting| setting.name)) {
+        Some(question) => question,
         None if keys.settings.len() <= 8 => {
             let names: Vec<&str> = keys.settings.iter().map(|setting| setting.name).collect();
             format!("the keys here are {}", quoted(&names, "and"))
@@ -100,6 +100,10 @@ pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> O
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+pub(super) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
+    nearest(word, known).map(|near| format!("did you mean `{}`?", given(near)))
 }
 
 /// `` `a`, `b` or `c` ``.

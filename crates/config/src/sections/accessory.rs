@@ -17,8 +17,8 @@ use crate::pairs::once;
 use crate::role::{labels, options};
 use crate::servers::{bad_role, check_host};
 use crate::shown;
-use crate::suggest::{nearest, quoted};
-use crate::{Env, OptionValue, Pairs, Proxy, Registry, Role, RoleHost};
+use crate::suggest::{did_you_mean, quoted};
+use crate::{Env, OptionValue, Pairs, Proxy, Registry, Role};
 pub(crate) use keys::KEYS;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -185,34 +185,21 @@ fn one_of(section: &Field, given: &[&str]) -> Diagnostic {
 fn chosen(field: &Field, context: &Context, report: &mut Report) -> Vec<String> {
     let key = field.path.rsplit('/').next().unwrap_or_default();
     let names = names(field);
-    let of_roles = |wanted: &dyn Fn(&Role, &RoleHost) -> bool| {
-        let hosts = |role: &Role| {
-            role.hosts
-                .iter()
-                .filter(|host| wanted(role, host))
-                .map(|host| host.host.clone())
-                .collect::<Vec<_>>()
-        };
-        context.roles.iter().flat_map(hosts).collect()
-    };
+    let all = context.roles.iter().flat_map(|role| role.hosts.iter().map(move |host| (role, host)));
     match key {
         "role" | "roles" => {
             unknown_roles(&names, context, report);
-            of_roles(&|role, _| names.iter().any(|(name, _)| *name == role.name))
+            let chosen = all.filter(|(role, _)| names.iter().any(|(name, _)| *name == role.name));
+            chosen.map(|(_, host)| host.host.clone()).collect()
         }
         "tag" | "tags" => {
-            for (tag, field) in &names {
-                let on_hosts =
-                    || context.roles.iter().flat_map(|role| &role.hosts).flat_map(|host| &host.tags);
-                if !context.tags.names().any(|known| known == tag) && !on_hosts().any(|known| known == tag) {
-                    report.push(unplaced(
-                        field,
-                        tag,
-                        context.tags.names().chain(on_hosts().map(String::as_str)),
-                    ));
-                }
+            let on_hosts = all.clone().flat_map(|(_, host)| &host.tags).map(String::as_str);
+            let known = context.tags.names().chain(on_hosts).collect::<Vec<_>>();
+            for (tag, field) in names.iter().filter(|(tag, _)| !known.contains(&tag.as_str())) {
+                report.push(unplaced(field, tag, known.iter().copied()));
             }
-            of_roles(&|_, host| names.iter().any(|(tag, _)| host.tags.contains(tag)))
+            let chosen = all.filter(|(_, host)| names.iter().any(|(tag, _)| host.tags.contains(tag)));
+            chosen.map(|(_, host)| host.host.clone()).collect()
         }
         _ => {
             for (host, field) in &names {
@@ -231,24 +218,19 @@ fn names<'n>(field: &Field<'n>) -> Vec<(String, Field<'n>)> {
 
 fn unplaced<'t>(field: &Field, tag: &str, known: impl Iterator<Item = &'t str>) -> Diagnostic {
     let error = field.error(&format!("unknown tag: {}", given(tag))).label("no server has this tag");
-    match nearest(tag, known) {
-        Some(near) => error.help(format!("did you mean `{}`?", given(near))),
-        None => error.help(format!("give it to a server: `- HOST: {}`", given(tag))),
-    }
+    let question = did_you_mean(tag, known);
+    error.help(question.unwrap_or_else(|| format!("give it to a server: `- HOST: {}`", given(tag))))
 }
 
 fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Report) {
     let known = || context.roles.iter().map(|role| role.name.as_str());
     for (name, field) in names.iter().filter(|(name, _)| known().all(|known| known != name)) {
         let error = field.error(&format!("unknown role {}", given(name)));
-        report.push(match nearest(name, known()) {
-            Some(near) => error.help(format!("did you mean `{}`?", given(near))),
-            None if context.roles.is_empty() => {
-                error.help("the configuration has no `servers`, and so no roles")
-            }
-            None => error
-                .help(format!("the roles are {}", quoted(&known().map(given).collect::<Vec<_>>(), "and"))),
-        });
+        let known_roles = || match context.roles {
+            [] => "the configuration has no `servers`, and so no roles".into(),
+            _ => format!("the roles are {}", quoted(&known().map(given).collect::<Vec<_>>(), "and")),
+        };
+        report.push(error.help(did_you_mean(name, known()).unwrap_or_else(known_roles)));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::merge::{merge, merge_files};
 use crate::pairs::{OptionValue, Pairs, lay_over};
 use crate::shown;
 use crate::source::Node;
-use crate::suggest::nearest;
+use crate::suggest::did_you_mean;
 use crate::{Env, Healthcheck, Logging, Proxy, healthcheck};
 pub(crate) use keys::{ASSET_PATH, HOSTS, KEYS};
 
@@ -266,9 +266,6 @@ fn check_restart(restart: &Field, report: &mut Report) {
     if !RESTART.contains(&policy.as_str()) && tries != Some(true) {
         let error =
             restart.error("should be `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:N`");
-        report.push(match nearest(&policy, RESTART.iter().copied()) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error,
-        });
+        report.push(Diagnostic { help: did_you_mean(&policy, RESTART.iter().copied()), ..error });
     }
 }

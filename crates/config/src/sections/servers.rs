@@ -7,7 +7,7 @@ use crate::env::Tags;
 use crate::given::given;
 use crate::pairs::once;
 use crate::role::{self, HOSTS, Inherited};
-use crate::suggest::{nearest, variable_help};
+use crate::suggest::{did_you_mean, variable_help};
 use crate::{Role, RoleHost};
 
 const ROLE: Form = Form::Either(&[HOSTS, Form::Keys(&role::KEYS)]);
@@ -105,10 +105,8 @@ pub(crate) fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
     if let Some(span) = tags.span {
         error = error.also(span, "the tags are given here");
     }
-    match nearest(tag, tags.names()) {
-        Some(near) => error.help(format!("did you mean `{}`?", given(near))),
-        None => error.help(format!("give the tag an env: {}", tags.example(tag))),
-    }
+    let question = did_you_mean(tag, tags.names());
+    error.help(question.unwrap_or_else(|| format!("give the tag an env: {}", tags.example(tag))))
 }
 
 /// Checks that the primary role exists and has hosts, and that all others have hosts unless they may be empty.
