@@ -18,7 +18,7 @@ mod lines;
 mod parts;
 mod scan;
 mod show;
-mod words;
+mod unescaped;
 
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ pub(super) fn read(text: &str) -> Lines {
                 line_end(text, read.end)
             }
             None => {
-                lines.warnings.extend(passed_over(text, at, end));
+                lines.warnings.extend(ignored_line(text, at, end));
                 end
             }
         };
@@ -58,7 +58,7 @@ pub(super) fn read(text: &str) -> Lines {
 }
 
 /// Warns about a line that is not an entry, a comment or empty. It may be part of a secret, so it is not shown.
-fn passed_over(text: &str, start: usize, end: usize) -> Option<Diagnostic> {
+fn ignored_line(text: &str, start: usize, end: usize) -> Option<Diagnostic> {
     let line = text.get(start..end)?;
     let content = line.trim();
     if content.is_empty() || content.starts_with('#') {
