@@ -14,7 +14,7 @@ pub struct Config {
     /// The generation of Kamal that the files are for, and so the proxy that sends requests to roles.
     pub generation: Generation,
     /// The key that decided it (`proxy`, `builder/arch`, …), if there is one.
-    pub told_by: Option<String>,
+    pub decided_by: Option<String>,
     /// `service`: first part of every container's name.
     pub service: String,
     pub destination: Option<String>,

@@ -15,7 +15,7 @@ use super::decode::Report;
 use super::describe::Origin;
 use super::diagnostic::Diagnostic;
 use super::given::plain;
-use super::shape::Sign;
+use super::shape::GenerationKey;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generation {
@@ -35,36 +35,29 @@ impl fmt::Display for Generation {
 }
 
 /// Returns the generation and the key that decided it, if any.
-pub(super) fn tell(signs: &[Sign], report: &mut Report) -> (Generation, Option<String>) {
-    let (generation, told_by) = told(signs, report);
-    (generation, told_by.map(|path| plain(&path)))
-}
-
-fn told(signs: &[Sign], report: &mut Report) -> (Generation, Option<String>) {
-    let last = |sign: &Sign| sign.path.rsplit('/').next().unwrap_or_default().to_owned();
-    let decisive = |origin: Origin, names: &[&str]| -> Vec<&Sign> {
-        let is = |sign: &&Sign| sign.origin == origin && names.contains(&last(sign).as_str());
-        let mut found: Vec<&Sign> = signs.iter().filter(is).collect();
-        found.sort_by_key(|sign| sign.path.matches('/').count());
+pub(super) fn decide(keys: &[GenerationKey], report: &mut Report) -> (Generation, Option<String>) {
+    let decisive = |origin: Origin, names: &[&str]| -> Vec<&GenerationKey> {
+        let named = |path: &str| names.contains(&path.rsplit('/').next().unwrap_or_default());
+        let mut found: Vec<_> = keys.iter().filter(|key| key.origin == origin && named(&key.path)).collect();
+        found.sort_by_key(|key| key.path.matches('/').count());
         found
     };
     let one = decisive(Origin::Kamal1, &["traefik", "healthcheck"]);
     let two = decisive(Origin::Kamal2, &["proxy"]);
     if let Some(other) = two.first() {
-        one.iter().for_each(|sign| report.push(conflict(sign, other)));
-        return (Generation::Two, Some(other.path.clone()));
+        one.iter().for_each(|key| report.push(conflict(key, other)));
     }
-    let any_one = || signs.iter().find(|sign| sign.origin == Origin::Kamal1);
-    if let Some(sign) = one.first().copied().or_else(any_one) {
-        return (Generation::One, Some(sign.path.clone()));
-    }
-    match signs.iter().find(|sign| sign.path == "builder/arch") {
-        Some(sign) => (Generation::Two, Some(sign.path.clone())),
-        None => (Generation::One, None),
-    }
+    let any_one = || keys.iter().find(|key| key.origin == Origin::Kamal1);
+    let arch = || keys.iter().find(|key| key.path == "builder/arch");
+    let key = two.first().or(one.first()).copied().or_else(any_one).or_else(arch);
+    let generation = match key {
+        Some(key) if key.origin == Origin::Kamal2 => Generation::Two,
+        _ => Generation::One,
+    };
+    (generation, key.map(|key| plain(&key.path)))
 }
 
-fn conflict(one: &Sign, two: &Sign) -> Diagnostic {
+fn conflict(one: &GenerationKey, two: &GenerationKey) -> Diagnostic {
     let message = format!("{}: a key of Kamal 1, and {} is one of Kamal 2", one.path, two.path);
     Diagnostic::error(one.span, message)
         .label("Kamal 1's")

@@ -47,7 +47,7 @@ pub use load::{Destination, Loaded, aliases, destination_path, destinations, loa
 pub use logging::Logging;
 pub use output::OutputPlaces;
 pub use pairs::{OptionValue, Pairs, lay_over, once};
-pub use proxy::{Own, Proxy, Run, Tls, route_of};
+pub use proxy::{Own, Proxy, Run, Tls, display_route};
 pub use registry::{Credential, Credentials, Registry};
 pub use role::{AssetPath, Role, RoleHost, ServedBy};
 pub use secret::is_secret_key;

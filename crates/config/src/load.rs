@@ -141,8 +141,8 @@ fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> 
         report.push(error);
         return None;
     }
-    let signs = shape::check(&mut merged, &root::KEYS, report);
-    let generation = generation::tell(&signs, report);
+    let keys = shape::check(&mut merged, &root::KEYS, report);
+    let generation = generation::decide(&keys, report);
     Some(root::decode(&Field::new("", &merged), destination, generation, report))
 }
 

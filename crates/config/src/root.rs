@@ -28,7 +28,7 @@ const DEPLOY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn decode(
     root: &Field,
     destination: Option<&str>,
-    (generation, told_by): (Generation, Option<String>),
+    (generation, decided_by): (Generation, Option<String>),
     report: &mut Report,
 ) -> Config {
     check_destination(destination, report);
@@ -58,7 +58,7 @@ pub(super) fn decode(
     check_cache(root, registry.as_ref(), &builder, report);
     Config {
         generation,
-        told_by,
+        decided_by,
         service,
         destination: destination.map(Into::into),
         image,

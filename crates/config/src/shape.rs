@@ -14,7 +14,7 @@ use super::suggest::{self, did_you_mean, quoted};
 
 /// A key of only one of the two Kamals, as found in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct GenerationKey {
     pub(super) path: String,
     pub(super) span: Span,
     pub(super) origin: Origin,
@@ -24,19 +24,19 @@ pub(super) struct Sign {
 
 /// Checks the merged files against the keys of the root and removes what is wrong. Returns the keys that only one
 /// Kamal has.
-pub(super) fn check(root: &mut Node, keys: &'static Keys, report: &mut Report) -> Vec<Sign> {
-    let mut shape = Shape { keys, report, signs: Vec::new(), told: Vec::new() };
+pub(super) fn check(root: &mut Node, keys: &'static Keys, report: &mut Report) -> Vec<GenerationKey> {
+    let mut shape = Shape { keys, report, of_generation: Vec::new(), warned: Vec::new() };
     shape.value("", root, &Form::Keys(keys));
-    shape.signs
+    shape.of_generation
 }
 
 struct Shape<'r> {
     /// The root's keys, to find where an unknown key belongs.
     keys: &'static Keys,
     report: &'r mut Report,
-    signs: Vec<Sign>,
+    of_generation: Vec<GenerationKey>,
     /// Texts that have a warning already: those under an anchor are visited several times.
-    told: Vec<Span>,
+    warned: Vec<Span>,
 }
 
 impl Shape<'_> {
@@ -100,7 +100,7 @@ impl Shape<'_> {
     fn setting(&mut self, path: &str, key: &Key, value: &mut Node, setting: &Setting) {
         if matches!(setting.origin, Origin::Kamal1 | Origin::Kamal2) {
             let (span, origin, instead) = (key.span, setting.origin, setting.instead);
-            self.signs.push(Sign { path: path.to_owned(), span, origin, instead });
+            self.of_generation.push(GenerationKey { path: path.to_owned(), span, origin, instead });
         }
         self.value(path, value, &setting.form);
     }
@@ -131,8 +131,8 @@ impl Shape<'_> {
     /// Warns about an unquoted text that Kamal would change.
     fn reads_differently(&mut self, path: &str, span: Span, scalar: &Scalar) {
         let changes = scalar.read().and_then(|plain| plain.changes(&scalar.text));
-        let Some(changes) = changes.filter(|_| !self.told.contains(&span)) else { return };
-        self.told.push(span);
+        let Some(changes) = changes.filter(|_| !self.warned.contains(&span)) else { return };
+        self.warned.push(span);
         let message = format!("{path}: {changes}, Bowline keeps it as it is written");
         let warning = Diagnostic::warning(span, message);
         self.report.push(warning.help("put it in quotes, so that both read it the same way"));

@@ -22,7 +22,7 @@ pub fn value(config: &Config) -> serde_json::Value {
 }
 
 fn tree(config: &Config) -> Node {
-    let told_by = config.told_by.as_ref().map(|key| format!(" (because of {key})")).unwrap_or_default();
+    let decided_by = config.decided_by.as_ref().map(|key| format!(" (because of {key})")).unwrap_or_default();
     let roles = config.roles.iter().map(|role| (&role.name, of_role(config, role)));
     let accessories = config.accessories.iter().map(|accessory| (&accessory.name, node(accessory)));
     let has_roles = !config.roles.is_empty();
@@ -32,7 +32,7 @@ fn tree(config: &Config) -> Node {
         ("destination", node(&config.destination)),
         ("repository", node(&config.repository())),
         ("latest_image", node(&config.latest_image())),
-        ("written_for", node(&format!("{}{told_by}", config.generation))),
+        ("written_for", node(&format!("{}{decided_by}", config.generation))),
         ("minimum_version", node(&config.minimum_version)),
         ("registry", node(&config.registry)),
         ("builder", node(&config.builder)),

@@ -20,7 +20,7 @@ use super::load::{Destination, Loaded, load};
 use super::{Config, Diagnostics, SourceFile};
 
 /// The smallest valid configuration.
-const LEAST: &str = "\
+const MINIMAL: &str = "\
 service: app
 image: me/app
 servers: [1.1.1.1]
@@ -37,9 +37,9 @@ fn read_for(destination: &str, base: &str, over: &str) -> Result<Loaded, Diagnos
     load(SourceFile::new("config/deploy.yml", base), Some(Destination { name: destination.into(), file }))
 }
 
-/// [`LEAST`] with `more` appended.
+/// [`MINIMAL`] with `more` appended.
 fn config(more: &str) -> Config {
-    match read(&format!("{LEAST}{more}")) {
+    match read(&format!("{MINIMAL}{more}")) {
         Ok(loaded) => loaded.config,
         Err(errors) => panic!("{more}\n{errors}"),
     }
@@ -47,20 +47,20 @@ fn config(more: &str) -> Config {
 
 /// Like [`config`], but `more` contains the servers.
 fn servers(more: &str) -> Config {
-    match read(&format!("{}{more}", LEAST.replace("servers: [1.1.1.1]\n", ""))) {
+    match read(&format!("{}{more}", MINIMAL.replace("servers: [1.1.1.1]\n", ""))) {
         Ok(loaded) => loaded.config,
         Err(errors) => panic!("{more}\n{errors}"),
     }
 }
 
-/// The rendered diagnostics for [`LEAST`] with `more` appended.
+/// The rendered diagnostics for [`MINIMAL`] with `more` appended.
 fn errors(more: &str) -> String {
-    rendered(read(&format!("{LEAST}{more}")))
+    rendered(read(&format!("{MINIMAL}{more}")))
 }
 
 /// Like [`errors`], but `more` contains the servers.
 fn errors_of_servers(more: &str) -> String {
-    rendered(read(&format!("{}{more}", LEAST.replace("servers: [1.1.1.1]\n", ""))))
+    rendered(read(&format!("{}{more}", MINIMAL.replace("servers: [1.1.1.1]\n", ""))))
 }
 
 fn rendered(result: Result<Loaded, Diagnostics>) -> String {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use super::super::decode::{Field, Report};
 use super::super::given::given;
-use super::super::proxy::{Run, Tls, route_of};
+use super::super::proxy::{Proxy, Run, Tls, display_route};
 use super::super::{Accessory, Role};
+
+/// The name and the servers of a role or an accessory behind kamal-proxy.
+type Service<'c> = (&'c str, &'c Proxy, Vec<&'c str>);
 
 pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
     let mut secured: BTreeMap<String, &str> = BTreeMap::new();
@@ -20,50 +23,45 @@ pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, 
             report.push(servers.below(&role.name).error(&message));
         }
         for host in &proxy.hosts {
-            match secured.insert(host.to_lowercase(), &role.name) {
-                Some(other) if other != role.name => {
-                    let message =
-                        format!("Different roles can't share the same host for SSL: {}", given(host));
-                    report.push(
-                        servers
-                            .below(&role.name)
-                            .error(&message)
-                            .label(format!("{} has it too", given(other))),
-                    );
-                }
-                _ => {}
+            if let Some(other) = secured.insert(host.to_lowercase(), &role.name)
+                && other != role.name
+            {
+                let message = format!("Different roles can't share the same host for SSL: {}", given(host));
+                let error = servers.below(&role.name).error(&message);
+                report.push(error.label(format!("{} has it too", given(other))));
             }
         }
     }
-    check_runs(roles, accessories, servers, report);
-    check_routes(roles, accessories, servers, report);
+    let of_roles = roles.iter().filter_map(|role| {
+        let hosts = role.hosts.iter().map(|at| at.host.as_str()).collect();
+        Some((role.name.as_str(), role.kamal_proxy()?, hosts))
+    });
+    let of_accessories = accessories.iter().filter_map(|accessory| {
+        let hosts = accessory.hosts.iter().map(String::as_str).collect();
+        Some((accessory.name.as_str(), accessory.proxy.as_ref()?, hosts))
+    });
+    let services: Vec<Service> = of_roles.chain(of_accessories).collect();
+    check_runs(&services, servers, report);
+    check_routes(&services, servers, report);
 }
 
 /// Reports a route that two services share: a server's kamal-proxy sends each host and path to one service.
-fn check_routes(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
-    let of_roles = roles.iter().flat_map(|role| {
-        let hosts = role.hosts.iter().map(|at| at.host.as_str()).collect::<Vec<_>>();
-        role.kamal_proxy().map(|proxy| (role.name.as_str(), proxy, hosts))
-    });
-    let of_accessories = accessories.iter().flat_map(|accessory| {
-        let hosts = accessory.hosts.iter().map(String::as_str).collect::<Vec<_>>();
-        accessory.proxy.as_ref().map(|proxy| (accessory.name.as_str(), proxy, hosts))
-    });
+fn check_routes(services: &[Service], servers: &Field, report: &mut Report) {
     let mut taken: BTreeMap<(&str, (String, String)), &str> = BTreeMap::new();
-    let mut told: Vec<(&str, &str)> = Vec::new();
-    for (name, proxy, hosts) in of_roles.chain(of_accessories) {
+    let mut reported: Vec<(&str, &str)> = Vec::new();
+    for &(name, proxy, ref hosts) in services {
         for (host, route) in hosts.iter().flat_map(|host| proxy.routes().into_iter().map(move |r| (*host, r)))
         {
             let other = *taken.entry((host, route.clone())).or_insert(name);
-            if other == name || told.contains(&(other, name)) {
+            if other == name || reported.contains(&(other, name)) {
                 continue;
             }
-            told.push((other, name));
+            reported.push((other, name));
             let message = format!(
                 "{} and {} both answer for {} on {}, and kamal-proxy can't tell them apart",
                 given(other),
                 given(name),
-                given(&route_of(&route)),
+                given(&display_route(&route)),
                 given(host)
             );
             let help = "give one of them a `proxy:` with another `host` or `path_prefix`, or `proxy: false`";
@@ -74,29 +72,23 @@ fn check_routes(roles: &[Role], accessories: &[Accessory], servers: &Field, repo
 }
 
 /// Reports settings of `proxy/run` that differ on a server, because a server has one kamal-proxy.
-fn check_runs(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
-    let of_roles = roles.iter().flat_map(|role| {
-        let run = role.kamal_proxy().and_then(|proxy| proxy.run.as_ref());
-        role.hosts.iter().map(move |host| (host.host.as_str(), role.name.as_str(), run))
-    });
-    let of_accessories = accessories.iter().flat_map(|accessory| {
-        let run = accessory.proxy.as_ref().and_then(|proxy| proxy.run.as_ref());
-        accessory.hosts.iter().map(move |host| (host.as_str(), accessory.name.as_str(), run))
-    });
+fn check_runs(services: &[Service], servers: &Field, report: &mut Report) {
     let mut runs: BTreeMap<&str, (&str, &Run)> = BTreeMap::new();
-    let mut told: Vec<&str> = Vec::new();
-    for (host, name, run) in of_roles.chain(of_accessories) {
-        let Some(run) = run else { continue };
-        let (first, known) = *runs.entry(host).or_insert((name, run));
-        if known != run && !told.contains(&host) {
-            told.push(host);
-            let message = format!("Conflicting proxy run configurations for host {}", given(host));
-            let help = format!(
-                "`proxy/run` of {} and of {} differ, and the host has one proxy",
-                given(first),
-                given(name)
-            );
-            report.push(servers.error(&message).help(help));
+    let mut reported: Vec<&str> = Vec::new();
+    for &(name, proxy, ref hosts) in services {
+        let Some(run) = &proxy.run else { continue };
+        for host in hosts {
+            let (first, known) = *runs.entry(host).or_insert((name, run));
+            if known != run && !reported.contains(host) {
+                reported.push(host);
+                let message = format!("Conflicting proxy run configurations for host {}", given(host));
+                let help = format!(
+                    "`proxy/run` of {} and of {} differ, and the host has one proxy",
+                    given(first),
+                    given(name)
+                );
+                report.push(servers.error(&message).help(help));
+            }
         }
     }
 }

@@ -47,17 +47,17 @@ pub fn suggestion<'a>(word: &str, aliases: &'a Pairs) -> Option<&'a str> {
 pub(crate) fn decode(field: &Field, report: &mut Report) -> Pairs {
     let entries = field.entries();
     let aliases: Pairs = entries.iter().filter_map(|(key, field)| one(key, field, report)).collect();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (key, field) in &entries {
         let Some(circle) =
-            circle(&key.text, &aliases, &report.commands).filter(|_| !told.contains(&key.text))
+            circle(&key.text, &aliases, &report.commands).filter(|_| !reported.contains(&key.text))
         else {
             continue;
         };
         let message = format!("is circular: {}", given(format!("{} → {}", circle.join(" → "), key.text)));
         let error = Diagnostic::error(key.span, field.says(&message));
         report.push(error.help("make one of them start with a command"));
-        told.extend(circle);
+        reported.extend(circle);
     }
     aliases
 }

@@ -97,6 +97,12 @@ pub struct ProxyLogging {
     pub response_headers: Vec<String>,
 }
 
+impl Default for Proxy {
+    fn default() -> Self {
+        Self::decode(&Field::nothing(), &mut Report::default())
+    }
+}
+
 impl Proxy {
     /// Reads a `proxy`, with the root's already merged in.
     pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
@@ -133,15 +139,10 @@ impl Proxy {
         let of = |host: String| paths.iter().map(move |path| (host.to_lowercase(), path.clone()));
         or(&self.hosts, "*").into_iter().flat_map(of).collect()
     }
-
-    /// The proxy that an empty `proxy` describes.
-    pub(crate) fn unspoken() -> Self {
-        Self::decode(&Field::nothing(), &mut Report::default())
-    }
 }
 
 /// A human-readable route.
-pub fn route_of((host, path): &(String, String)) -> String {
+pub fn display_route((host, path): &(String, String)) -> String {
     match (host.as_str(), path.as_str()) {
         ("*", "/") => "all hosts".into(),
         ("*", path) => format!("{path} of all hosts"),

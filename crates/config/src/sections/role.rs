@@ -188,7 +188,7 @@ impl Inherited<'_> {
     }
 
     fn proxy(&self) -> Proxy {
-        self.proxy.as_ref().map_or_else(Proxy::unspoken, |(_, proxy)| proxy.clone())
+        self.proxy.as_ref().map_or_else(Proxy::default, |(_, proxy)| proxy.clone())
     }
 
     /// Combines the root's `proxy` with a role's: `false` means none, `true` means the root's, a map is merged over

@@ -138,7 +138,7 @@ fn scalars_as_texts() {
 fn private_keys_are_named_or_written_out_and_those_are_never_shown() {
     let text = "ssh:\n  key_data:\n    - DEPLOY_KEY\n    - |\n      -----BEGIN OPENSSH PRIVATE KEY-----\n      sentinel\n      \
                 -----END OPENSSH PRIVATE KEY-----\n";
-    let loaded = read(&format!("{LEAST}{text}")).unwrap();
+    let loaded = read(&format!("{MINIMAL}{text}")).unwrap();
     let ssh = &loaded.config.ssh;
     assert_eq!(ssh.secrets().collect::<Vec<_>>(), ["DEPLOY_KEY"]);
     assert!(matches!(&ssh.key_data[1], KeyData::Inline(key) if key.expose().contains("\nsentinel\n")));
@@ -312,7 +312,7 @@ fn forms_of_registry() {
 
 #[test]
 fn a_destination_is_laid_over_the_base() {
-    let base = format!("{LEAST}labels: {{a: 1, b: 2}}\nvolumes: [x]\nrequire_destination: true\n");
+    let base = format!("{MINIMAL}labels: {{a: 1, b: 2}}\nvolumes: [x]\nrequire_destination: true\n");
     let over = "labels: {b: 3}\nvolumes: [y]\nservers: {web: [2.2.2.2]}\n";
     let config = read_for("staging", &base, over).unwrap().config;
     assert_eq!(config.destination.as_deref(), Some("staging"));
@@ -331,10 +331,10 @@ fn what_is_accepted_without_effect() {
         "# <%= comment %>",
         "---",
     ] {
-        let loaded = read(&format!("{LEAST}{text}\n")).unwrap();
+        let loaded = read(&format!("{MINIMAL}{text}\n")).unwrap();
         assert!(loaded.warnings.is_empty(), "{text}: {}", loaded.warnings);
     }
     assert_eq!(config("stop_timeout: 20").roles[0].stop_timeout, Some(Duration::from_secs(20)));
     assert_eq!(config("stop_wait_time: 20").roles[0].stop_timeout, Some(Duration::from_secs(20)));
-    assert!(read(&format!("\u{feff}{LEAST}").replace('\n', "\r\n")).is_ok());
+    assert!(read(&format!("\u{feff}{MINIMAL}").replace('\n', "\r\n")).is_ok());
 }

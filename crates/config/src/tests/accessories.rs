@@ -69,7 +69,7 @@ fn accessories_alone_need_no_servers() {
     let config = servers("accessories: {db: {image: i, host: h}}\n");
     assert_eq!((config.roles.len(), config.all_hosts()), (0, vec!["h"]));
     assert!(
-        rendered(read(&LEAST.replace("servers", "x-servers")))
+        rendered(read(&MINIMAL.replace("servers", "x-servers")))
             .contains("Missing required configuration for servers")
     );
 }

@@ -94,7 +94,7 @@ fn what_is_wrong_with_an_alias() {
        |
        = help: make one of them start with a command
     ");
-    let text = format!("{LEAST}aliases: {{plan: x -r web, x: plan}}\n");
+    let text = format!("{MINIMAL}aliases: {{plan: x -r web, x: plan}}\n");
     let loaded = load_for(SourceFile::new("config/deploy.yml", text), None, &["plan".into()]).unwrap();
     insta::assert_snapshot!(loaded.warnings.render(false), @r"
     warning: aliases/plan: this alias has no effect

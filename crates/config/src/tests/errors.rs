@@ -99,7 +99,7 @@ fn each_error_of_a_section() {
 
 #[test]
 fn an_override_shows_both_files() {
-    insta::assert_snapshot!(rendered(read_for("staging", &format!("{LEAST}readiness_delay: 5\n"), "readiness_delay: soon\n")), @r##"
+    insta::assert_snapshot!(rendered(read_for("staging", &format!("{MINIMAL}readiness_delay: 5\n"), "readiness_delay: soon\n")), @r##"
     error: readiness_delay: should be an integer
      --> config/deploy.staging.yml:1:18
       |
@@ -117,7 +117,7 @@ fn an_override_shows_both_files() {
 
 #[test]
 fn an_unknown_tag_of_the_destination_shows_where_tags_are() {
-    insta::assert_snapshot!(rendered(read_for("staging", &format!("{LEAST}env_tags: {{fast: {{A: 1}}}}\n"), "servers:\n- 1.1.1.2: [fast, fsat]\n- 1.1.1.3: slow\n")), @r##"
+    insta::assert_snapshot!(rendered(read_for("staging", &format!("{MINIMAL}env_tags: {{fast: {{A: 1}}}}\n"), "servers:\n- 1.1.1.2: [fast, fsat]\n- 1.1.1.3: slow\n")), @r##"
     error: servers/0/1.1.1.2/1: unknown tag: fsat
      --> config/deploy.staging.yml:2:19
       |
@@ -244,7 +244,7 @@ fn reserved_labels() {
 
 #[test]
 fn names() {
-    insta::assert_snapshot!(rendered(read(&LEAST.replace("app\n", "my.app:1\n"))), @r##"
+    insta::assert_snapshot!(rendered(read(&MINIMAL.replace("app\n", "my.app:1\n"))), @r##"
     error: service: Service name can only include alphanumeric characters, hyphens, and underscores
      --> config/deploy.yml:1:10
       |

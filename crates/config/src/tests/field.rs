@@ -22,7 +22,7 @@ fn an_accessory_without_a_proxy() {
 #[test]
 fn a_destination_takes_back_what_the_base_file_gives() {
     let base = format!(
-        "{LEAST}builder: {{remote: \"ssh://b@h\", target: production, ssh: default}}\nasset_path: /assets\n\
+        "{MINIMAL}builder: {{remote: \"ssh://b@h\", target: production, ssh: default}}\nasset_path: /assets\n\
          ssh: {{proxy: gate, proxy_command: \"nc %h %p\"}}\nerror_pages_path: public\n"
     );
     for off in ["false", "no"] {
@@ -145,7 +145,7 @@ fn the_case_of_a_host_name_does_not_matter() {
 
 #[test]
 fn images_that_cannot_work_are_refused_with_their_place() {
-    let least = LEAST.replace("image: me/app\n", "");
+    let least = MINIMAL.replace("image: me/app\n", "");
     let hub = "registry: {username: me, password: [REGISTRY_PASSWORD]}\n";
     let said: Vec<String> = [
         "image: Acme/shop",
@@ -241,7 +241,7 @@ fn images_that_cannot_work_are_refused_with_their_place() {
 
 #[test]
 fn images_that_kamal_can_use_are_taken() {
-    let least = LEAST
+    let least = MINIMAL
         .replace("image: me/app\n", "")
         .replace("registry: {username: me, password: [REGISTRY_PASSWORD]}\n", "");
     let login = "username: me, password: [REGISTRY_PASSWORD]";
@@ -292,10 +292,10 @@ fn no_message_has_in_it_what_a_tag_gave() {
 
 #[test]
 fn our_own_words_stay_whatever_a_tag_gave() {
-    let text = LEAST.replace("[1.1.1.1]", "{web: [h], jobs: []}");
+    let text = MINIMAL.replace("[1.1.1.1]", "{web: [h], jobs: []}");
     let said = said_of(&format!("{text}x-a: <%= ENV['A'] %>\n"), "true");
     assert!(said.contains("allow_empty_roles: true"), "{said}");
-    let said = said_of(&format!("{LEAST}<%= ENV['A'] %>: 1\n"), "unknown");
+    let said = said_of(&format!("{MINIMAL}<%= ENV['A'] %>: 1\n"), "unknown");
     assert!(said.contains("error: unknown key: <%= ENV['A'] %>"), "{said}");
 }
 
@@ -338,7 +338,7 @@ fn advice_that_fits_the_generation() {
 
 #[test]
 fn where_there_are_no_roles_none_are_listed() {
-    let text = LEAST.replace("servers: [1.1.1.1]\n", "accessories: {db: {image: \"a:1\", roles: [web]}}\n");
+    let text = MINIMAL.replace("servers: [1.1.1.1]\n", "accessories: {db: {image: \"a:1\", roles: [web]}}\n");
     insta::assert_snapshot!(rendered(read(&text)), @r#"
     error: accessories/db/roles/0: unknown role web
      --> config/deploy.yml:3:42
@@ -361,7 +361,7 @@ fn a_wanted_destination_is_all_that_is_asked_for() {
       |
       = help: name it with `-d`, such as `-d production`
     ");
-    let over = format!("{LEAST}builder: {{arch: amd64}}\n");
+    let over = format!("{MINIMAL}builder: {{arch: amd64}}\n");
     let config = read_for("staging", "require_destination: true\n", &over).unwrap().config;
     assert_eq!(config.generation, Generation::Two);
 }

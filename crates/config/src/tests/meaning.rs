@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use super::*;
 
-/// Snapshots the diagnostics for each case, in which keys replace those of [`LEAST`].
+/// Snapshots the diagnostics for each case, in which keys replace those of [`MINIMAL`].
 fn refused(name: &str, cases: &[&str]) {
     let mut said = String::new();
     for case in cases {
         let own: Vec<&str> =
             case.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key).collect();
-        let least = LEAST.lines().filter(|line| !own.iter().any(|key| line.starts_with(&format!("{key}:"))));
+        let least =
+            MINIMAL.lines().filter(|line| !own.iter().any(|key| line.starts_with(&format!("{key}:"))));
         let text: String = least.chain(case.lines()).map(|line| format!("{line}\n")).collect();
         let _ = writeln!(said, "{}\n", rendered(read(&text)));
     }

@@ -66,7 +66,7 @@ servers:
 
 #[test]
 fn s07_tags_in_both_places_of_two_files() {
-    insta::assert_snapshot!(rendered(read_for("staging", &format!("{LEAST}env_tags: {{a: {{A: 1}}}}\n"), "env:\n  tags: {b: {A: 1}}\n")), @r##"
+    insta::assert_snapshot!(rendered(read_for("staging", &format!("{MINIMAL}env_tags: {{a: {{A: 1}}}}\n"), "env:\n  tags: {b: {A: 1}}\n")), @r##"
     error: tags are given twice: as `env_tags` and as `env/tags`
      --> config/deploy.yml:5:1
       |
@@ -94,10 +94,10 @@ fn a_tag_that_no_server_has() {
       |
       = help: give it to a server: `- HOST: fast`
     "##);
-    let base = format!("{LEAST}env: {{tags: {{fast: {{A: 1}}}}}}\n");
+    let base = format!("{MINIMAL}env: {{tags: {{fast: {{A: 1}}}}}}\n");
     let shared = read_for("staging", &base, "").unwrap();
     assert!(shared.warnings.is_empty(), "it may be meant for another destination: {}", shared.warnings);
-    let own = read_for("staging", LEAST, "env: {tags: {fast: {A: 1}}}\n").unwrap();
+    let own = read_for("staging", MINIMAL, "env: {tags: {fast: {A: 1}}}\n").unwrap();
     assert!(own.warnings.render(false).contains("env/tags/fast: no server"), "{}", own.warnings);
 }
 

@@ -60,7 +60,7 @@ fn a_password_of_the_wrong_form_is_masked() {
 
 #[test]
 fn a_password_that_was_replaced_is_masked() {
-    insta::assert_snapshot!(rendered(read_for("staging", &LEAST.replace("[REGISTRY_PASSWORD]", "hunter2"), "registry: {password: [A, B]}
+    insta::assert_snapshot!(rendered(read_for("staging", &MINIMAL.replace("[REGISTRY_PASSWORD]", "hunter2"), "registry: {password: [A, B]}
 ")), @r##"
     error: registry/password: should be a string or an array with one string (for secret lookup)
      --> config/deploy.staging.yml:1:12

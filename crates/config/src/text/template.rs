@@ -31,7 +31,7 @@ use crate::mask;
 use crate::rendered::{From, Rendered};
 use block::{Branch, Node};
 use evaluate::{Evaluation, Value, Wrong};
-use ruby::Foreign;
+use ruby::RubyTemplate;
 use scan::Token;
 
 /// A file that may contain ERB tags.
@@ -51,7 +51,7 @@ enum Way {
     /// By Ruby, or by Bowline if there is no Ruby.
     Either(Vec<Node>),
     /// By Ruby, because of these constructs.
-    Ruby(Vec<expr::Foreign>),
+    Ruby(Vec<expr::Unsupported>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -127,7 +127,7 @@ impl Template {
         };
         let way = match block::read(&file.text, &tokens) {
             Err(constructs) => Way::Ruby(constructs),
-            Ok(all) => match (all.extra, block::tree(all)) {
+            Ok(all) => match (all.prefers_ruby, block::tree(all)) {
                 (true, Ok(nodes)) => Way::Either(nodes),
                 (false, Ok(nodes)) => Way::BuiltIn(nodes),
                 (_, Err(error)) => return Err(refused(&file, &tokens, vec![*error])),
@@ -149,14 +149,14 @@ impl Template {
             Way::AsItIs => return Ok(self.file.clone()),
             Way::BuiltIn(nodes) => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
             Way::Either(nodes) => {
-                let foreign = Foreign { text: &self.file.text, tokens: &self.tokens, constructs: &[] };
-                match foreign.is_missing(outputs) {
+                let template = RubyTemplate { text: &self.file.text, tokens: &self.tokens, constructs: &[] };
+                match template.is_missing(outputs) {
                     true => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
-                    false => foreign.render(outputs),
+                    false => template.render(outputs),
                 }
             }
             Way::Ruby(constructs) => {
-                Foreign { text: &self.file.text, tokens: &self.tokens, constructs }.render(outputs)
+                RubyTemplate { text: &self.file.text, tokens: &self.tokens, constructs }.render(outputs)
             }
         };
         match rendered {

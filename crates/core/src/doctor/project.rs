@@ -10,7 +10,7 @@ use crate::proxy::ProxyKind;
 /// What the user hasn't decided: example addresses from `bowline init`, and a proxy that no key selects.
 pub fn untouched(config: &Config) -> Vec<Finding> {
     let behind_traefik = ProxyKind::of_all(config.roles.iter()).contains(&ProxyKind::Traefik);
-    let unchosen = config.generation == Generation::One && config.told_by.is_none() && behind_traefik;
+    let unchosen = config.generation == Generation::One && config.decided_by.is_none() && behind_traefik;
     let proxy = unchosen.then(|| {
         Finding::warning(
             Topic::Configuration,

@@ -28,7 +28,7 @@ const PRIVATE: &[(&str, &str)] = &[
 pub(super) fn decode(field: &Field, service: &str, report: &mut Report) -> Option<String> {
     let text = field.text()?;
     let port = if text.contains(':') { text } else { format!("{text}:{text}") };
-    if let Some((published, inside, who)) = laid_open(&port) {
+    if let Some((published, inside, who)) = exposed(&port) {
         let warning =
             field.warning(&format!("publishes {who} on all addresses of the server, bypassing its firewall"));
         let number = number(inside);
@@ -45,7 +45,7 @@ pub(super) fn decode(field: &Field, service: &str, report: &mut Report) -> Optio
 }
 
 /// The port on the server, the port in the container and its usual software, if the port is open on all addresses.
-fn laid_open(port: &str) -> Option<(&str, &str, &'static str)> {
+fn exposed(port: &str) -> Option<(&str, &str, &'static str)> {
     let (rest, inside) = port.rsplit_once(':')?;
     let (address, published) = rest.rsplit_once(':').unwrap_or(("", rest));
     let (_, who) = PRIVATE.iter().find(|(known, _)| *known == number(inside))?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_database_on_all_addresses_is_laid_open() {
+    fn only_a_database_on_all_addresses_is_exposed() {
         let cases = [
             ("3306:3306", Some(("3306", "3306", "MySQL"))),
             ("33060:3306", Some(("33060", "3306", "MySQL"))),
@@ -75,7 +75,7 @@ mod tests {
             ("53:53/udp", None),
         ];
         for (port, open) in cases {
-            assert_eq!(laid_open(port), open, "{port}");
+            assert_eq!(exposed(port), open, "{port}");
         }
     }
 }

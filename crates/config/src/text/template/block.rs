@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::evaluate::Wrong;
-use super::expr::{self, Context, Expr, ExprKind, Foreign, Part, Statement};
+use super::expr::{self, Context, Expr, ExprKind, Part, Statement, Unsupported};
 use super::scan::{Tag, TagKind, Token};
 use crate::diagnostic::Diagnostic;
 
@@ -41,15 +41,15 @@ pub(super) enum Read {
     End,
 }
 
-/// All tags. `extra` says whether to prefer an installed Ruby, which supports more of what they use.
+/// All tags. `prefers_ruby` says whether to prefer an installed Ruby, which supports more of what they use.
 pub(super) struct All {
     pub(super) tags: Vec<(Range<usize>, Read)>,
-    pub(super) extra: bool,
+    pub(super) prefers_ruby: bool,
 }
 
 /// Parses each tag separately. If only Ruby can evaluate one of them, Ruby renders the whole file.
-pub(super) fn read(text: &str, tokens: &[Token]) -> Result<All, Vec<Foreign>> {
-    let (mut all, mut foreign) = (Vec::new(), Vec::new());
+pub(super) fn read(text: &str, tokens: &[Token]) -> Result<All, Vec<Unsupported>> {
+    let (mut all, mut unsupported) = (Vec::new(), Vec::new());
     let mut context = Context::default();
     for token in tokens {
         match token {
@@ -58,19 +58,23 @@ pub(super) fn read(text: &str, tokens: &[Token]) -> Result<All, Vec<Foreign>> {
             }
             Token::Tag(tag) => match of_tag(text, tag, &mut context) {
                 Ok(read) => all.push((tag.span.clone(), read)),
-                Err(error) => foreign.push(error),
+                Err(error) => unsupported.push(error),
             },
         }
     }
-    if foreign.is_empty() { Ok(All { tags: all, extra: context.extra.get() }) } else { Err(foreign) }
+    if unsupported.is_empty() {
+        Ok(All { tags: all, prefers_ruby: context.prefers_ruby.get() })
+    } else {
+        Err(unsupported)
+    }
 }
 
-fn of_tag(text: &str, tag: &Tag, context: &mut Context) -> Result<Read, Foreign> {
+fn of_tag(text: &str, tag: &Tag, context: &mut Context) -> Result<Read, Unsupported> {
     if tag.kind == TagKind::Comment {
         return Ok(Read::Nothing);
     }
     if tag.escaped {
-        return Err(Foreign { span: tag.span.clone(), label: "`%%>` is not built in" });
+        return Err(Unsupported { span: tag.span.clone(), label: "`%%>` is not built in" });
     }
     if tag.kind == TagKind::Output {
         let expr = expr::parse(text, tag.code.clone(), context)?;
@@ -96,11 +100,11 @@ fn of_tag(text: &str, tag: &Tag, context: &mut Context) -> Result<Read, Foreign>
             let end = start + words.lines().next().map_or(0, |line| line.trim_end().len());
             if let Some((list, name)) = loop_head(words.trim_end()) {
                 let list = expr::parse(text, start..start + list.len(), context)?;
-                context.extra.set(true);
+                context.prefers_ruby.set(true);
                 context.locals.push(name.to_owned());
                 return Ok(Read::Each(list, name.to_owned()));
             }
-            let whole = Foreign { span: start..end, label: "this is not built in" };
+            let whole = Unsupported { span: start..end, label: "this is not built in" };
             let known = words.starts_with(|c: char| c.is_ascii_lowercase() || c == '_' || c == 'D');
             if !known || words.trim_end().ends_with('|') {
                 return Err(whole);

@@ -1,7 +1,7 @@
 //! Parses the Ruby that Bowline evaluates itself: expressions and statements that are common in configurations.
 //!
 //! A recursive descent parser, from the loosest operator (`? :`) to the tightest (`.strip`), as in Ruby. Unknown syntax ends
-//! parsing with [`Foreign`], which has the position.
+//! parsing with [`Unsupported`], which has the position.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -95,7 +95,7 @@ impl Method {
     ];
 
     /// Whether to prefer an installed Ruby, which supports more of this method.
-    fn is_extra(self) -> bool {
+    fn prefers_ruby(self) -> bool {
         !matches!(self, Method::Strip | Method::Chomp | Method::ToS | Method::IsNil | Method::IsEmpty)
     }
 
@@ -106,19 +106,19 @@ impl Method {
 
 /// Ruby that Bowline can't evaluate, with a label for its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Foreign {
+pub(super) struct Unsupported {
     pub(super) span: Range<usize>,
     pub(super) label: &'static str,
 }
 
-type Parsed<T> = Result<T, Foreign>;
+type Parsed<T> = Result<T, Unsupported>;
 
 /// What earlier tags define and use.
 #[derive(Debug, Default)]
 pub(super) struct Context {
     pub(super) locals: Vec<String>,
     /// Whether to prefer an installed Ruby.
-    pub(super) extra: Cell<bool>,
+    pub(super) prefers_ruby: Cell<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,11 +135,11 @@ pub(super) fn parse(text: &str, code: Range<usize>, context: &Context) -> Parsed
     let mut parser = Parser::new(text, &code, context);
     let expr = parser.expr()?;
     parser.blanks();
-    if parser.at < code.end { Err(parser.foreign()) } else { Ok(expr) }
+    if parser.at < code.end { Err(parser.unsupported()) } else { Ok(expr) }
 }
 
 pub(super) fn statements(text: &str, code: Range<usize>, context: &mut Context) -> Parsed<Vec<Statement>> {
-    context.extra.set(true);
+    context.prefers_ruby.set(true);
     let (mut read, mut at) = (Vec::new(), code.start);
     while at < code.end {
         let mut parser = Parser::new(text, &(at..code.end), context);
@@ -171,7 +171,7 @@ impl<'t> Parser<'t> {
         let start = self.at;
         let again = |parser: &mut Self| {
             parser.at = start;
-            Err(parser.foreign())
+            Err(parser.unsupported())
         };
         match self.word() {
             "require" => {
@@ -226,7 +226,7 @@ impl<'t> Parser<'t> {
         let after = rest.get(blanks..).unwrap_or_default();
         if !after.is_empty() && !after.starts_with([';', '\n']) {
             self.blanks();
-            return Err(self.foreign());
+            return Err(self.unsupported());
         }
         let separators = after.trim_start_matches([';', '\n', '\r', ' ', '\t']);
         Ok(self.text.len() - separators.len())
@@ -239,7 +239,7 @@ impl<'t> Parser<'t> {
     pub(super) fn expr(&mut self) -> Parsed<Expr> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.foreign());
+            return Err(self.unsupported());
         }
         let expr = self.choice();
         self.depth -= 1;
@@ -292,7 +292,7 @@ impl<'t> Parser<'t> {
             return self.calls();
         }
         self.depth += 1;
-        let inner = if self.depth > MAX_DEPTH { Err(self.foreign()) } else { self.not() }?;
+        let inner = if self.depth > MAX_DEPTH { Err(self.unsupported()) } else { self.not() }?;
         self.depth -= 1;
         Ok(Expr { span: start..inner.span.end, kind: ExprKind::Not(Box::new(inner)) })
     }
@@ -309,7 +309,7 @@ impl<'t> Parser<'t> {
             let Some(kind) = self.call(expr, safe)? else {
                 self.at = before;
                 self.blanks();
-                return Err(self.foreign());
+                return Err(self.unsupported());
             };
             expr = Expr { kind, span: start..self.at };
         }
@@ -320,12 +320,12 @@ impl<'t> Parser<'t> {
         let receiver = Box::new(receiver);
         let name = self.word();
         if matches!(name, "split" | "join" | "map") && !safe {
-            self.context.extra.set(true);
+            self.context.prefers_ruby.set(true);
             return self.with_argument(name, receiver).map(Some);
         }
         let Some((_, method)) = Method::ALL.iter().find(|(known, _)| *known == name) else { return Ok(None) };
-        if method.is_extra() {
-            self.context.extra.set(true);
+        if method.prefers_ruby() {
+            self.context.prefers_ruby.set(true);
         }
         if self.rest().starts_with('(') {
             self.at += 1;
@@ -337,7 +337,7 @@ impl<'t> Parser<'t> {
     fn with_argument(&mut self, name: &str, receiver: Box<Expr>) -> Parsed<ExprKind> {
         if name == "map" {
             self.expects("(&:")?;
-            let method = self.method().ok_or_else(|| self.foreign())?;
+            let method = self.method().ok_or_else(|| self.unsupported())?;
             self.expects(")")?;
             return Ok(ExprKind::Each { receiver, method });
         }
@@ -385,14 +385,14 @@ impl<'t> Parser<'t> {
             "false" => ExprKind::Boolean(false),
             "ENV" => self.variable()?,
             "File" if self.takes(".read") => {
-                self.context.extra.set(true);
+                self.context.prefers_ruby.set(true);
                 let (mut arguments, _) = self.arguments(1)?;
-                ExprKind::File(Box::new(arguments.pop().ok_or_else(|| self.foreign())?))
+                ExprKind::File(Box::new(arguments.pop().ok_or_else(|| self.unsupported())?))
             }
             name if self.context.locals.iter().any(|known| known == name) => ExprKind::Local(name.to_owned()),
             _ => {
                 self.at = start;
-                return Err(self.foreign());
+                return Err(self.unsupported());
             }
         };
         Ok(Expr { kind, span: start..self.at })
@@ -415,11 +415,11 @@ impl<'t> Parser<'t> {
                 arguments
                     .pop()
                     .map(|name| ExprKind::HasVariable(Box::new(name)))
-                    .ok_or_else(|| self.foreign())
+                    .ok_or_else(|| self.unsupported())
             }
             _ => {
                 self.at = before.saturating_sub("ENV".len());
-                Err(self.foreign())
+                Err(self.unsupported())
             }
         }
     }
@@ -427,7 +427,7 @@ impl<'t> Parser<'t> {
     fn fetch(&mut self) -> Parsed<ExprKind> {
         let (arguments, closed) = self.arguments(2)?;
         let mut arguments = arguments.into_iter();
-        let Some(name) = arguments.next().map(Box::new) else { return Err(self.foreign()) };
+        let Some(name) = arguments.next().map(Box::new) else { return Err(self.unsupported()) };
         let mut default = arguments.next().map(Box::new);
         if closed && default.is_none() && self.takes("{") {
             default = Some(Box::new(self.expr()?));
@@ -462,7 +462,7 @@ impl<'t> Parser<'t> {
                 self.at += digits.len();
                 Ok(ExprKind::Integer(value))
             }
-            _ => Err(self.foreign()),
+            _ => Err(self.unsupported()),
         }
     }
 
@@ -503,11 +503,11 @@ impl<'t> Parser<'t> {
             return Ok(());
         }
         self.blanks();
-        Err(self.foreign())
+        Err(self.unsupported())
     }
 
     /// The error for unknown code here, up to the end of the word, of the line, or of the code.
-    pub(super) fn foreign(&self) -> Foreign {
+    pub(super) fn unsupported(&self) -> Unsupported {
         let rest = self.rest();
         let lead =
             rest.chars().take_while(|c| !(c.is_alphanumeric() || c.is_whitespace())).map(char::len_utf8);
@@ -525,7 +525,7 @@ impl<'t> Parser<'t> {
         while !self.text.is_char_boundary(end) {
             end += 1;
         }
-        Foreign { span: self.at..end, label }
+        Unsupported { span: self.at..end, label }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Ruby's string literals: quotes, escapes, `#{…}`.
 
-use super::expr::{Foreign, Parser, Part};
+use super::expr::{Parser, Part, Unsupported};
 
 /// `'…'`: only the quote and the backslash itself can be escaped.
-pub(super) fn single_quoted(parser: &mut Parser<'_>) -> Result<String, Foreign> {
+pub(super) fn single_quoted(parser: &mut Parser<'_>) -> Result<String, Unsupported> {
     let start = parser.at;
     parser.at += 1;
     let mut text = String::new();
@@ -29,17 +29,17 @@ pub(super) fn single_quoted(parser: &mut Parser<'_>) -> Result<String, Foreign> 
 }
 
 /// `"…"`, `` `…` ``.
-pub(super) fn between(mark: char, parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
+pub(super) fn between(mark: char, parser: &mut Parser<'_>) -> Result<Vec<Part>, Unsupported> {
     let start = parser.at;
     parser.at += 1;
     parts(parser, start, None, mark)
 }
 
 /// `%x(…)`, with brackets of any kind, which may nest, or with the same mark at both ends.
-pub(super) fn percent(parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
+pub(super) fn percent(parser: &mut Parser<'_>) -> Result<Vec<Part>, Unsupported> {
     let start = parser.at;
     let Some(open) = parser.rest().chars().nth(2).filter(char::is_ascii_punctuation) else {
-        return Err(parser.foreign());
+        return Err(parser.unsupported());
     };
     parser.at += 3;
     let close = match open {
@@ -58,7 +58,7 @@ fn parts(
     start: usize,
     open: Option<char>,
     close: char,
-) -> Result<Vec<Part>, Foreign> {
+) -> Result<Vec<Part>, Unsupported> {
     let (mut parts, mut text, mut depth) = (Vec::new(), String::new(), 0_usize);
     loop {
         let Some(c) = parser.rest().chars().next() else { return Err(unclosed(parser, start)) };
@@ -75,7 +75,7 @@ fn parts(
                 continue;
             }
             '#' if parser.rest().starts_with("#$") || parser.rest().starts_with("#@") => {
-                return Err(parser.foreign());
+                return Err(parser.unsupported());
             }
             '\\' => text.extend(escape(parser)?),
             c => {
@@ -95,10 +95,10 @@ fn parts(
 }
 
 /// The character for `\x`. Leaves numeric escapes to Ruby.
-fn escape(parser: &mut Parser<'_>) -> Result<Option<char>, Foreign> {
+fn escape(parser: &mut Parser<'_>) -> Result<Option<char>, Unsupported> {
     let escaped = parser.rest().chars().nth(1);
     let meaning = match escaped {
-        None | Some('0'..='9' | 'x' | 'u' | 'c' | 'C' | 'M' | '\r') => return Err(parser.foreign()),
+        None | Some('0'..='9' | 'x' | 'u' | 'c' | 'C' | 'M' | '\r') => return Err(parser.unsupported()),
         Some('\n') => None,
         Some('n') => Some('\n'),
         Some('t') => Some('\t'),
@@ -115,8 +115,8 @@ fn escape(parser: &mut Parser<'_>) -> Result<Option<char>, Foreign> {
     Ok(meaning)
 }
 
-fn unclosed(parser: &Parser<'_>, start: usize) -> Foreign {
+fn unclosed(parser: &Parser<'_>, start: usize) -> Unsupported {
     let text = parser.text.get(start..).unwrap_or_default();
     let end = start + text.lines().next().map_or(0, |line| line.trim_end().len());
-    Foreign { span: start..end, label: "this is never closed" }
+    Unsupported { span: start..end, label: "this is never closed" }
 }

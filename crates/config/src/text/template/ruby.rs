@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::expr::Foreign as Construct;
+use super::expr::Unsupported;
 use super::scan::{TagKind, Token};
 use super::{Ended, Outputs, Program, Unrendered};
 use crate::diagnostic::{Diagnostic, Span};
@@ -48,10 +48,10 @@ const BEGIN: char = '\u{2}';
 const END: char = '\u{3}';
 
 /// A file with Ruby that Bowline can't evaluate.
-pub(super) struct Foreign<'a> {
+pub(super) struct RubyTemplate<'a> {
     pub(super) text: &'a str,
     pub(super) tokens: &'a [Token],
-    pub(super) constructs: &'a [Construct],
+    pub(super) constructs: &'a [Unsupported],
 }
 
 /// The gem that a failed `require` needs.
@@ -66,7 +66,7 @@ pub(super) fn words() -> Vec<String> {
     ["env", "ruby", "-EUTF-8", "-ryaml", "-rjson", "-rerb", "-e", PROGRAM].map(Into::into).into()
 }
 
-impl Foreign<'_> {
+impl RubyTemplate<'_> {
     pub(super) fn is_missing(&self, outputs: &Outputs) -> bool {
         outputs.get(&Program::Ruby(self.marked())) == Some(&Ended::Missing)
     }

@@ -249,7 +249,7 @@ fn ruby_renders_what_it_may_know_more_of() {
 fn what_is_not_built_in_is_left_to_ruby() {
     let found = |text: &str| match Template::new(SourceFile::new("f", text)) {
         Ok(Template { way: Way::Ruby(constructs), .. }) => {
-            let of = |construct: &expr::Foreign| text[construct.span.clone()].to_owned();
+            let of = |construct: &expr::Unsupported| text[construct.span.clone()].to_owned();
             constructs.iter().map(of).collect::<Vec<_>>().join(" ")
         }
         other => format!("{other:?}"),

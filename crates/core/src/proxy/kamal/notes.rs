@@ -1,6 +1,6 @@
 //! Remarks about a server's kamal-proxy to show before a deploy, and checks for what the proxy would reject during one.
 
-use bowline_config::{Accessory, Config, Proxy, route_of};
+use bowline_config::{Accessory, Config, Proxy, display_route};
 
 use super::version::{is_older, of_own};
 use super::{Listed, NAME, Service};
@@ -38,7 +38,7 @@ struct Conflict<'a> {
 impl Conflict<'_> {
     fn told(&self, host: &str) -> String {
         let Self { own, other, route } = self;
-        format!("{own} can't have {} on {host}: kamal-proxy sends it to {}", route_of(route), other.name)
+        format!("{own} can't have {} on {host}: kamal-proxy sends it to {}", display_route(route), other.name)
     }
 
     fn refusal(&self, host: &str) -> Refusal {

@@ -215,12 +215,12 @@ fn loaded(text: &str) -> String {
     }
 }
 
-const LEAST: &str = "service: app\nimage: me/app\nregistry: {username: me, password: [P]}\n";
+const MINIMAL: &str = "service: app\nimage: me/app\nregistry: {username: me, password: [P]}\n";
 
 #[test]
 fn errors_of_the_rendered_text_point_at_the_file() {
     insta::assert_snapshot!(loaded(&format!(
-        "<% if ENV[\"A\"] -%>\n# first\n<% end -%>\n{LEAST}servers: [<%= `echo 1.1.1.1`.strip %>, 2.2.2.2]\nretain_containers: <%= ENV['NAME'] %>x # how many\nservies: 1\nx-a: <%= 'long long long' %>\nenv: {{<%= ENV['NAME'] %>: 1, B: [1]}}\n"
+        "<% if ENV[\"A\"] -%>\n# first\n<% end -%>\n{MINIMAL}servers: [<%= `echo 1.1.1.1`.strip %>, 2.2.2.2]\nretain_containers: <%= ENV['NAME'] %>x # how many\nservies: 1\nx-a: <%= 'long long long' %>\nenv: {{<%= ENV['NAME'] %>: 1, B: [1]}}\n"
     )), @r"
     error: retain_containers: should be an integer
      --> deploy.yml:8:20
@@ -242,7 +242,7 @@ fn errors_of_the_rendered_text_point_at_the_file() {
     11 | env: {<%= ENV['NAME'] %>: 1, B: [1]}
        |                              ^ this is an array
     ");
-    insta::assert_snapshot!(loaded(&format!("{LEAST}servers:\n  <%- if ENV['A'] -%>\n  - a: [b\n  <%- end -%>\n")), @r"
+    insta::assert_snapshot!(loaded(&format!("{MINIMAL}servers:\n  <%- if ENV['A'] -%>\n  - a: [b\n  <%- end -%>\n")), @r"
     error: `[` is opened here and never closed
      --> deploy.yml:6:8
       |
@@ -255,7 +255,7 @@ fn errors_of_the_rendered_text_point_at_the_file() {
 
 #[test]
 fn a_tag_that_gave_nothing_is_named() {
-    insta::assert_snapshot!(loaded(&format!("{LEAST}servers: <%= ENV['NONE'] %>\n")), @r"
+    insta::assert_snapshot!(loaded(&format!("{MINIMAL}servers: <%= ENV['NONE'] %>\n")), @r"
     error: servers: should be an array or a hash
      --> deploy.yml:4:1
       |
@@ -277,7 +277,7 @@ fn what_a_tag_gave_is_not_told() {
         "labels: <%= ENV['LINES'] %>",
         "env: {A: <%= ENV['LINES'] %>: 1}",
     ];
-    let said: Vec<String> = table.iter().map(|line| loaded(&format!("{LEAST}{line}\n"))).collect();
+    let said: Vec<String> = table.iter().map(|line| loaded(&format!("{MINIMAL}{line}\n"))).collect();
     let said = said.join("\n\n");
     assert!(!said.contains("hunter2") && !said.contains("swordfish"), "{said}");
     insta::assert_snapshot!(said, @r"
@@ -349,9 +349,9 @@ fn what_a_tag_gave_is_not_told() {
 
 #[test]
 fn a_tag_in_a_comment_is_left_alone_unless_it_belongs_to_a_value() {
-    let text = format!("{LEAST}servers: [1.1.1.1]\n# a: <%= RUBY_VERSION %> <%= `false` %>\n");
+    let text = format!("{MINIMAL}servers: [1.1.1.1]\n# a: <%= RUBY_VERSION %> <%= `false` %>\n");
     assert_eq!(loaded(&text), "accepted\n");
-    insta::assert_snapshot!(loaded(&format!("{LEAST}servers: [1.1.1.1]\nlabels:\n  a: |\n    b\n    # <%= ENV['A'] %>\n")), @r#"
+    insta::assert_snapshot!(loaded(&format!("{MINIMAL}servers: [1.1.1.1]\nlabels:\n  a: |\n    b\n    # <%= ENV['A'] %>\n")), @r#"
     error: this tag looks like part of a comment, but is part of a value
      --> deploy.yml:8:7
       |
