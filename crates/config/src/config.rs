@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::pairs::once;
+use super::pairs::unique;
 use super::{
     Accessory, Boot, Builder, Env, Generation, HooksOutput, Logging, OutputPlaces, Pairs, Registry, Role,
     RoleHost, Ssh, Timeouts, Traefik,
@@ -95,13 +95,13 @@ impl Config {
 
     /// Every host of the app once: those of the primary role first, then in the order of roles.
     pub fn hosts(&self) -> Vec<&str> {
-        once(self.roles.iter().flat_map(|role| &role.hosts).map(|host| host.host.as_str()))
+        unique(self.roles.iter().flat_map(|role| &role.hosts).map(|host| host.host.as_str()))
     }
 
     /// Every configured host once: those of the app, then those that only accessories have.
     pub fn all_hosts(&self) -> Vec<&str> {
         let of_accessories = self.accessories.iter().flat_map(|accessory| &accessory.hosts);
-        once(self.hosts().into_iter().chain(of_accessories.map(String::as_str)))
+        unique(self.hosts().into_iter().chain(of_accessories.map(String::as_str)))
     }
 
     /// The envs of a role's container on a host, in merge order: root, role, then the host's tags in order.

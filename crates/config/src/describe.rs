@@ -4,7 +4,7 @@
 //! against them, `docs` prints them, `schema` turns them into a JSON Schema, and the tests go through them row by row. So a
 //! key that isn't in a table doesn't exist, and one that is in a table can't be forgotten anywhere.
 
-use super::pairs::once;
+use super::pairs::unique;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys {
@@ -214,7 +214,7 @@ impl Form {
             form => vec![form],
         };
         let forms = forms.into_iter().filter(|form| !matches!(form, Form::Refused(_)));
-        once(forms.map(Form::kind)).join(" or ")
+        unique(forms.map(Form::kind)).join(" or ")
     }
 
     fn kind(&self) -> &'static str {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::decode::join;
 use super::describe::{Form, Keys, Origin, Setting, Status, sections};
-use super::pairs::once;
+use super::pairs::unique;
 use super::root;
 use super::suggest::nearest;
 
@@ -170,7 +170,7 @@ fn kind(form: &Form) -> String {
         Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => "map".into(),
         Form::Either(forms) => {
             let forms = forms.iter().filter(|form| !matches!(form, Form::Refused(_)));
-            once(forms.map(kind)).join(" or ")
+            unique(forms.map(kind)).join(" or ")
         }
         Form::Refused(_) => String::new(),
     }

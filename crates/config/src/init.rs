@@ -33,26 +33,26 @@ pub fn hook_names() -> impl Iterator<Item = &'static str> {
 
 /// The proxy of a new project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behind {
+pub enum NewProxy {
     /// kamal-proxy, as in Kamal 2.
-    Proxy,
+    Kamal,
     /// Traefik, as in Kamal 1.
     Traefik,
 }
 
-impl Behind {
+impl NewProxy {
     fn config(self) -> &'static str {
         match self {
-            Behind::Proxy => include_str!("init/proxy.yml"),
-            Behind::Traefik => include_str!("init/traefik.yml"),
+            NewProxy::Kamal => include_str!("init/proxy.yml"),
+            NewProxy::Traefik => include_str!("init/traefik.yml"),
         }
     }
 
     /// The paths and texts of the sample hooks, which must be executable.
     pub fn hooks(self) -> impl Iterator<Item = (String, &'static str)> {
         let own = match self {
-            Behind::Proxy => PROXY_SAMPLES,
-            Behind::Traefik => TRAEFIK_SAMPLES,
+            NewProxy::Kamal => PROXY_SAMPLES,
+            NewProxy::Traefik => TRAEFIK_SAMPLES,
         };
         let all = SAMPLES.iter().chain(own);
         all.map(|(name, text)| (format!("{HOOKS}/{name}.sample"), *text))
@@ -61,19 +61,19 @@ impl Behind {
 
 /// What `init` knows about a project that has no configuration yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct NewProject {
     pub service: String,
     /// The port its containers listen on.
     pub port: u16,
 }
 
-impl Known {
+impl NewProject {
     /// Takes the service from the directory's name and the port from the `Dockerfile`, or 3000.
     pub fn new(directory: &str, dockerfile: Option<&str>) -> Self {
         Self { service: service(directory), port: dockerfile.and_then(exposed).unwrap_or(3000) }
     }
 
-    pub fn config(&self, behind: Behind) -> String {
+    pub fn config(&self, behind: NewProxy) -> String {
         behind.config().replace("my-app", &self.service).replace("3000", &self.port.to_string())
     }
 
@@ -142,9 +142,10 @@ mod tests {
 
     #[test]
     fn the_configuration_is_accepted_as_it_is_and_with_all_its_settings() {
-        let known = Known::new("Shop 2", Some("EXPOSE 8080"));
-        for (behind, port) in [(Behind::Proxy, "  app_port: 8080\n"), (Behind::Traefik, "  port: 8080\n")] {
-            let text = known.config(behind);
+        let project = NewProject::new("Shop 2", Some("EXPOSE 8080"));
+        for (behind, port) in [(NewProxy::Kamal, "  app_port: 8080\n"), (NewProxy::Traefik, "  port: 8080\n")]
+        {
+            let text = project.config(behind);
             assert!(text.contains("service: shop-2\n") && text.contains("image: my-user/shop-2\n"));
             assert!(text.contains(port) && !text.contains("3000"), "{text}");
             assert_accepted(&text);
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn sample_hooks_are_those_that_are_run() {
-        for behind in [Behind::Proxy, Behind::Traefik] {
+        for behind in [NewProxy::Kamal, NewProxy::Traefik] {
             let hooks: Vec<_> = behind.hooks().collect();
             assert_eq!(hooks.len(), 9);
             let sound = |(path, text): &(String, &str)| {

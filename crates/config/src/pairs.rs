@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 pub type Pairs = Vec<(String, String)>;
 
 /// Merges `over` into `base`: existing names are replaced in their place, new ones are appended.
-pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
+pub fn merge_pairs(base: &Pairs, over: &Pairs) -> Pairs {
     let mut pairs = base.clone();
     for (name, value) in over {
         match pairs.iter_mut().find(|(known, _)| known == name) {
@@ -18,7 +18,7 @@ pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
 }
 
 /// Removes duplicates. Each item keeps its first position.
-pub fn once<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+pub fn unique<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for item in items {
         if !seen.contains(&item) {

@@ -1,7 +1,7 @@
 //! Where a configuration names secrets, so that an error about a missing secret can point there.
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
-use super::pairs::once;
+use super::pairs::unique;
 use super::suggest::nearest;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl SecretUses {
 
     /// Each name once, in the order of the files.
     pub fn names(&self) -> Vec<&str> {
-        once(self.uses.iter().map(|place| place.name.as_str()))
+        unique(self.uses.iter().map(|place| place.name.as_str()))
     }
 
     /// Reports missing secrets, with the places that name them.

@@ -4,7 +4,7 @@
 mod accessories;
 
 pub use accessories::Accessories;
-use bowline_config::{Config, Role, RoleHost, once};
+use bowline_config::{Config, Role, RoleHost, unique};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filters {
@@ -84,7 +84,7 @@ impl<'a> Selection<'a> {
             }
             roles.retain(|(_, hosts)| !hosts.is_empty());
         }
-        let hosts = once(roles.iter().flat_map(|(_, hosts)| hosts).map(|host| host.host.as_str()));
+        let hosts = unique(roles.iter().flat_map(|(_, hosts)| hosts).map(|host| host.host.as_str()));
         if hosts.is_empty() {
             return Err(NoMatch::Together { roles: names.join(", "), hosts: wanted.join(", ") });
         }
@@ -105,7 +105,7 @@ impl<'a> Selection<'a> {
             Err(_) if !accessories.placed.is_empty() => Self { roles: Vec::new(), hosts: Vec::new() },
             selection => selection?,
         };
-        selection.hosts = once(selection.hosts.into_iter().chain(accessories.hosts()));
+        selection.hosts = unique(selection.hosts.into_iter().chain(accessories.hosts()));
         Ok((selection, accessories))
     }
 
@@ -141,7 +141,7 @@ pub fn servers<'a>(config: &'a Config, filters: &Filters) -> Result<Vec<&'a str>
     if filters.roles.is_empty() {
         candidates.extend(known);
     }
-    let mut hosts = once(candidates.into_iter().filter(|host| wanted.contains(host)));
+    let mut hosts = unique(candidates.into_iter().filter(|host| wanted.contains(host)));
     if hosts.is_empty() {
         return Err(NoMatch::Together { roles: names.join(", "), hosts: wanted.join(", ") });
     }

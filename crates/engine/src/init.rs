@@ -1,6 +1,6 @@
 //! Starts a project: writes its files, and never overwrites one.
 
-use bowline_config::init::{Behind, HOOKS, Known, SECRETS};
+use bowline_config::init::{HOOKS, NewProject, NewProxy, SECRETS};
 
 use crate::error::{Result, RunError};
 use crate::ports::{Files, Local};
@@ -17,14 +17,14 @@ pub fn init<M: Local + Files>(
     machine: &M,
     config_file: &str,
     directory: &str,
-    behind: Behind,
+    behind: NewProxy,
 ) -> Result<Vec<Written>> {
     let dockerfile = machine.read("Dockerfile").unwrap_or_default();
-    let known = Known::new(directory, dockerfile.as_deref());
+    let project = NewProject::new(directory, dockerfile.as_deref());
     let samples = !machine.exists(HOOKS);
     let mut written = vec![
-        write(machine, config_file, &known.config(behind), false)?,
-        write(machine, SECRETS, &known.secrets(), false)?,
+        write(machine, config_file, &project.config(behind), false)?,
+        write(machine, SECRETS, &project.secrets(), false)?,
     ];
     if samples {
         for (path, text) in behind.hooks() {

@@ -21,7 +21,7 @@ mod tests;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bowline_config::dotenv::{self, File, Part};
-use bowline_config::{Config, Diagnostic, Diagnostics, once};
+use bowline_config::{Config, Diagnostic, Diagnostics, unique};
 use bowline_core::secrets::Secrets;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -119,7 +119,7 @@ impl Store {
 
     /// Each name once, in the order of the files.
     pub fn names(&self) -> Vec<&str> {
-        once(self.files.iter().flat_map(|file| &file.file.entries).map(|entry| entry.key.as_str()))
+        unique(self.files.iter().flat_map(|file| &file.file.entries).map(|entry| entry.key.as_str()))
     }
 
     /// The entry that defines a name.

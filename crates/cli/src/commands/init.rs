@@ -1,4 +1,4 @@
-use bowline_config::init::Behind;
+use bowline_config::init::NewProxy;
 use bowline_engine::init::{Written, init};
 use bowline_remote::LocalMachine;
 use clap::Args;
@@ -24,7 +24,7 @@ impl Init {
     pub(super) fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let directory = std::env::current_dir().unwrap_or_default();
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
-        let behind = if self.traefik { Behind::Traefik } else { Behind::Proxy };
+        let behind = if self.traefik { NewProxy::Traefik } else { NewProxy::Kamal };
         let written = init(&LocalMachine::default(), &settings.config_file, &name, behind)?;
         if settings.verbosity == Verbosity::Quiet {
             return Ok(exit::DONE);

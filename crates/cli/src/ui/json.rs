@@ -3,7 +3,7 @@
 //! The mapping is written by hand, so that renaming a type in the engine doesn't change the output, and nothing (a
 //! secret, a whole configuration) leaks only because its type can be serialised.
 
-use bowline_config::{Config, once, show};
+use bowline_config::{Config, show, unique};
 use bowline_core::doctor::Finding;
 use bowline_core::plan::Plan;
 use bowline_core::plan::change::{Change, Piece};
@@ -154,7 +154,7 @@ pub fn change(plan: &Change) -> Value {
         };
         let notes: Vec<String> = pieces.iter().filter_map(note).collect();
         let roles: Vec<String> =
-            once(pieces.iter().filter_map(|piece| piece.role.as_deref())).into_iter().map(text).collect();
+            unique(pieces.iter().filter_map(|piece| piece.role.as_deref())).into_iter().map(text).collect();
         json!({ "host": text(host), "roles": roles, "kept": [], "steps": steps, "notes": notes })
     };
     let servers: Vec<Value> = plan.servers().into_iter().map(server).collect();

@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::env::Tags;
 use crate::given::given;
 use crate::image::{self, Before};
-use crate::pairs::once;
+use crate::pairs::unique;
 use crate::role::{labels, options};
 use crate::servers::{bad_role, check_host};
 use crate::shown;
@@ -167,7 +167,7 @@ fn hosts(section: &Field, context: &Context, report: &mut Report) -> Vec<String>
     };
     let Some(field) = section.get(key) else { return Vec::new() };
     let known = report.items.len();
-    let hosts = once(chosen(&field, context, report));
+    let hosts = unique(chosen(&field, context, report));
     if hosts.is_empty() && report.items.len() == known {
         report.push(field.warning("matches no server, so this accessory runs nowhere"));
     }

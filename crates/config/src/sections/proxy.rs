@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::decode::{Field, Report};
 use crate::shown;
 pub(crate) use keys::KEYS;
-pub use own::Own;
+pub use own::BowlineProxy;
 pub use run::Run;
 
 /// `proxy` of a role (with the root's already merged in) or of an accessory.
@@ -47,7 +47,7 @@ pub struct Proxy {
     pub exclude_metrics_paths: Vec<String>,
     /// The settings that only Bowline's own proxy has.
     #[serde(flatten)]
-    pub own: Own,
+    pub own: BowlineProxy,
 }
 
 /// `ssl`: where the certificate comes from.
@@ -126,7 +126,7 @@ impl Proxy {
             tls_staging: section.at("tls_staging").boolean().unwrap_or(false),
             client_ip_header: section.at("client_ip_header").text(),
             exclude_metrics_paths: section.at("exclude_metrics_paths").strings(),
-            own: Own::decode(section, report),
+            own: BowlineProxy::decode(section, report),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::decode::{Field, Report};
 use crate::diagnostic::Diagnostic;
 use crate::generation::Generation;
 use crate::merge::{merge, merge_files};
-use crate::pairs::{OptionValue, Pairs, lay_over};
+use crate::pairs::{OptionValue, Pairs, merge_pairs};
 use crate::shown;
 use crate::source::Node;
 use crate::suggest::did_you_mean;
@@ -102,7 +102,7 @@ impl Role {
             hosts: Vec::new(),
             cmd: section.at("cmd").text(),
             options: options(&section.at("options"), report),
-            labels: lay_over(&from.labels_of(traefik), &own),
+            labels: merge_pairs(&from.labels_of(traefik), &own),
             env: Env::decode(&section.at("env"), report),
             logging: Logging::decode(&Field::new("", &from.with("logging", section))),
             asset_path: None,

@@ -5,7 +5,7 @@ use crate::describe::Form;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::env::Tags;
 use crate::given::given;
-use crate::pairs::once;
+use crate::pairs::unique;
 use crate::role::{self, HOSTS, Inherited};
 use crate::suggest::{did_you_mean, variable_help};
 use crate::{Role, RoleHost};
@@ -62,7 +62,7 @@ fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<Ro
             hosts.len() - 1
         });
         if let Some(known) = hosts.get_mut(index) {
-            known.tags = once(known.tags.drain(..).chain(tags));
+            known.tags = unique(known.tags.drain(..).chain(tags));
         }
     }
     hosts

@@ -10,7 +10,7 @@ use crate::observed::Observed;
 use crate::proxy::{Attach, Detach, hidden, kamal};
 use crate::request::Pages;
 use crate::secrets::{self, Secrets, registry_of, secret_env};
-use bowline_config::{Accessory, Config, Pairs, Registry, lay_over};
+use bowline_config::{Accessory, Config, Pairs, Registry, merge_pairs};
 
 /// The names of the secrets that an accessory needs: for its env, for its registry, and for the proxy.
 pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
@@ -129,7 +129,7 @@ pub fn detach(config: &Config, scope: &Scope, accessory: &Accessory) -> Detach {
 fn labels(accessory: &Accessory) -> Pairs {
     match accessory.proxy {
         Some(_) => accessory.labels.clone(),
-        None => lay_over(&hidden(&accessory.labels, &accessory.options), &accessory.labels),
+        None => merge_pairs(&hidden(&accessory.labels, &accessory.options), &accessory.labels),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::request::{Page, Pages};
 use crate::secrets::Secrets;
 use crate::selection::{Accessories, Selection};
 pub use accessories::{Deed, OnAccessory, Serve};
-use bowline_config::{Config, once};
+use bowline_config::{Config, unique};
 pub use remove::Removal;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,7 +263,7 @@ impl Change {
 
     /// The servers in order of first appearance, each with its work.
     pub fn servers(&self) -> Vec<(&str, Vec<&Piece>)> {
-        let hosts = once(self.pieces().map(|piece| piece.host.as_str()));
+        let hosts = unique(self.pieces().map(|piece| piece.host.as_str()));
         let of = |host| self.pieces().filter(|piece| piece.host == host).collect();
         hosts.into_iter().map(|host| (host, of(host))).collect()
     }

@@ -16,7 +16,7 @@ use crate::proxy::{self, Detach, OfRole, ProxyKind, Site, cord, kamal};
 use crate::request::{DeployKind, DeployRequest};
 use crate::secrets::{Secrets, environment, login};
 use crate::selection::Selection;
-use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
+use bowline_config::{Config, Pairs, Role, RoleHost, merge_pairs};
 
 /// The version to roll back to if the user names none: the one before the current one, on the first server that knows
 /// it. After a run that succeeded on only some servers, one that some still serve and others served before.
@@ -406,7 +406,7 @@ impl Planner<'_> {
         .map(|(key, value)| (key.to_string(), value.to_string()))
         .into();
         let route = ProxyKind::of(role).rules().labels(names, role);
-        lay_over(&lay_over(&own, &route), &role.labels)
+        merge_pairs(&merge_pairs(&own, &route), &role.labels)
     }
 }
 

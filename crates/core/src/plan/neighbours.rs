@@ -10,7 +10,7 @@ use crate::error::PlanError;
 use crate::names::Names;
 use crate::observed::{Observed, plain_version};
 use crate::proxy;
-use bowline_config::{Pairs, once};
+use bowline_config::{Pairs, unique};
 
 /// A running container of another app.
 struct Neighbour<'o> {
@@ -59,7 +59,7 @@ pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<S
         let requests = proxy::shared_requests(labels, neighbour.name, neighbour.labels);
         [shared_directory(names, &neighbour), requests]
     };
-    once(neighbours(observed, names).flat_map(of).flatten())
+    unique(neighbours(observed, names).flat_map(of).flatten())
 }
 
 fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {

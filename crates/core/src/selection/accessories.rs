@@ -4,7 +4,7 @@
 //! roles. If the filters leave nothing, that is an error.
 
 use super::{Filters, NoMatch, Selection, servers};
-use bowline_config::{Accessory, Config, once};
+use bowline_config::{Accessory, Config, unique};
 
 /// Accessories in the order of the file, each with its servers.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -64,12 +64,12 @@ impl<'a> Accessories<'a> {
 
     /// Every server that has one of them, once.
     pub fn hosts(&self) -> Vec<&'a str> {
-        once(self.placed.iter().flat_map(|(_, hosts)| hosts.iter().copied()))
+        unique(self.placed.iter().flat_map(|(_, hosts)| hosts.iter().copied()))
     }
 
     /// The servers for a run that changes something. The one with the lock comes first, with or without accessory.
     pub fn hosts_to_lock(&self) -> Vec<&'a str> {
-        once(std::iter::once(self.lock).chain(self.hosts()))
+        unique(std::iter::once(self.lock).chain(self.hosts()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bowline_config::once;
+use bowline_config::unique;
 use bowline_core::commands::{Scope, observe::Observe};
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::{Plan, RolePlan, ServerPlan, step::Step};
@@ -75,6 +75,6 @@ fn planned(apply: &Apply<'_>, server: &ServerPlan, role: &RolePlan) -> String {
 }
 
 fn listed<'v>(versions: impl Iterator<Item = &'v str>) -> String {
-    let all = once(versions);
+    let all = unique(versions);
     if all.is_empty() { "nothing".into() } else { all.join(", ") }
 }

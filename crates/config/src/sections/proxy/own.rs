@@ -9,7 +9,7 @@ use crate::decode::{Field, Report};
 use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Own {
+pub struct BowlineProxy {
     #[serde(skip_serializing_if = "shown::is_default")]
     pub compress: bool,
     /// `basic_auth`: names of secrets with a `USER:PASSWORD` each; if empty, the app needs no password.
@@ -30,7 +30,7 @@ pub struct Own {
     pub stream_timeout: Option<Duration>,
 }
 
-impl Own {
+impl BowlineProxy {
     pub(super) fn decode(section: &Field, report: &mut Report) -> Self {
         let own = Self {
             compress: section.at("compress").boolean().unwrap_or(false),

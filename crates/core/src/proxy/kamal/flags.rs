@@ -1,6 +1,6 @@
 //! The flags of `kamal-proxy deploy`, in the same order and form as Kamal's.
 
-use bowline_config::{Config, Own, Proxy, Tls};
+use bowline_config::{BowlineProxy, Config, Proxy, Tls};
 
 /// The mount point of the apps' files in the proxy's container.
 const FILES: &str = "/home/kamal-proxy/.apps-config";
@@ -98,7 +98,7 @@ impl Flags {
     }
 
     /// Features that only Bowline's own proxy has.
-    fn own(&mut self, own: &Own, given: &Given<'_>) {
+    fn own(&mut self, own: &BowlineProxy, given: &Given<'_>) {
         self.boolean("compress", own.compress.then_some(true));
         if !own.basic_auth.is_empty() {
             self.value("basic-auth-file", format!("{FILES}/{}/{}", given.app, logins(given.role)));

@@ -13,7 +13,7 @@ use crate::names::NETWORK;
 use crate::observed::Container;
 use crate::proxy::container;
 use crate::shell::{Line, Script, function, quote};
-use bowline_config::{Logging, OptionValue, Pairs, Traefik, lay_over};
+use bowline_config::{Logging, OptionValue, Pairs, Traefik, merge_pairs};
 
 /// The port of Traefik's default entry point, reachable only on its container's address.
 pub const API_PORT: u16 = 8080;
@@ -91,7 +91,7 @@ impl Ensure {
 
     /// The route in Traefik's own labels. When Traefik routes by it, Traefik receives Docker's events.
     pub fn route(&self) -> Route {
-        let labels = lay_over(&default_labels(), &self.traefik.labels);
+        let labels = merge_pairs(&default_labels(), &self.traefik.labels);
         own_route(labels.iter().map(|(key, value)| (key, value)), &flags(&self.traefik))
     }
 
@@ -118,7 +118,7 @@ impl Ensure {
         line = self.secret.words(line, &self.env_file());
         line = clear_words(line, &self.traefik.env.clear_pairs());
         line = logging_words(line, &self.logging);
-        for (key, value) in lay_over(&default_labels(), &self.traefik.labels) {
+        for (key, value) in merge_pairs(&default_labels(), &self.traefik.labels) {
             line = line.word("--label").expanding(&format!("{key}={value}"));
         }
         line = option_words(line, &self.traefik.options).expanding(&self.traefik.image);

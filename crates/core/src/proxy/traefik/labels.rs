@@ -316,7 +316,7 @@ mod tests {
             (route.services.as_slice(), route.network.as_str()),
             (&[(Protocol::Http, "app-web".to_string())][..], "kamal")
         );
-        let labels = bowline_config::lay_over(&labels, &pairs(&[("traefik.docker.network", "edge")]));
+        let labels = bowline_config::merge_pairs(&labels, &pairs(&[("traefik.docker.network", "edge")]));
         assert_eq!(Route::new("a", labels.iter().map(|(key, value)| (key, value))).network, "edge");
     }
 

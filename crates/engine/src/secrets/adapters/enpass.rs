@@ -1,7 +1,7 @@
 //! Enpass, through `enpass-cli`. `--from` is the vault's path. A secret is `TITLE/LABEL`, or `TITLE` for all labels of an
 //! item. The command asks for the vault's password each time, unless the variable `MASTERPW` contains it.
 
-use bowline_config::once;
+use bowline_config::unique;
 use serde::Deserialize;
 
 use crate::secrets::fetch::{FetchRequest, Fetched};
@@ -36,7 +36,7 @@ pub(super) fn check(request: &FetchRequest) -> Result<(), Trouble> {
 }
 
 pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
-    let titles = once(request.names.iter().map(|name| title(name)));
+    let titles = unique(request.names.iter().map(|name| title(name)));
     let mut words = vec!["-json", "-vault", request.from.as_deref().unwrap_or_default(), "show"];
     words.extend(&titles);
     let what = format!("could not read {} from Enpass", titles.join(", "));

@@ -2,7 +2,7 @@
 //!
 //! Filters have their own expression language, so names are quoted as its strings.
 
-use bowline_config::once;
+use bowline_config::unique;
 use serde::Deserialize;
 
 use super::SignedIn;
@@ -97,7 +97,7 @@ fn id_of<'f>(folders: &'f [Folder], path: Option<&str>) -> Option<&'f str> {
 /// Looks up the folders: all top-level ones in one request, then the others one by one.
 async fn folders(tool: &Tool<'_>, wanted: &[(Option<&str>, &str)]) -> Result<Vec<Folder>, Trouble> {
     let paths = wanted.iter().filter_map(|(folder, _)| *folder);
-    let tops = once(paths.map(|path| path.split('/').next().unwrap_or(path)));
+    let tops = unique(paths.map(|path| path.split('/').next().unwrap_or(path)));
     let mut folders = Vec::new();
     if tops.is_empty() {
         return Ok(folders);

@@ -9,7 +9,7 @@ use crate::proxy::OfRole;
 use crate::proxy::traefik::labels::{Route, route_labels};
 use crate::proxy::traefik::{Step, running};
 use crate::request::Page;
-use bowline_config::{Pairs, lay_over};
+use bowline_config::{Pairs, merge_pairs};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turn {
@@ -103,6 +103,6 @@ fn page_labels(of: &OfRole<'_>, observed: &Observed) -> (Pairs, bool) {
             let own = serving.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
             (labels(&own, &prefix), false)
         }
-        None => (labels(&lay_over(&route_labels(&prefix), &of.role.labels), &prefix), true),
+        None => (labels(&merge_pairs(&route_labels(&prefix), &of.role.labels), &prefix), true),
     }
 }
