@@ -208,6 +208,11 @@ fn status(status: Status) -> Option<String> {
     }
 }
 
+/// The note of a key, unless its whole section has the same one.
+fn own_status(keys: &Keys, setting: &Setting) -> Option<String> {
+    status(setting.status).filter(|_| setting.status != keys.status)
+}
+
 /// Replaces the links by their names, for output in which links can't be followed.
 pub(super) fn unlinked(text: &str) -> String {
     let mut plain = String::new();

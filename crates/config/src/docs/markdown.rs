@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::super::describe::{Keys, Setting, Status};
+use super::super::describe::{Keys, Setting};
 use super::super::root;
-use super::{TOPICS, all, described, kind, origin, section_status, status};
+use super::{TOPICS, all, described, kind, origin, own_status, section_status};
 
 const COLUMNS: usize = 130;
 
@@ -62,8 +62,7 @@ fn what(keys: &Keys, setting: &Setting) -> String {
             let _ = write!(text, " ([{}](#{}))", section.path, anchor(section.path));
         }
     }
-    let own = if setting.status == keys.status { Status::Works } else { setting.status };
-    for more in [origin(setting), status(own)].into_iter().flatten() {
+    for more in [origin(setting), own_status(keys, setting)].into_iter().flatten() {
         let _ = write!(text, ". {}", sentence(more).trim_end_matches('.'));
     }
     text

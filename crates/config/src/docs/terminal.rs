@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::describe::{Keys, Setting, Status};
+use super::super::describe::{Keys, Setting};
 use super::super::root;
 use super::markdown::wrap;
-use super::{described, kind, names, origin, section_status, status, unlinked};
+use super::{described, kind, names, origin, own_status, section_status, unlinked};
 
 /// Narrower text is unreadable.
 const LEAST: usize = 40;
@@ -61,8 +61,7 @@ fn entry(text: &mut String, keys: &Keys, setting: &Setting, columns: usize, exam
     facts.extend(origin(setting));
     let _ = writeln!(text, "  {}  {}", setting.name, facts.join(" · "));
     text.push_str(&indented(setting.what, 6, columns));
-    let own = if setting.status == keys.status { Status::Works } else { setting.status };
-    if let Some(status) = status(own) {
+    if let Some(status) = own_status(keys, setting) {
         text.push_str(&indented(&status, 6, columns));
     }
     if examples && !setting.values().is_empty() {

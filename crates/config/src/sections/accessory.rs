@@ -89,23 +89,23 @@ pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> V
             report.push(field.error_at(key.span, &problem.replace("a role", "an accessory")));
         }
         if field.is_map() {
-            accessories.extend(Accessory::decode(&key.text, &field, context, report));
+            accessories.push(Accessory::decode(&key.text, &field, context, report));
         }
     }
     accessories
 }
 
 impl Accessory {
-    fn decode(name: &str, section: &Field, context: &Context, report: &mut Report) -> Option<Self> {
+    fn decode(name: &str, section: &Field, context: &Context, report: &mut Report) -> Self {
         let registry = section.get("registry").and_then(|field| Registry::decode_named(&field, report));
         let image = image(section, registry.as_ref(), report);
         let service = service(section, report).unwrap_or_else(|| format!("{}-{name}", context.service));
         let hosts = hosts(section, context, report);
         let port = section.get("port").and_then(|field| port::decode(&field, &service, report));
-        let accessory = Self {
+        Self {
             name: name.into(),
             service,
-            image: image.clone().unwrap_or_default(),
+            image: image.unwrap_or_default(),
             registry,
             hosts,
             cmd: section.at("cmd").text(),
@@ -121,8 +121,7 @@ impl Accessory {
                 .get("proxy")
                 .filter(|field| !field.entries().is_empty())
                 .map(|field| Proxy::decode(&field, report)),
-        };
-        image.map(|_| accessory)
+        }
     }
 }
 
@@ -236,12 +235,10 @@ fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Repo
 
 fn mounts(section: &Field, key: &str, mode: Option<&str>, report: &mut Report) -> Vec<AccessoryMount> {
     let fields = section.at(key).list();
-    let mut mounts: Vec<AccessoryMount> =
-        fields.iter().filter_map(|field| AccessoryMount::decode(field, report)).collect();
-    for mount in &mut mounts {
-        mount.mode = mount.mode.take().or_else(|| mode.map(Into::into));
-    }
-    mounts
+    let mounts = fields.iter().filter_map(|field| AccessoryMount::decode(field, report));
+    let with_mode =
+        |mount: AccessoryMount| AccessoryMount { mode: mount.mode.or(mode.map(Into::into)), ..mount };
+    mounts.map(with_mode).collect()
 }
 
 impl Serialize for AccessoryMount {
@@ -285,14 +282,12 @@ impl AccessoryMount {
                 report.push(section.error(&format!("{key} is required")));
             }
         }
-        let (mode, owner, options) =
-            (section.at("mode").text(), section.at("owner").text(), section.at("options").text());
         Some(Self {
             local: section.at("local").text()?,
             remote: section.at("remote").text()?,
-            mode,
-            owner,
-            options,
+            mode: section.at("mode").text(),
+            owner: section.at("owner").text(),
+            options: section.at("options").text(),
         })
     }
 }

@@ -37,25 +37,20 @@ pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
     let Some(server) = field.text() else { return true };
     let bare = server.split_once("://").map_or(server.as_str(), |(_, rest)| rest).trim_end_matches('/');
     let host = bare.split('/').next().unwrap_or_default();
-    let help = match DOCKER_HUB.contains(&host) {
-        true => "leave `server` out: without it the registry is Docker Hub".to_owned(),
-        false => format!("`server: {}`", given(bare)),
-    };
-    let message = match bare == server {
-        false => "should have no `https://` before it and no `/` after it",
-        true if bare.contains('$') => "contains `$`, which isn't expanded here",
-        true if bare.split('/').skip(1).any(|part| !is_component(part)) => {
-            "should have only lower-case letters, digits, `.`, `_` and `-` after the host"
-        }
-        true => return true,
-    };
-    let help = match (bare == server, bare.contains('$')) {
-        (true, true) => variable_help(&server),
-        (true, false) => {
-            let path = bare.get(host.len()..).unwrap_or_default().to_lowercase();
-            format!("`server: {}{}`", given(host), given(path))
-        }
-        _ => help,
+    let (message, help) = if bare != server {
+        let help = match DOCKER_HUB.contains(&host) {
+            true => "leave `server` out: without it the registry is Docker Hub".to_owned(),
+            false => format!("`server: {}`", given(bare)),
+        };
+        ("should have no `https://` before it and no `/` after it", help)
+    } else if bare.contains('$') {
+        ("contains `$`, which isn't expanded here", variable_help(&server))
+    } else if bare.split('/').skip(1).any(|part| !is_component(part)) {
+        let path = bare.get(host.len()..).unwrap_or_default().to_lowercase();
+        let help = format!("`server: {}{}`", given(host), given(path));
+        ("should have only lower-case letters, digits, `.`, `_` and `-` after the host", help)
+    } else {
+        return true;
     };
     report.push(field.error(message).help(help));
     false

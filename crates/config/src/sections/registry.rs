@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::decode::{Field, Report};
 use crate::describe::{Form, Keys, Setting};
+use crate::diagnostic::Diagnostic;
 use crate::image;
 use crate::secret::{REDACTED, Secret};
 use crate::shown;
@@ -110,13 +111,9 @@ impl Serialize for Registry {
 impl Credential {
     fn decode(section: &Field, name: &str, report: &mut Report) -> Option<Self> {
         if !section.has(name) {
-            let error = section
-                .error("")
-                .help(format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret"));
-            report.push(crate::Diagnostic {
-                message: format!("{}/{name}: is required", section.path),
-                ..error
-            });
+            let error = Diagnostic { message: section.at(name).says("is required"), ..section.error("") };
+            report
+                .push(error.help(format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret")));
             return None;
         }
         let field = section.get(name)?;

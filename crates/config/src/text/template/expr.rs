@@ -99,6 +99,10 @@ impl Method {
         !matches!(self, Method::Strip | Method::Chomp | Method::ToS | Method::IsNil | Method::IsEmpty)
     }
 
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+    }
+
     pub(super) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
     }
@@ -323,7 +327,7 @@ impl<'t> Parser<'t> {
             self.context.prefers_ruby.set(true);
             return self.with_argument(name, receiver).map(Some);
         }
-        let Some((_, method)) = Method::ALL.iter().find(|(known, _)| *known == name) else { return Ok(None) };
+        let Some(method) = Method::named(name) else { return Ok(None) };
         if method.prefers_ruby() {
             self.context.prefers_ruby.set(true);
         }
@@ -331,13 +335,13 @@ impl<'t> Parser<'t> {
             self.at += 1;
             self.expects(")")?;
         }
-        Ok(Some(ExprKind::Call { receiver, method: *method, safe }))
+        Ok(Some(ExprKind::Call { receiver, method, safe }))
     }
 
     fn with_argument(&mut self, name: &str, receiver: Box<Expr>) -> Parsed<ExprKind> {
         if name == "map" {
             self.expects("(&:")?;
-            let method = self.method().ok_or_else(|| self.unsupported())?;
+            let method = Method::named(self.word()).ok_or_else(|| self.unsupported())?;
             self.expects(")")?;
             return Ok(ExprKind::Each { receiver, method });
         }
@@ -351,11 +355,6 @@ impl<'t> Parser<'t> {
             "split" => ExprKind::Split { receiver, separator: Some(separator) },
             _ => ExprKind::Join { receiver, separator },
         })
-    }
-
-    fn method(&mut self) -> Option<Method> {
-        let name = self.word();
-        Method::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
     }
 
     fn primary(&mut self) -> Parsed<Expr> {
