@@ -16,7 +16,7 @@ use bowline_config::{Logging, OptionValue};
 use bowline_core::commands::env::SecretEnv;
 use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
 use bowline_core::commands::status::Status;
-use bowline_core::commands::{Scope, app, registry};
+use bowline_core::commands::{FAMILY, Scope, app, registry};
 use bowline_core::names::Names;
 use bowline_core::shell::{Input, Script};
 use tempfile::TempDir;
@@ -249,6 +249,18 @@ fn what_was_started_in_a_container_is_found_by_its_mark_and_ended() {
         assert!(other.try_wait().unwrap().is_none(), "nothing else is ended");
         let _ = (marked.kill(), other.kill(), marked.wait(), other.wait());
     });
+}
+
+#[test]
+fn commands_that_one_hook_runs_at_once_have_their_own_names() {
+    let [one, other] = ["1", "2"].map(|digit| {
+        let mut exec = exec(Mode::Gathered);
+        exec.scope.run.replace_range(FAMILY.., &digit.repeat(FAMILY));
+        exec
+    });
+    assert_eq!(one.scope.family(), other.scope.family());
+    assert_ne!(one.container(), other.container());
+    assert_ne!(one.prepare().sent(), other.prepare().sent(), "nor do they share an env file");
 }
 
 #[test]

@@ -260,8 +260,9 @@ impl Exec {
         }
     }
 
+    /// Digits that differ even between runs that a hook starts.
     fn short_run(&self) -> &str {
-        self.scope.run.get(..6).unwrap_or("0")
+        self.scope.token().get(..6).unwrap_or("0")
     }
 
     /// A separate file, because the running container uses the other one.
