@@ -101,7 +101,7 @@ fn wrong_words_are_usage_errors() {
     let (status, _, err) =
         bowline(directory.path(), &["secrets", "fetch", "-a", "lastpass", "--account", "a", "A"]);
     assert!(
-        status == 1 && err.contains("`lpass` is not on the PATH") && err.contains("https://"),
+        status == 1 && err.contains("lpass is not installed") && err.contains("https://"),
         "{status} {err}"
     );
 }

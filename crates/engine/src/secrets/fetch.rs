@@ -97,14 +97,13 @@ impl Fetcher {
 
     async fn fetch_now(&self, local: &dyn Local, request: &FetchRequest) -> Result<Arc<Fetched>, Trouble> {
         let env = self.environment.iter().chain(&request.env).cloned().collect();
-        let mut tool = Tool::new(local, &self.turns, request.adapter.vendor(), env);
+        let tool = Tool::new(local, &self.turns, request.adapter.vendor(), env);
         request.adapter.check_here(&tool, request)?;
         let login = (request.adapter, request.account.clone(), request.env.clone());
         let session = cell(&self.sessions, &login);
         let log_in = || request.adapter.log_in(&tool, request.account.as_deref());
         let session = session.get_or_init(log_in).await.clone()?;
-        tool.use_session(&session);
-        request.adapter.fetch(&tool, &session, request).await.map(each_once).map(Arc::new)
+        request.adapter.fetch(&tool.within(&session), &session, request).await.map(each_once).map(Arc::new)
     }
 }
 

@@ -80,9 +80,10 @@ impl<'a> Tool<'a> {
         Self { local, turns, vendor, env, hidden: Vec::new() }
     }
 
-    pub(super) fn use_session(&mut self, session: &SignedIn) {
-        self.env.extend(session.env.iter().cloned());
-        self.hidden.extend(session.token.clone());
+    /// The same tool, with the variables of a session.
+    pub(super) fn within(&self, session: &SignedIn) -> Self {
+        let env = self.env.iter().chain(&session.env).cloned().collect();
+        Tool { env, hidden: session.token.iter().cloned().collect(), ..*self }
     }
 
     /// A variable as the command sees it.
@@ -102,8 +103,9 @@ impl<'a> Tool<'a> {
                         ending(&output)
                     ))
                     .said(&output.stderr, &[]),
-                    Err(_) => Trouble::failed(format!(
-                        "the {title} CLI is not installed: `{program}` is not on the PATH"
+                    Err(trouble) => Trouble::failed(format!(
+                        "the {title} CLI is needed, but `{program} {version}` failed: {}",
+                        trouble.message
                     )),
                 };
                 Err(trouble.hint(format!("see {home}")))
@@ -114,12 +116,6 @@ impl<'a> Tool<'a> {
     /// Runs the command and returns its output, whatever its exit status.
     pub(super) async fn output(&self, words: &[&str]) -> Result<Output, Trouble> {
         self.run(words, Loan::None).await
-    }
-
-    /// Like [`Tool::output`], with the variables of a session that has just started.
-    pub(super) async fn output_in(&self, session: &SignedIn, words: &[&str]) -> Result<Output, Trouble> {
-        let env = self.env.iter().chain(&session.env).cloned().collect();
-        Tool { env, hidden: Vec::new(), ..*self }.run(words, Loan::None).await
     }
 
     /// Runs the command with the terminal to itself, because it may ask for a password.

@@ -43,30 +43,31 @@ struct Field {
 
 pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<SignedIn, Trouble> {
     let failed = || Trouble::failed("could not log in to and unlock Bitwarden");
-    let mut state = status(tool, None).await?;
+    let mut state = status(tool).await?;
     if state == "unauthenticated" {
         tool.ask(&["login", account]).await?;
-        state = status(tool, None).await?;
+        state = status(tool).await?;
     }
     let mut session = SignedIn::default();
     if state == "locked" {
         let unlocked = tool.ask(&["unlock", "--raw"]).await?;
         let token = Secret::new(unlocked.stdout.trim());
         session.env.push(("BW_SESSION".into(), token));
-        state = status(tool, Some(&session)).await?;
+        state = status(&tool.within(&session)).await?;
     }
     if state != "unlocked" {
         return Err(
             failed().hint(format!("`bw status` says `{state}`; try `bw login` and `bw unlock` by hand"))
         );
     }
-    let output = tool.output_in(&session, &["sync"]).await?;
+    let tool = tool.within(&session);
+    let output = tool.output(&["sync"]).await?;
     if output.success() { Ok(session) } else { Err(tool.failed("could not sync Bitwarden", &output)) }
 }
 
-async fn status(tool: &Tool<'_>, session: Option<&SignedIn>) -> Result<String, Trouble> {
+async fn status(tool: &Tool<'_>) -> Result<String, Trouble> {
     let what = "could not ask Bitwarden for its status";
-    let output = tool.output_in(session.unwrap_or(&SignedIn::default()), &["status"]).await?;
+    let output = tool.output(&["status"]).await?;
     if !output.success() {
         return Err(tool.failed(what, &output));
     }

@@ -124,6 +124,14 @@ async fn what_goes_wrong_with_one_password() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_hangs_is_not_called_missing() {
+    let mut shop = Shop::new(&[]);
+    shop.stay = vec![("op --version".into(), String::new())];
+    let said = fails(&shop, &op(&["V/I/a"])).await;
+    assert!(said.contains("`op --version` failed: it did not finish within 300 s"), "{said}");
+}
+
 #[tokio::test]
 async fn last_pass() {
     let both = r#"[{"id":"1","fullname":"F/A","password":"pa"},{"fullname":"F/B","password":"pb"}]"#;
@@ -219,10 +227,22 @@ async fn what_goes_wrong_with_bitwarden() {
         ("bw status", says(r#"{"status":"locked"}"#, 0)),
         ("bw unlock", says("hunter2", 0)),
     ]);
+    let unlocked = |status| {
+        let expired = says("session hunter2 expired", 1);
+        Shop::new(&[
+            ("bw --version", says("", 0)),
+            ("bw status", says(r#"{"status":"locked"}"#, 0)),
+            ("bw status", if status { says(r#"{"status":"unlocked"}"#, 0) } else { expired.clone() }),
+            ("bw unlock", says("hunter2", 0)),
+            ("bw sync", expired),
+        ])
+    };
     let words = ["bitwarden", "account=me", "A"];
     insta::assert_snapshot!(
         [
             fails(&locked, &words).await,
+            fails(&unlocked(false), &words).await,
+            fails(&unlocked(true), &words).await,
             fails(&with(says("Not found.", 1)), &words).await,
             fails(&with(says(r#"{"login":null}"#, 0)), &words).await,
             fails(&with(says(&LOGIN.replace("pw1", "hunter2"), 0)), &["bitwarden", "account=me", "A/zz"])
