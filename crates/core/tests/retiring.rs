@@ -175,6 +175,7 @@ fn cut() -> cord::Cut {
         id: "old".into(),
         directory: ".".into(),
         timeout: 1,
+        protocols: [].into(),
         instead: Some(new()),
     }
 }

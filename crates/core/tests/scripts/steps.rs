@@ -151,6 +151,7 @@ pub(super) fn all_steps() -> Vec<Step> {
             id: HOSTILE.into(),
             directory: HOSTILE.into(),
             timeout: 9,
+            protocols: [].into(),
             instead: Some(serving()),
         })),
         Step::Check(Check {

@@ -103,6 +103,8 @@ pub(crate) struct Machine {
     /// Whether the next Traefik that is created will get nothing from Docker.
     pub next_is_deaf: bool,
     pub no_api: bool,
+    /// The paths that Traefik's API was asked for, in order.
+    pub asked: Vec<String>,
     /// Routers that Traefik rejects, and why.
     pub refused: BTreeMap<String, String>,
     pub accessories: Present,

@@ -148,6 +148,7 @@ impl Server for FakeServer {
             *times -= 1;
             return Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: "api" });
         }
+        self.machine().asked.push(path.to_owned());
         let protocol = match path {
             _ if path.starts_with("/api/tcp/") => Protocol::Tcp,
             _ if path.starts_with("/api/udp/") => Protocol::Udp,

@@ -1,6 +1,7 @@
 //! A deploy succeeds only after requests were seen to reach the new containers.
 
 use super::*;
+use crate::testing::project_with;
 
 fn told(scripted: &Scripted) -> Vec<String> {
     let events = scripted.recorder.events();
@@ -30,6 +31,29 @@ async fn a_poll_that_fails_is_tried_again_and_nothing_stands_in_for_it() {
     deploy(&scripted, &project, "v2").await.unwrap();
     serve(&scripted, "v2");
     assert!(!told(&scripted).iter().any(|note| note.contains("pause")), "{:?}", told(&scripted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_container_waits_until_no_router_of_any_protocol_leads_to_it() {
+    let scripted = Scripted::new(&HOSTS);
+    let project = project_with(
+        "service: app
+image: app
+servers:
+  web:
+    hosts: [a]
+    labels:
+      traefik.tcp.routers.queue.rule: HostSNI(`*`)
+      traefik.tcp.services.queue.loadbalancer.server.port: 5672
+",
+        "",
+    );
+    for version in ["v1", "v2"] {
+        deploy(&scripted, &project, version).await.unwrap();
+    }
+    let asked = &scripted.network.machine("a").asked;
+    let last: Vec<&str> = asked[asked.len() - 2..].iter().filter_map(|path| path.split('?').next()).collect();
+    assert_eq!(last, ["/api/http/services", "/api/tcp/services"], "after the cord was cut");
 }
 
 #[tokio::test(start_paused = true)]

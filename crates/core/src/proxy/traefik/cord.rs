@@ -3,11 +3,13 @@
 //! Booting a container ties the cord: it creates a directory with one file and mounts it, and the health check looks for the
 //! file. Deleting the file cuts the cord.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::answer::addresses;
+use super::labels::{Protocol, Route};
 use crate::commands::answer::{Unreadable, lines, sent};
 use crate::commands::app::Boot;
 use crate::commands::serving::Serving;
@@ -50,6 +52,8 @@ pub struct Cut {
     pub directory: String,
     /// How long the container may take to become unhealthy, in seconds.
     pub timeout: u64,
+    /// What Traefik routes to it.
+    pub protocols: BTreeSet<Protocol>,
     /// The container that serves in its place. The cord is cut only if that one serves.
     pub instead: Option<Serving>,
 }
@@ -62,6 +66,7 @@ impl Cut {
             id: container.id.clone(),
             directory: container.cord()?.into(),
             timeout: container.unhealthy_within(),
+            protocols: Route::new("", &container.labels).protocols(),
             instead: None,
         })
     }
@@ -74,6 +79,7 @@ impl Cut {
             id: id.into(),
             directory: boot.cord_directory(),
             timeout: boot.timeout,
+            protocols: Route::new("", boot.labels.iter().map(|(key, value)| (key, value))).protocols(),
             instead: None,
         })
     }

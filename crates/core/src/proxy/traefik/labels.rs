@@ -1,6 +1,6 @@
 //! The labels that configure how Traefik routes to a container.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::NETWORK;
 use crate::observed::Container;
@@ -98,6 +98,10 @@ impl Route {
             }
         }
         route
+    }
+
+    pub fn protocols(&self) -> BTreeSet<Protocol> {
+        self.routers.iter().map(|router| router.protocol).collect()
     }
 
     /// Removes the suffix from a name, so that it is as in the configuration.
@@ -219,7 +223,8 @@ pub(crate) fn unlike(labels: Pairs, running: &[&Container]) -> Pairs {
     if agrees(&labels) {
         return labels;
     }
-    let renamed = ["-b", "-c", "-d"].into_iter().map(|suffix| rename(&labels, suffix));
+    // One letter for each running container would do: only killed runs leave more than one.
+    let renamed = ('b'..='z').map(|letter| rename(&labels, &format!("-{letter}")));
     renamed.into_iter().find(agrees).unwrap_or(labels)
 }
 
@@ -281,6 +286,19 @@ mod tests {
             ("traefik.http.routers.app-web-b.middlewares".into(), "app-web-retry-b@docker".into())
         );
         assert_eq!(renamed[8], ("other".into(), "app-web".into()));
+    }
+
+    #[test]
+    fn a_name_is_found_beside_many_that_are_taken() {
+        let mut running = Vec::new();
+        for number in 0..6 {
+            let mut labels = route_labels("app-web");
+            labels[3].1 = format!("Host(`{number}.example`)");
+            let labels = unlike(labels, &running.iter().collect::<Vec<_>>());
+            let conflicting = running.iter().find(|old: &&Container| conflict(&labels, &old.labels).is_some());
+            assert_eq!(conflicting, None, "{labels:?}");
+            running.push(Container { labels: labels.into_iter().collect(), ..Container::default() });
+        }
     }
 
     fn pairs(labels: &[(&str, &str)]) -> Pairs {

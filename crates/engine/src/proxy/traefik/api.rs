@@ -55,10 +55,9 @@ impl Client {
             At { fleet, host }.note(text);
             return Ok(Seen::Unseen);
         };
-        let protocols: BTreeSet<Protocol> = route.routers.iter().map(|router| router.protocol).collect();
         let found = wait(fleet, async || {
             let mut listings = Listings::new();
-            for protocol in protocols.iter().copied() {
+            for protocol in route.protocols() {
                 listings.insert(protocol, Listing::ask(fleet, host, api, protocol).await?);
             }
             Ok(judge(route, addresses, &listings))
@@ -76,14 +75,24 @@ impl Client {
     }
 
     /// Waits until no request goes to this address.
-    pub(crate) async fn let_go_of(self, At { fleet, host }: At<'_>, address: IpAddr) -> Result<(), Cause> {
+    pub(crate) async fn let_go_of(
+        self,
+        At { fleet, host }: At<'_>,
+        address: IpAddr,
+        protocols: &BTreeSet<Protocol>,
+    ) -> Result<(), Cause> {
         let Some(api) = self.api else {
             sleep(PAUSE).await;
             return Ok(());
         };
         let gone = wait(fleet, async || {
-            let services: Vec<Service> = ask(fleet, host, api, &services(Protocol::Http)).await?;
-            Ok(if listed::routed(&services).contains(&address) { Err(()) } else { Ok(()) })
+            for protocol in protocols {
+                let services: Vec<Service> = ask(fleet, host, api, &services(*protocol)).await?;
+                if listed::routed(&services).contains(&address) {
+                    return Ok(Err(()));
+                }
+            }
+            Ok(Ok(()))
         });
         let waited = fleet.timeouts().route.as_secs();
         gone.await?.map_err(|last| Cause::Told {

@@ -71,7 +71,7 @@ impl Cutting<'_> {
             tokio::time::sleep(PAUSE).await;
         }
         for address in addresses {
-            if let Err(cause) = client.let_go_of(self.at, *address).await {
+            if let Err(cause) = client.let_go_of(self.at, *address, &cut.protocols).await {
                 self.at.note(format!("Traefik may still route to {}: {cause}", cut.name));
             }
         }

@@ -4,6 +4,7 @@
 //! leaves the app, and Traefik routes to the app before the page goes.
 
 use bowline_core::commands::app::{Drained, Stopped};
+use bowline_core::proxy::traefik::labels::Protocol;
 use bowline_core::proxy::traefik::maintenance::{End, Turn};
 use bowline_core::proxy::traefik::{self, Answer};
 
@@ -55,7 +56,7 @@ async fn leave(client: Client, at: At<'_>, role: &str, end: &End) -> Result<(), 
         return Ok(());
     }
     for address in ended.addresses {
-        if let Err(cause) = client.let_go_of(at, address).await {
+        if let Err(cause) = client.let_go_of(at, address, &[Protocol::Http].into()).await {
             at.note(format!("Traefik may still route to the maintenance page: {cause}"));
         }
     }
