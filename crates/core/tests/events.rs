@@ -35,7 +35,9 @@ esac
 fn cut(timeout: u64) -> String {
     let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
     let (name, directory) = ("app-web-1".into(), ".kamal/apps/app/cords/one".into());
-    cord::Cut { scope, name, id: "abc".into(), directory, timeout, protocols: [].into(), instead: None }.script().sent()
+    cord::Cut { scope, name, id: "abc".into(), directory, timeout, protocols: [].into(), instead: None }
+        .script()
+        .sent()
 }
 
 fn start(home: &Path, script: &str) -> Child {

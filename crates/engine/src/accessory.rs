@@ -16,7 +16,7 @@ use bowline_core::selection::Accessories;
 use crate::call::Call;
 use crate::error::{Failure, Result};
 use crate::error_pages;
-use crate::logs::{follow_all, until_stopped};
+use crate::logs::follow_all;
 use crate::run::fleet::{Fleet, run_all};
 use crate::world::Gathered;
 
@@ -103,6 +103,6 @@ pub async fn logs(call: Call<'_>, name: &str, lines: &logs::Lines) -> Result<Gat
         (host.to_string(), accessory.name.clone(), step(&accessory.service))
     };
     let followed = follow_all(&fleet, places.into_iter().map(one).collect());
-    let failed = until_stopped(call.world, followed).await?;
+    let failed = call.world.unless_stopped(followed).await?;
     Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
 }

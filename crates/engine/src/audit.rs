@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 
 use crate::call::Call;
 use crate::error::Result;
-use crate::event::Event;
 use crate::world::{Gathered, HostOutput};
 
 pub async fn audit(call: Call<'_>, lines: usize) -> Result<Gathered> {
@@ -19,13 +18,8 @@ pub async fn audit(call: Call<'_>, lines: usize) -> Result<Gathered> {
     let results = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
     let mut outputs = Vec::new();
     for (host, result) in hosts.into_iter().zip(results) {
-        match result {
-            Ok(output) => outputs.push(HostOutput { host: host.into(), role: None, output }),
-            Err(failure) => {
-                fleet.emit(Event::Failed(failure.clone()));
-                failures.push(failure);
-            }
-        }
+        let output = fleet.told(result, &mut failures);
+        outputs.extend(output.map(|output| HostOutput { host: host.into(), role: None, output }));
     }
     Ok(Gathered { outputs, failures, total: selection.hosts.len() })
 }

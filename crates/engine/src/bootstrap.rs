@@ -9,7 +9,7 @@ use bowline_core::selection::servers;
 use futures_util::future::join_all;
 
 use crate::call::Call;
-use crate::error::{Cause, Failure, Result, RunError};
+use crate::error::{Cause, Failure, Result};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::run::fleet::Fleet;
@@ -21,13 +21,7 @@ use crate::world::{Gathered, HostOutput};
 pub async fn bootstrap(call: Call<'_>) -> Result<Gathered> {
     let hosts = servers(call.config(), &call.options.filters)?;
     let scope = call.scope().await;
-    hooks::pre_connect(call, &hosts).await?;
-    call.world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
-    let (fleet, failures) = Fleet::connect(call, &hosts).await?;
-    let total = hosts.len();
-    if fleet.hosts().next().is_none() {
-        return Err(RunError::Servers { failures, total, standing: Vec::new() });
-    }
+    let (fleet, failures) = call.connect_to_any(&hosts).await?;
     let version = call.version().await.unwrap_or_else(|_| "unknown".into());
     let site = Site { call, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
     let mut lock = site.lock().await?;
@@ -66,37 +60,27 @@ impl Site<'_> {
         let hosts: Vec<&str> = self.hosts.iter().copied().filter(|host| self.fleet.has(host)).collect();
         self.call.world.events.emit(Event::Phase(Phase::Bootstrap(hosts.len())));
         let stands = join_all(hosts.iter().map(|host| self.one(host)));
-        let stands = tokio::select! {
-            stands = stands => stands,
-            () = self.call.world.stop.triggered() => return Err(RunError::interrupted()),
-        };
+        let stands = self.call.world.unless_stopped(stands).await?;
         let mut gathered = Gathered { total: self.hosts.len(), ..Gathered::default() };
         let mut joined = Vec::new();
         for (host, stand) in hosts.into_iter().zip(stands) {
-            match stand {
-                Ok(Stand::Ready(said)) => gathered.outputs.push(HostOutput::said(host, None, &said)),
-                Ok(Stand::Joined(said)) => joined.push((host, said)),
-                Err(failure) => self.fail(&mut gathered, failure),
+            match self.fleet.told(stand, &mut gathered.failures) {
+                Some(Stand::Ready(said)) => gathered.outputs.push(HostOutput::said(host, None, &said)),
+                Some(Stand::Joined(said)) => joined.push((host, said)),
+                None => {}
             }
         }
         if !joined.is_empty() {
             self.log_in_again(&joined, lock).await?;
             let again = join_all(joined.iter().map(|(host, said)| self.after_login(host, said))).await;
             for ((host, _), said) in joined.iter().zip(again) {
-                match said {
-                    Ok(said) => gathered.outputs.push(HostOutput::said(host, None, &said)),
-                    Err(failure) => self.fail(&mut gathered, failure),
-                }
+                let said = self.fleet.told(said, &mut gathered.failures);
+                gathered.outputs.extend(said.map(|said| HostOutput::said(host, None, &said)));
             }
         }
         gathered.outputs.sort_by_key(|output| self.hosts.iter().position(|host| *host == output.host));
         self.hook(&gathered).await?;
         Ok(gathered)
-    }
-
-    fn fail(&self, gathered: &mut Gathered, failure: Failure) {
-        self.fleet.emit(Event::Failed(failure.clone()));
-        gathered.failures.push(failure);
     }
 
     async fn one(&self, host: &str) -> Result<Stand, Failure> {

@@ -192,10 +192,7 @@ impl<'a> Run<'a> {
         let facts = Facts { locked: is_inherited(self.call.world), ..self.facts(&self.named()) };
         hooks::run(self.call, "pre-connect", &facts).await?;
         self.emit(Event::Phase(Phase::Connect(hosts.len())));
-        tokio::select! {
-            connected = Fleet::connect(self.call, hosts) => connected,
-            () = self.call.world.stop.triggered() => Err(RunError::interrupted()),
-        }
+        self.call.world.unless_stopped(Fleet::connect(self.call, hosts)).await?
     }
 
     /// Builds and pushes the image, if this kind of run does.
@@ -232,10 +229,8 @@ impl<'a> Run<'a> {
         let lock_lost = lock.map_or_else(|| watch::channel(false).1, Lock::lost);
         self.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
         let repository = self.call.config().repository();
-        let (observed, unseen) = tokio::select! {
-            seen = observe(fleet, &self.scope, &repository, true) => seen,
-            () = self.call.world.stop.triggered() => return Err(RunError::interrupted()),
-        };
+        let observing = observe(fleet, &self.scope, &repository, true);
+        let (observed, unseen) = self.call.world.unless_stopped(observing).await?;
         failures.extend(unseen);
         self.still_wanted()?;
         let plan = Arc::new(self.plan(&observed)?);

@@ -203,6 +203,14 @@ impl RunError {
             hint: Some("name one that includes the others (`Include`)".into()),
         }
     }
+
+    pub fn servers(failures: Vec<Failure>, total: usize) -> Self {
+        RunError::Servers { failures, total, standing: Vec::new() }
+    }
+
+    pub fn local(what: impl Into<String>, reason: impl Into<String>, hint: Option<String>) -> Self {
+        RunError::Local { what: what.into(), reason: reason.into(), hint, standing: Vec::new() }
+    }
 }
 
 impl From<NoMatch> for RunError {
@@ -254,9 +262,7 @@ mod tests {
             |host: &str, cause| Failure { host: host.into(), role: None, doing: "boot".into(), cause };
         let lost = |host| failure(host, Cause::LockLost);
         let halted = |host| failure(host, Cause::Halted("web".into()));
-        let said = |failures: &[Failure], total| {
-            RunError::Servers { failures: failures.to_vec(), total, standing: Vec::new() }.to_string()
-        };
+        let said = |failures: &[Failure], total| RunError::servers(failures.to_vec(), total).to_string();
         assert_eq!(said(&[lost("a"), halted("b"), halted("c")], 4), "failed on 1 of 4 servers, 2 held back");
         assert_eq!(said(&[lost("a"), halted("a")], 2), "failed on 1 of 2 servers");
         assert_eq!(said(&[lost("a")], 1), "failed on a");

@@ -20,12 +20,7 @@ pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {
             continue;
         }
         let read = call.world.local.read_bytes(&format!("{directory}{name}"));
-        let page = read.map_err(|reason| RunError::Local {
-            what: "error pages".into(),
-            reason,
-            hint: None,
-            standing: Vec::new(),
-        })?;
+        let page = read.map_err(|reason| RunError::local("error pages", reason, None))?;
         pages.extend(page.map(|page| (name, page)));
     }
     if pages.is_empty() {
@@ -39,12 +34,7 @@ pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {
 pub(crate) fn maintenance(call: Call<'_>) -> Result<Option<String>, RunError> {
     let Some(directory) = &call.config().error_pages_path else { return Ok(None) };
     let path = format!("{}/503.html", directory.trim_end_matches('/'));
-    let wrong = |reason: String, hint: &str| RunError::Local {
-        what: "maintenance page".into(),
-        reason,
-        hint: Some(hint.into()),
-        standing: Vec::new(),
-    };
+    let wrong = |reason: String, hint: &str| RunError::local("maintenance page", reason, Some(hint.into()));
     let page = call.world.local.read(&path).map_err(|reason| wrong(reason, "it should be UTF-8 text"))?;
     match page {
         Some(page) if page.len() > LARGEST => Err(wrong(

@@ -21,7 +21,7 @@ use crate::project::Project;
 use crate::run::observe;
 use crate::version;
 use crate::world::{Gathered, Options};
-use work::{Command, Work, unless_stopped};
+use work::{Command, Work};
 
 #[derive(Debug, Clone)]
 pub struct ExecRequest {
@@ -39,7 +39,7 @@ pub async fn exec(call: Call<'_>, request: &ExecRequest) -> Result<Gathered> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let targets: Vec<Target<'_>> =
         selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host))).collect();
-    let work = unless_stopped(call.world, Work::find(call, request, &selection.hosts, &targets)).await?;
+    let work = call.world.unless_stopped(Work::find(call, request, &selection.hosts, &targets)).await??;
     work.gather(call.world).await
 }
 
@@ -51,7 +51,7 @@ pub async fn attach(call: Call<'_>, request: &ExecRequest, console: &dyn Console
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let target = one_target(&selection, request.mode)?;
     let (hosts, targets) = ([target.1.host.as_str()], [target]);
-    let work = unless_stopped(call.world, Work::find(call, request, &hosts, &targets)).await?;
+    let work = call.world.unless_stopped(Work::find(call, request, &hosts, &targets)).await??;
     attached::run(call.world, &work, console).await
 }
 

@@ -71,12 +71,8 @@ pub(crate) async fn revision(world: &World) -> Result<Option<String>> {
     if ABSENT.iter().any(|words| output.stderr.contains(words)) {
         return Ok(None);
     }
-    Err(RunError::Local {
-        what: "`git rev-parse HEAD`".into(),
-        reason: last(&output.stderr),
-        hint: Some("with `--version V` and `builder: {context: .}` Bowline needs no git".into()),
-        standing: Vec::new(),
-    })
+    let hint = "with `--version V` and `builder: {context: .}` Bowline needs no git";
+    Err(RunError::local("`git rev-parse HEAD`", last(&output.stderr), Some(hint.into())))
 }
 
 pub(crate) async fn place(world: &World) -> Option<Place> {

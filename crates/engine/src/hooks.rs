@@ -128,12 +128,7 @@ pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
     if call.options.skip_hooks {
         return Ok(());
     }
-    let failed = |reason: String, hint: Option<String>| RunError::Local {
-        what: format!("hook {name}"),
-        reason,
-        hint,
-        standing: Vec::new(),
-    };
+    let failed = |reason, hint| RunError::local(format!("hook {name}"), reason, hint);
     match call.world.local.executable(&path) {
         None => return Ok(()),
         Some(false) => {
@@ -160,10 +155,8 @@ pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
         let (Line::Out(line) | Line::Err(line)) = line;
         call.world.events.emit(Event::Hook { name: name.into(), line: line.into(), level });
     };
-    let output = tokio::select! {
-        output = within(call.world.local.as_ref(), &command, Limit::hook(call.world), &told) => output,
-        () = call.world.stop.triggered() => return Err(RunError::interrupted()),
-    };
+    let running = within(call.world.local.as_ref(), &command, Limit::hook(call.world), &told);
+    let output = call.world.unless_stopped(running).await?;
     let windows = || {
         let text = call.world.local.read(&file).ok().flatten()?;
         text.split('\n').next()?.ends_with('\r').then(|| {

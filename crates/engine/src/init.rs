@@ -40,8 +40,6 @@ fn write(files: &impl Files, path: &str, text: &str, executable: bool) -> Result
     match files.create(path, text, executable) {
         Ok(true) => Ok(Written::New(path.into())),
         Ok(false) => Ok(Written::Kept(path.into())),
-        Err(reason) => {
-            Err(RunError::Local { what: format!("writing {path}"), reason, hint: None, standing: Vec::new() })
-        }
+        Err(reason) => Err(RunError::local(format!("writing {path}"), reason, None)),
     }
 }

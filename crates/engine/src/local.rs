@@ -80,9 +80,7 @@ impl Failed {
     pub(crate) fn at(self, what: &str, hint: Option<String>) -> RunError {
         match self {
             Failed::Stopped => RunError::interrupted(),
-            Failed::Because(reason) => {
-                RunError::Local { what: what.into(), reason, hint, standing: Vec::new() }
-            }
+            Failed::Because(reason) => RunError::local(what, reason, hint),
         }
     }
 

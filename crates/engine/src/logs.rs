@@ -4,7 +4,7 @@ use bowline_core::names::Names;
 use std::time::Duration;
 
 use bowline_core::commands::logs::{self, Lines, Said};
-use bowline_core::commands::{Scope, observe::Observe};
+use bowline_core::commands::observe::Observe;
 use bowline_core::observed::Container;
 use bowline_core::plan::step::Step;
 use futures_util::future::join_all;
@@ -16,7 +16,7 @@ use crate::ports::{Reader, ServerError};
 use crate::project::Project;
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::observe::{Looked, look, one};
-use crate::world::{Gathered, HostOutput, World};
+use crate::world::{Gathered, HostOutput};
 
 /// How long to wait before looking for the next container when a log ends. A container may keep restarting.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub async fn logs(call: Call<'_>, lines: &Lines, whose: &Whose) -> Result<Gather
     let Looked { fleet, failures, .. } = looked;
     let mut gathered = if lines.follow {
         let all = Following { call, fleet: &fleet, lines, again: *whose == Whose::Serving };
-        let failed = until_stopped(call.world, all.follow(&sources)).await?;
+        let failed = call.world.unless_stopped(all.follow(&sources)).await?;
         Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total }
     } else {
         let step =
@@ -114,12 +114,7 @@ struct Following<'a> {
 impl Following<'_> {
     async fn follow(&self, sources: &[Source]) -> Vec<Failure> {
         let several = sources.iter().any(|source| source.role != sources[0].role);
-        let followed = sources.iter().map(|source| self.one(source.clone(), several));
-        let failures: Vec<Failure> = join_all(followed).await.into_iter().filter_map(Result::err).collect();
-        for failure in &failures {
-            self.fleet.emit(Event::Failed(failure.clone()));
-        }
-        failures
+        ended(self.fleet, sources.iter().map(|source| self.one(source.clone(), several))).await
     }
 
     /// Follows one role on one server, from container to container.
@@ -150,9 +145,7 @@ impl Following<'_> {
     ) -> Result<Option<(Source, Option<String>)>, Failure> {
         tokio::time::sleep(PAUSE).await;
         let config = self.call.config();
-        let run = self.call.world.local.random_hex(16);
-        let (names, latest) = (Names::of(config), config.latest_image());
-        let scope = Scope { names: names.clone(), run, performer: String::new() };
+        let (names, latest, scope) = (Names::of(config), config.latest_image(), self.call.scope_to_look());
         let step = Step::Observe(Observe { scope, repository: config.repository(), claim: false });
         let observed = one(self.fleet, &source.host, &step).await?;
         let Some(container) = observed.current(&names, &source.role, &latest) else { return Ok(None) };
@@ -166,17 +159,6 @@ impl Following<'_> {
     }
 }
 
-/// Follows until all logs have ended or, more often, until the user interrupts the run.
-pub(crate) async fn until_stopped(
-    world: &World,
-    followed: impl Future<Output = Vec<Failure>>,
-) -> Result<Vec<Failure>> {
-    tokio::select! {
-        failed = followed => Ok(failed),
-        () = world.stop.triggered() => Err(RunError::interrupted()),
-    }
-}
-
 pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>) -> Vec<Failure> {
     let followed = steps.iter().map(|(host, name, step)| async move {
         pass(fleet, host, None, step)
@@ -186,9 +168,17 @@ pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>
         fleet.emit(Event::Note { host: Some(host.clone()), text });
         Ok(())
     });
-    let failures: Vec<Failure> = join_all(followed).await.into_iter().filter_map(Result::err).collect();
-    for failure in &failures {
-        fleet.emit(Event::Failed(failure.clone()));
+    ended(fleet, followed).await
+}
+
+/// Waits until all logs have ended, and returns the failures.
+async fn ended(
+    fleet: &Fleet,
+    followed: impl Iterator<Item = impl Future<Output = Result<(), Failure>>>,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for ended in join_all(followed).await {
+        fleet.told(ended, &mut failures);
     }
     failures
 }

@@ -8,7 +8,7 @@ use bowline_core::selection::servers;
 use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::exec::attached;
-use crate::exec::work::{Command, Work, unless_stopped};
+use crate::exec::work::{Command, Work};
 use crate::ports::{Console, Exit};
 use crate::world::Gathered;
 
@@ -16,7 +16,7 @@ use crate::world::Gathered;
 pub async fn exec(call: Call<'_>, command: &str) -> Result<Gathered> {
     let hosts = servers(call.config(), &call.options.filters)?;
     let work = find(call, command, Mode::Gathered, &hosts);
-    unless_stopped(call.world, work).await?.gather(call.world).await
+    call.world.unless_stopped(work).await??.gather(call.world).await
 }
 
 /// Runs a command on one server, its input and output connected to `console`. `Mode::Raw` requires that only one
@@ -34,7 +34,7 @@ pub async fn attach(call: Call<'_>, command: &str, mode: Mode, console: &dyn Con
         });
     }
     hosts.truncate(1);
-    let work = unless_stopped(call.world, find(call, command, mode, &hosts)).await?;
+    let work = call.world.unless_stopped(find(call, command, mode, &hosts)).await??;
     attached::run(call.world, &work, console).await
 }
 

@@ -51,15 +51,7 @@ async fn without_app(call: Call<'_>) -> Result<()> {
     let accessories = accessory::given(call, accessories).await?;
     let hosts = servers(call.config(), &call.options.filters)?;
     hooks::prepare(call).await?;
-    hooks::pre_connect(call, &hosts).await?;
-    call.world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
-    let (fleet, mut failures) = tokio::select! {
-        connected = Fleet::connect(call, &hosts) => connected?,
-        () = call.world.stop.triggered() => return Err(RunError::interrupted()),
-    };
-    if fleet.hosts().next().is_none() {
-        return Err(RunError::Servers { failures, total: hosts.len(), standing: Vec::new() });
-    }
+    let (fleet, mut failures) = call.world.unless_stopped(call.connect_to_any(&hosts)).await??;
     let scope = call.scope().await;
     let version = call.config().latest_tag();
     let site = Site { call, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
@@ -147,5 +139,5 @@ async fn boot_accessories(
     if failures.is_empty() {
         return Ok(());
     }
-    Err(RunError::Servers { failures, total: site.hosts.len(), standing: Vec::new() })
+    Err(RunError::servers(failures, site.hosts.len()))
 }

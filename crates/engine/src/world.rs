@@ -25,6 +25,16 @@ pub struct World {
     pub timeouts: Timeouts,
 }
 
+impl World {
+    /// Waits for work that an interrupt can drop, because it leaves nothing to undo.
+    pub(crate) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.stop.triggered() => Err(RunError::interrupted()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `--hosts`, `--roles`, `--primary`.
@@ -70,12 +80,7 @@ pub struct Gathered {
 
 impl Gathered {
     pub fn error(&self) -> Option<RunError> {
-        let failures = self.failures.clone();
-        (!failures.is_empty()).then(|| RunError::Servers {
-            failures,
-            total: self.total,
-            standing: Vec::new(),
-        })
+        (!self.failures.is_empty()).then(|| RunError::servers(self.failures.clone(), self.total))
     }
 }
 

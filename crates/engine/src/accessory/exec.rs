@@ -9,7 +9,7 @@ use bowline_core::selection::{Accessories, NoMatch};
 
 use crate::call::Call;
 use crate::error::{Result, RunError};
-use crate::exec::work::{Command, Work, unless_stopped};
+use crate::exec::work::{Command, Work};
 use crate::exec::{ExecRequest, attached};
 use crate::ports::{Console, Exit};
 use crate::world::{Gathered, Options};
@@ -20,7 +20,7 @@ type Target<'a> = (&'a Accessory, Vec<&'a str>);
 /// an error.
 pub async fn exec(call: Call<'_>, name: &str, request: &ExecRequest) -> Result<Gathered> {
     let target = target(call.config(), call.options, name)?;
-    let work = unless_stopped(call.world, work(call, request, &target)).await?;
+    let work = call.world.unless_stopped(work(call, request, &target)).await??;
     work.gather(call.world).await
 }
 
@@ -44,7 +44,7 @@ pub async fn attach(
     }
     hosts.truncate(1);
     let target = (accessory, hosts);
-    let work = unless_stopped(call.world, work(call, request, &target)).await?;
+    let work = call.world.unless_stopped(work(call, request, &target)).await??;
     attached::run(call.world, &work, console).await
 }
 

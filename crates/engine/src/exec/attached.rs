@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use bowline_core::commands::exec::{GRACE, Mode};
 
-use super::work::{Command, Work, unless_stopped};
+use super::work::{Command, Work};
 use crate::error::{Failure, Result, RunError};
 use crate::ports::{Attached, Closed, Console, Exit, FarInput, FarOutput, ServerError};
 use crate::world::World;
@@ -31,7 +31,7 @@ impl From<Closed> for Over {
 
 /// Runs the first command of this work, which has no others.
 pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Result<Exit> {
-    let servers = |failures| RunError::Servers { failures, total: work.total, standing: Vec::new() };
+    let servers = |failures| RunError::servers(failures, work.total);
     let Some(command) = work.commands.first() else { return Err(servers(work.failures.clone())) };
     let host = command.host.as_str();
     let role = command.role.as_deref();
@@ -42,7 +42,7 @@ pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
         let attached = work.fleet.attach(host, role, &command.step, terminal.as_ref()).await;
         attached.map_err(|failure| servers(vec![failure]))
     };
-    let started = unless_stopped(world, starting).await;
+    let started = world.unless_stopped(starting).await.flatten();
     let (attached, began) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -79,12 +79,8 @@ async fn pass(world: &World, command: &Command, attached: Attached, console: &dy
     let mode = command.mode;
     let Attached { output, input } = attached;
     let reads = matches!(mode, Mode::Piped | Mode::Terminal);
-    console.begin(&command.told, reads).map_err(|reason| RunError::Local {
-        what: "taking the terminal over".into(),
-        reason,
-        hint: None,
-        standing: Vec::new(),
-    })?;
+    let begun = console.begin(&command.told, reads);
+    begun.map_err(|reason| RunError::local("taking the terminal over", reason, None))?;
     let over = tokio::select! {
         over = print(output, console) => over,
         never = read(&*input, console, reads) => match never {},

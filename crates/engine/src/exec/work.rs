@@ -24,14 +24,6 @@ use crate::world::{Gathered, HostOutput, World};
 /// The time limit for ending an interrupted command.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// Waits for a future that an interrupt can drop, because it leaves nothing to undo.
-pub(crate) async fn unless_stopped<T>(world: &World, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        done = work => done,
-        () = world.stop.triggered() => Err(RunError::interrupted()),
-    }
-}
-
 pub(crate) struct Command {
     pub(crate) host: String,
     pub(super) role: Option<String>,
@@ -136,13 +128,8 @@ impl Work {
             Gathered { outputs: Vec::new(), failures: self.failures.clone(), total: self.total };
         for (command, result) in self.commands.iter().zip(results) {
             let (host, role) = (command.host.clone(), command.role.clone());
-            match result {
-                Ok(output) => gathered.outputs.push(HostOutput { host, role, output }),
-                Err(failure) => {
-                    self.fleet.emit(Event::Failed(failure.clone()));
-                    gathered.failures.push(failure);
-                }
-            }
+            let output = self.fleet.told(result, &mut gathered.failures);
+            gathered.outputs.extend(output.map(|output| HostOutput { host, role, output }));
         }
         gathered
     }

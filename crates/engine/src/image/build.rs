@@ -126,12 +126,7 @@ impl<'a> Build<'a> {
             }
             None => ("is missing", "`builder: dockerfile:` names it, relative to the directory you are in"),
         };
-        Err(RunError::Local {
-            what: "build".into(),
-            reason: format!("{} {reason}", wanted.dockerfile),
-            hint: Some(hint.into()),
-            standing: Vec::new(),
-        })
+        Err(RunError::local("build", format!("{} {reason}", wanted.dockerfile), Some(hint.into())))
     }
 
     async fn run(&self, command: &Command, source: &Source) -> Result<()> {

@@ -14,16 +14,9 @@ use crate::world::World;
 /// Chooses the builder for this project, depending on the programs on this machine.
 pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Builder<'c>> {
     let here = look(world, config).await?;
-    let builder = Builder::new(config, &here).map_err(|error| RunError::Local {
-        what: "build".into(),
-        reason: error.to_string(),
-        hint: Some(
-            "install Docker's buildx plugin (https://docs.docker.com/go/buildx/), or build and push elsewhere \
-             and deploy with `--skip-push --version V`"
-                .into(),
-        ),
-        standing: Vec::new(),
-    })?;
+    let hint = "install Docker's buildx plugin (https://docs.docker.com/go/buildx/), or build and push elsewhere \
+                and deploy with `--skip-push --version V`";
+    let builder = Builder::new(config, &here).map_err(|error| absent(&error.to_string(), hint))?;
     if builder.kind == BuilderKind::Pack && !answers(world, &["pack", "version"]).await? {
         return Err(absent(
             "there is no `pack` on this machine, and `builder: pack:` builds with it",
@@ -55,12 +48,7 @@ async fn look(world: &World, config: &Config) -> Result<Here> {
 }
 
 fn absent(reason: &str, hint: &str) -> RunError {
-    RunError::Local {
-        what: "build".into(),
-        reason: reason.into(),
-        hint: Some(hint.into()),
-        standing: Vec::new(),
-    }
+    RunError::local("build", reason, Some(hint.into()))
 }
 
 /// Whether a command succeeds. Ignores its output.

@@ -70,7 +70,7 @@ pub(crate) async fn source(world: &World, config: &Config) -> Result<Source> {
 }
 
 fn unprepared(reason: String, hint: Option<String>) -> RunError {
-    RunError::Local { what: "preparing the build".into(), reason, hint, standing: Vec::new() }
+    RunError::local("preparing the build", reason, hint)
 }
 
 fn tell(world: &World, what: &str, changes: &[String]) {

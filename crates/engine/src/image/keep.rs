@@ -21,7 +21,7 @@ pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String
         let layout = format!("{directory}/layout");
         build.build_to(source, images, BuildOutput::Other(format!("oci,tar=false,dest={layout}"))).await?;
         let taking = world.images.take(&layout, &image);
-        until_stopped(world, taking).await?.map_err(failed)?;
+        world.unless_stopped(taking).await?.map_err(failed)?;
     } else {
         build.build_to(source, images, BuildOutput::Docker).await?;
         save(world, &image).await?;
@@ -38,7 +38,7 @@ async fn save(world: &World, image: &str) -> Result<()> {
     let Limit { time, setting, .. } = Limit::build(world);
     let taking = tokio::time::timeout(time, world.images.receive(saved.as_mut(), image));
     let too_long = |_| Err(format!("it took longer than {} s ({setting} sets the limit)", time.as_secs()));
-    let taken = until_stopped(world, taking).await?.unwrap_or_else(too_long);
+    let taken = world.unless_stopped(taking).await?.unwrap_or_else(too_long);
     taken.map_err(|reason| failed_at("saving the image", reason))
 }
 
@@ -62,22 +62,18 @@ pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Bo
             hint: Some("push the image there, and deploy with `--skip-push --version V`; or leave `registry:` out".into()),
         });
     }
-    let refused = |reason: String, hint: Option<String>| RunError::Local {
-        what: format!("reading {path}"),
-        reason,
-        hint,
-        standing: Vec::new(),
-    };
+    let refused =
+        |reason: String, hint: String| RunError::local(format!("reading {path}"), reason, Some(hint));
     let expected = "it takes what `docker save IMAGE` writes, also through gzip, or an OCI layout, as a directory or in a tar archive";
     let image = config.image_of(version);
-    let found = until_stopped(call.world, call.world.images.look_into(path, &image)).await?;
+    let found = call.world.unless_stopped(call.world.images.look_into(path, &image)).await?;
     let found = found.map_err(|reason| {
         let hint = hint_to(&reason).unwrap_or_else(|| expected.into());
-        refused(reason, Some(hint))
+        refused(reason, hint)
     })?;
     match is_for(&found.variants(), &config.service, &config.builder.arch) {
         Ok(()) => Ok(Some(found)),
-        Err((reason, hint)) => Err(refused(reason, Some(hint))),
+        Err((reason, hint)) => Err(refused(reason, hint)),
     }
 }
 
@@ -108,13 +104,6 @@ fn is_for(variants: &[Variant], service: &str, arch: &[String]) -> Result<(), (S
     Ok(())
 }
 
-async fn until_stopped<T>(world: &World, work: impl Future<Output = T>) -> Result<T> {
-    tokio::select! {
-        done = work => Ok(done),
-        () = world.stop.triggered() => Err(RunError::interrupted()),
-    }
-}
-
 /// Stores the image as the latest too, for accessories. Removes old versions, except those that servers can roll back to
 /// and one more.
 async fn tidy(call: Call<'_>, image: &str) -> Result<()> {
@@ -128,7 +117,8 @@ fn failed(reason: String) -> RunError {
 }
 
 fn failed_at(what: &str, reason: String) -> RunError {
-    RunError::Local { what: what.into(), hint: hint_to(&reason), reason, standing: Vec::new() }
+    let hint = hint_to(&reason);
+    RunError::local(what, reason, hint)
 }
 
 fn hint_to(reason: &str) -> Option<String> {

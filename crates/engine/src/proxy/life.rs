@@ -8,7 +8,7 @@ use bowline_core::shell::Script;
 use super::behind;
 use crate::call::Call;
 use crate::error::RunError;
-use crate::logs::{follow_all, until_stopped};
+use crate::logs::follow_all;
 use crate::run::fleet::run_all;
 use crate::world::Gathered;
 
@@ -53,6 +53,6 @@ pub(crate) async fn logs(
         return Ok(run_all(&fleet, steps, failures, total).await);
     }
     let steps = there.into_iter().map(|host| (host.to_string(), name.to_string(), step())).collect();
-    let failed = until_stopped(call.world, follow_all(&fleet, steps)).await?;
+    let failed = call.world.unless_stopped(follow_all(&fleet, steps)).await?;
     Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
 }

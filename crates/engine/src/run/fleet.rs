@@ -104,6 +104,15 @@ impl Fleet {
         self.events.emit(event);
     }
 
+    /// Reports a failure, and adds it to the others.
+    pub(crate) fn told<T>(&self, result: Result<T, Failure>, failures: &mut Vec<Failure>) -> Option<T> {
+        let report = |failure: Failure| {
+            self.emit(Event::Failed(failure.clone()));
+            failures.push(failure);
+        };
+        result.map_err(report).ok()
+    }
+
     /// Runs a step. Any status except 0 is a failure.
     pub async fn run(&self, host: &str, role: Option<&str>, step: &Step) -> Result<Output, Failure> {
         let output = self.run_watched(host, role, step, &|_| {}).await?;
@@ -290,16 +299,9 @@ pub async fn run_all(
     )
     .await;
     let mut outputs = Vec::new();
-    for ((host, role, _), result) in steps.iter().zip(results) {
-        match result {
-            Ok(output) => {
-                outputs.push(HostOutput { host: host.clone(), role: role.clone(), output });
-            }
-            Err(failure) => {
-                fleet.emit(Event::Failed(failure.clone()));
-                failures.push(failure);
-            }
-        }
+    for ((host, role, _), result) in steps.into_iter().zip(results) {
+        let output = fleet.told(result, &mut failures);
+        outputs.extend(output.map(|output| HostOutput { host, role, output }));
     }
     Gathered { outputs, failures, total }
 }

@@ -118,8 +118,7 @@ impl Lock {
                 taken => return taken.map(Some),
             }
         }
-        let nobody = || RunError::Servers { failures: Vec::new(), total: hosts.len(), standing: Vec::new() };
-        Err(silent.unwrap_or_else(nobody))
+        Err(silent.unwrap_or_else(|| RunError::servers(Vec::new(), hosts.len())))
     }
 
     /// Releases the lock and reports that. Leaves a lost lock alone, because it belongs to another run.
@@ -275,7 +274,7 @@ async fn hand_back(channel: &mut dyn Channel) -> bool {
 }
 
 fn servers(failure: Failure) -> RunError {
-    RunError::Servers { failures: vec![failure], total: 1, standing: Vec::new() }
+    RunError::servers(vec![failure], 1)
 }
 
 /// Connects to the server that holds, or would hold, the lock of these filters.

@@ -72,15 +72,7 @@ pub async fn observe(
     let mut observed = BTreeMap::new();
     let mut failures = Vec::new();
     for (host, answer) in hosts.into_iter().zip(answers) {
-        match answer {
-            Ok(server) => {
-                observed.insert(host.to_string(), server);
-            }
-            Err(failure) => {
-                fleet.emit(Event::Failed(failure.clone()));
-                failures.push(failure);
-            }
-        }
+        observed.extend(fleet.told(answer, &mut failures).map(|server| (host.to_string(), server)));
     }
     (observed, failures)
 }

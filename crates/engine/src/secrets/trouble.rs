@@ -80,6 +80,6 @@ impl From<Trouble> for RunError {
             return RunError::Usage { message, hint };
         }
         let reason = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join("\n");
-        RunError::Local { what: "getting the secrets".into(), reason, hint, standing: Vec::new() }
+        RunError::local("getting the secrets", reason, hint)
     }
 }

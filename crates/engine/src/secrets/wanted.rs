@@ -18,7 +18,7 @@ impl Project {
         self.check_secrets(names)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.tell(world, &names);
-        unless_stopped(world, self.secrets.values(world.local.as_ref(), &names)).await
+        Ok(world.unless_stopped(self.secrets.values(world.local.as_ref(), &names)).await??)
     }
 
     /// Empty values for these secrets, so that a plan that isn't applied runs no commands.
@@ -30,7 +30,7 @@ impl Project {
     /// The values of all secrets for hooks, without those that refer to an unset variable.
     pub async fn hook_secrets(&self, world: &World) -> Result<Secrets> {
         self.tell(world, &self.secrets.names());
-        unless_stopped(world, self.secrets.all_set(world.local.as_ref())).await
+        Ok(world.unless_stopped(self.secrets.all_set(world.local.as_ref())).await??)
     }
 
     fn check_secrets(&self, names: &[String]) -> Result<()> {
@@ -112,16 +112,6 @@ impl Store {
             format!(", and {} is not with the destination {destination}", self.path)
         });
         format!("add `{name}=…` to {own}; {read}{passed_over}")
-    }
-}
-
-async fn unless_stopped(
-    world: &World,
-    secrets: impl Future<Output = Result<Secrets, Unavailable>>,
-) -> Result<Secrets> {
-    tokio::select! {
-        secrets = secrets => Ok(secrets?),
-        () = world.stop.triggered() => Err(RunError::interrupted()),
     }
 }
 

@@ -295,7 +295,8 @@ mod tests {
             let mut labels = route_labels("app-web");
             labels[3].1 = format!("Host(`{number}.example`)");
             let labels = unlike(labels, &running.iter().collect::<Vec<_>>());
-            let conflicting = running.iter().find(|old: &&Container| conflict(&labels, &old.labels).is_some());
+            let conflicting =
+                running.iter().find(|old: &&Container| conflict(&labels, &old.labels).is_some());
             assert_eq!(conflicting, None, "{labels:?}");
             running.push(Container { labels: labels.into_iter().collect(), ..Container::default() });
         }
