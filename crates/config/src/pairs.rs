@@ -39,6 +39,16 @@ pub enum OptionValue {
     List(Vec<String>),
 }
 
+impl OptionValue {
+    pub fn values(&self) -> &[String] {
+        match self {
+            OptionValue::Flag => &[],
+            OptionValue::Value(value) => std::slice::from_ref(value),
+            OptionValue::List(values) => values,
+        }
+    }
+}
+
 impl Serialize for OptionValue {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -3,6 +3,7 @@
 //! Each kind's module contains everything specific to it. The rest of the plan passes on opaque values: what a proxy
 //! needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and how they stop ([`Detach`]).
 
+mod answer;
 mod container;
 pub mod kamal;
 pub mod life;
@@ -133,11 +134,6 @@ pub(crate) trait Rules: Sync {
         false
     }
 
-    /// The name of the proxy's container, and a script that lists it.
-    fn details(&self) -> Option<(&'static str, Script)> {
-        None
-    }
-
     /// How requests get to the container with this name and these labels.
     fn attach(&self, _: &OfRole<'_>, _container: &str, _labels: &[(&String, &String)]) -> Attach {
         Attach::None
@@ -220,8 +216,13 @@ impl ProxyKind {
         }
     }
 
-    pub fn details(self) -> Option<(&'static str, Script)> {
-        self.rules().details()
+    /// A script that lists its container.
+    pub fn details(self) -> Script {
+        match self {
+            Self::None => Script::default(),
+            Self::Traefik => traefik::container::details(),
+            Self::Kamal => kamal::container::details(),
+        }
     }
 
     pub fn opens(self) -> Opens {

@@ -9,6 +9,7 @@ mod start;
 
 use bowline_config::secret::{REDACTED, Secret, SecretBytes};
 
+use command::Word;
 pub use start::{beginning, word_of};
 
 /// Quotes one word for a POSIX shell.
@@ -36,36 +37,25 @@ pub fn quote_path(word: &str) -> String {
 }
 
 fn expand(word: &str, bare_names: bool) -> String {
-    let mut out = String::new();
-    let mut literal = String::new();
+    let mut out = Word::default();
     let mut rest = word;
     while let Some(at) = rest.find('$') {
-        literal.push_str(&rest[..at]);
-        let tail = &rest[at..];
-        match variable(tail, bare_names) {
-            Some((name, length)) => {
-                flush(&mut literal, &mut out);
-                out.push_str(&format!("\"${{{name}}}\""));
-                rest = &tail[length..];
+        out.literal.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let end = match variable(rest, bare_names) {
+            Some((name, end)) => {
+                out.expand(name);
+                end
             }
             None => {
-                literal.push('$');
-                rest = &tail[1..];
+                out.literal.push('$');
+                1
             }
-        }
+        };
+        rest = &rest[end..];
     }
-    literal.push_str(rest);
-    if !literal.is_empty() || out.is_empty() {
-        out.push_str(&quote(&literal));
-    }
-    out
-}
-
-fn flush(literal: &mut String, out: &mut String) {
-    if !literal.is_empty() {
-        out.push_str(&quote(literal));
-        literal.clear();
-    }
+    out.literal.push_str(rest);
+    out.finish()
 }
 
 /// The variable at the beginning of `text`, which starts with `$`, and the length of its notation in bytes.

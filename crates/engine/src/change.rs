@@ -41,7 +41,7 @@ pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     let Looked { selection, observed, mut failures, .. } = look_at(call, selection).await?;
     let total = selection.hosts.len();
     if observed.is_empty() {
-        return Err(RunError::Servers { failures, total, standing: Vec::new() });
+        return Err(RunError::servers(failures, total));
     }
     tell_locks(call, &observed);
     let scope = &call.scope_to_look();
@@ -49,8 +49,7 @@ pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
         Basis { config: call.config(), given: &given, scope, selection: &selection, observed: &observed };
     let plan = planning::plan(intent, basis);
     failures.extend(plan.pieces().filter_map(refused));
-    let incomplete = !failures.is_empty();
-    let wrong = incomplete.then(|| RunError::Servers { failures, total, standing: Vec::new() });
+    let wrong = (!failures.is_empty()).then(|| RunError::servers(failures, total));
     Ok(Planned { plan, wrong })
 }
 

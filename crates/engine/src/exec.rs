@@ -32,6 +32,13 @@ pub struct ExecRequest {
     pub mode: Mode,
 }
 
+impl ExecRequest {
+    pub(crate) fn at(&self, scope: &Scope, of: Of, place: Place) -> Exec {
+        let Self { words, env, mode, .. } = self.clone();
+        Exec { scope: scope.clone(), of, place, env, words, mode }
+    }
+}
+
 type Target<'a> = (&'a Role, &'a RoleHost);
 
 /// Runs the command everywhere in parallel. If it fails, its status is in its output, and this is not an error.
@@ -92,7 +99,7 @@ impl Work {
             let secrets = secrets(call, targets).await?;
             for target in targets {
                 let place = new_container(call.project, &secrets, &version, *target)?;
-                let exec = in_place(&scope, request, target.0, &version, place);
+                let exec = request.at(&scope, of(target.0, &version), place);
                 commands.push(Command::in_container(&target.1.host, exec));
             }
         }
@@ -124,7 +131,7 @@ impl Work {
                 Some(container) => {
                     let version = container.version(&scope.names, &role.name);
                     let place = Place::Serving(container.name.clone());
-                    let exec = in_place(scope, request, role, version, place);
+                    let exec = request.at(scope, of(role, version), place);
                     self.commands.push(Command::in_container(&host.host, exec));
                 }
                 None => self.fail(nothing_runs(&host.host, &role.name, wanted)),
@@ -194,13 +201,6 @@ fn new_container(
     })
 }
 
-fn in_place(scope: &Scope, request: &ExecRequest, role: &Role, version: &str, place: Place) -> Exec {
-    Exec {
-        scope: scope.clone(),
-        of: Of::Role { name: role.name.clone(), version: version.into() },
-        place,
-        env: request.env.clone(),
-        words: request.words.clone(),
-        mode: request.mode,
-    }
+fn of(role: &Role, version: &str) -> Of {
+    Of::Role { name: role.name.clone(), version: version.into() }
 }

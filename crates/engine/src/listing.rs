@@ -61,8 +61,9 @@ fn scripts(
         Listing::Images => vec![(None, listing::images(&project.config.repository()))],
         Listing::Everything => {
             let kinds = ProxyKind::of_all(selection.roles_of(host).map(|(role, _)| role));
-            let proxies = kinds.into_iter().filter_map(ProxyKind::details);
-            proxies.map(|(name, script)| (Some(name.to_owned()), script)).chain(roles()).collect()
+            let proxies = kinds.into_iter().filter(|kind| *kind != ProxyKind::None);
+            let proxies = proxies.map(|kind| (kind.container().map(Into::into), kind.details()));
+            proxies.chain(roles()).collect()
         }
     }
 }

@@ -4,7 +4,7 @@
 //! and how to check the result is only in the module of its kind.
 
 pub(crate) mod kamal;
-pub(crate) mod life;
+pub mod life;
 mod none;
 pub(crate) mod traefik;
 
@@ -31,8 +31,6 @@ use traefik::Traefik;
 
 #[async_trait(?Send)]
 pub(crate) trait Proxy: Send + Sync {
-    fn runs(&self) -> bool;
-
     /// Makes sure that it runs and responds, if the plan says so.
     async fn ensure(&self) -> Result<(), Failure>;
 
@@ -147,7 +145,7 @@ pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> 
     match kind {
         ProxyKind::None => Box::new(NoProxy),
         ProxyKind::Traefik => Box::new(Traefik::observed(at, observed)),
-        ProxyKind::Kamal => Box::new(KamalProxy::observed(at, observed)),
+        ProxyKind::Kamal => Box::new(KamalProxy::observed(at)),
     }
 }
 

@@ -3,7 +3,7 @@ use bowline_core::plan::change::{Intent, Turns};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::kamal::boot_config::BootConfig;
 use bowline_core::proxy::life::Act;
-use bowline_engine::kamal_proxy as engine;
+use bowline_engine::proxy::life;
 use clap::{ArgAction, Args, Subcommand};
 
 use super::confirm::{Confirm, confirmed, down};
@@ -12,6 +12,8 @@ use super::{change_to, look, turns};
 use crate::exit::Ended;
 use crate::invocation::Subject;
 use crate::settings::Settings;
+
+const KIND: ProxyKind = ProxyKind::Kamal;
 
 /// Manage the proxy (kamal-proxy or Bowline's own) that all apps of a server share.
 #[derive(Debug, Subcommand)]
@@ -162,12 +164,15 @@ impl Proxy {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self {
             Proxy::Change(wanted) => confirmed(settings, &wanted.intent(), wanted.question()).await,
-            Proxy::Details => look(settings, engine::details).await,
-            Proxy::Logs(args) => args.show(settings, Subject::App, engine::logs).await,
+            Proxy::Details => look(settings, async |call| life::details(call, KIND).await).await,
+            Proxy::Logs(args) => {
+                args.show(settings, Subject::App, async |call, lines| life::logs(call, KIND, lines).await)
+                    .await
+            }
             Proxy::BootConfig(OfFiles::Set(set)) => {
                 change_to(settings, &Intent::BootConfig(Some(set.config()))).await
             }
-            Proxy::BootConfig(OfFiles::Get) => look(settings, engine::boot_config).await,
+            Proxy::BootConfig(OfFiles::Get) => look(settings, life::boot_config).await,
             Proxy::BootConfig(OfFiles::Reset) => change_to(settings, &Intent::BootConfig(None)).await,
         }
     }
@@ -175,7 +180,7 @@ impl Proxy {
 
 impl ProxyChange {
     pub(super) fn intent(&self) -> Intent {
-        let of = |act, turns| Intent::Proxies(ProxyKind::Kamal, act, turns);
+        let of = |act, turns| Intent::Proxies(KIND, act, turns);
         match self {
             Self::Boot => of(Act::Boot, Turns::Together),
             Self::Reboot { rolling, .. } => of(Act::Reboot, turns(*rolling)),

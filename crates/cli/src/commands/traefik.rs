@@ -2,7 +2,7 @@ use bowline_core::commands::Action;
 use bowline_core::plan::change::{Intent, Turns};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life::Act;
-use bowline_engine::traefik as engine;
+use bowline_engine::proxy::life;
 use clap::Subcommand;
 
 use super::confirm::{Confirm, confirmed, down};
@@ -11,6 +11,8 @@ use super::{look, turns};
 use crate::exit::Ended;
 use crate::invocation::Subject;
 use crate::settings::Settings;
+
+const KIND: ProxyKind = ProxyKind::Traefik;
 
 /// Manage Traefik, which all apps of a server share.
 #[derive(Debug, Subcommand)]
@@ -61,15 +63,18 @@ impl Traefik {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self {
             Traefik::Change(wanted) => confirmed(settings, &wanted.intent(), wanted.question()).await,
-            Traefik::Details => look(settings, engine::details).await,
-            Traefik::Logs(args) => args.show(settings, Subject::App, engine::logs).await,
+            Traefik::Details => look(settings, async |call| life::details(call, KIND).await).await,
+            Traefik::Logs(args) => {
+                args.show(settings, Subject::App, async |call, lines| life::logs(call, KIND, lines).await)
+                    .await
+            }
         }
     }
 }
 
 impl TraefikChange {
     pub(super) fn intent(&self) -> Intent {
-        let of = |act, turns| Intent::Proxies(ProxyKind::Traefik, act, turns);
+        let of = |act, turns| Intent::Proxies(KIND, act, turns);
         match self {
             Self::Boot => of(Act::Boot, Turns::Together),
             Self::Reboot { rolling, .. } => of(Act::Reboot, turns(*rolling)),

@@ -86,6 +86,30 @@ pub(crate) fn lines(answer: &str) -> impl DoubleEndedIterator<Item = Line<'_>> {
     answer.lines().filter_map(Line::read)
 }
 
+/// Reads and writes an enum as words.
+macro_rules! words {
+    ($kind:ident: $($word:literal $variant:ident),+) => {
+        impl $kind {
+            const ALL: &[(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+        }
+
+        impl std::str::FromStr for $kind {
+            type Err = &'static str;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind).ok_or("unknown")
+            }
+        }
+
+        impl std::fmt::Display for $kind {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    };
+}
+pub(crate) use words;
+
 /// Strips indentation and whole-line comments from a shell file, to send it.
 pub(crate) fn sent(file: &str) -> String {
     let lines = file.lines().map(str::trim).filter(|line| !line.starts_with('#'));

@@ -44,8 +44,7 @@ pub(crate) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Lin
         let flag = |line: Line, value: &String| line.expanding(&format!("--{key}={value}"));
         match value {
             OptionValue::Flag => line.word(&format!("--{key}")),
-            OptionValue::Value(value) => flag(line, value),
-            OptionValue::List(values) => values.iter().fold(line, flag),
+            value => value.values().iter().fold(line, flag),
         }
     })
 }

@@ -8,6 +8,7 @@
 //! share files as hard links. Volumes get copies, because an app may write to its volume.
 
 use super::Scope;
+use super::answer::sent;
 use super::status::Status::NoAssets;
 use crate::names::Names;
 use crate::shell::{Line, Script, quote};
@@ -16,8 +17,6 @@ use bowline_config::AssetPath;
 /// How long the assets of an old version stay after a deploy replaced it, in minutes: a day, for pages that are still open.
 /// The previous version's assets always stay.
 const KEEP_MINUTES: u32 = 24 * 60;
-
-const FUNCTIONS: &str = include_str!("assets.sh");
 
 /// Extracts a version's assets and bridges them with those of the running versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +85,7 @@ impl Prepare {
         let path = quote(&self.path.path);
         let mut text = self.scope.fence();
         text.push_str(&self.variables());
-        text.extend(FUNCTIONS.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")));
+        text.push_str(&sent(include_str!("assets.sh")));
         text.push_str(&format!(
             "umask 022\n\
              rm -rf \"${{bowline_work%/*}}\"\n\

@@ -135,17 +135,7 @@ pub enum Holder {
     Person,
 }
 
-impl Holder {
-    const ALL: [(&str, Self); 3] = [("run", Self::Run), ("gone", Self::Gone), ("person", Self::Person)];
-}
-
-impl FromStr for Holder {
-    type Err = &'static str;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, holder)| *holder).ok_or("unknown")
-    }
-}
+answer::words!(Holder: "run" Run, "gone" Gone, "person" Person);
 
 impl FromStr for Checkup {
     type Err = Unreadable;
@@ -237,8 +227,7 @@ impl fmt::Display for Checkup {
         self.storages.iter().try_for_each(|storage| writeln!(f, "{storage}"))?;
         self.issued.iter().try_for_each(|issued| writeln!(f, "{issued}"))?;
         self.left.iter().try_for_each(|what| writeln!(f, "@left {what}"))?;
-        let holder = Holder::ALL.iter().filter(|(_, holder)| Some(*holder) == self.holder);
-        holder.into_iter().try_for_each(|(word, _)| writeln!(f, "@holder {word}"))?;
+        self.holder.iter().try_for_each(|holder| writeln!(f, "@holder {holder}"))?;
         match &self.login {
             None => {}
             Some(Ok(())) => writeln!(f, "@login ok")?,

@@ -185,8 +185,9 @@ impl fmt::Display for Event {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Why {
+    #[default]
     Exited,
     /// It keeps exiting.
     Restarting,
@@ -196,33 +197,10 @@ pub enum Why {
     Refused,
 }
 
-impl Why {
-    const ALL: [(&str, Why); 5] = [
-        ("exited", Why::Exited),
-        ("restarting", Why::Restarting),
-        ("gone", Why::Gone),
-        ("timeout", Why::Timeout),
-        ("refused", Why::Refused),
-    ];
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = Self::ALL.iter().find(|(_, why)| why == self).map_or("", |(word, _)| word);
-        f.write_str(word)
-    }
-}
-
-impl FromStr for Why {
-    type Err = &'static str;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, why)| *why).ok_or("unknown")
-    }
-}
+answer::words!(Why: "exited" Exited, "restarting" Restarting, "gone" Gone, "timeout" Timeout, "refused" Refused);
 
 /// A container that did not become ready, with what is known about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failed {
     pub why: Why,
     /// Its previous exits from Docker's events, separated by spaces: `oom`, `die=CODE`.
@@ -241,17 +219,7 @@ pub struct Failed {
 
 impl Failed {
     pub fn new(why: Why) -> Self {
-        let none = String::new;
-        Self {
-            why,
-            ends: none(),
-            listening: none(),
-            command: none(),
-            log: Vec::new(),
-            health: Vec::new(),
-            said: none(),
-            probe: none(),
-        }
+        Self { why, ..Self::default() }
     }
 }
 

@@ -63,15 +63,9 @@ pub enum Refusal {
     NotInGroup,
 }
 
-impl Refusal {
-    const ALL: [(&str, Refusal); 5] = [
-        ("not-root", Refusal::NotRoot),
-        ("no-tool", Refusal::NoTool),
-        ("no-installer", Refusal::NoInstaller),
-        ("failed", Refusal::Failed),
-        ("not-in-group", Refusal::NotInGroup),
-    ];
+answer::words!(Refusal: "not-root" NotRoot, "no-tool" NoTool, "no-installer" NoInstaller, "failed" Failed, "not-in-group" NotInGroup);
 
+impl Refusal {
     pub fn explain(self, said: &str) -> Explanation {
         let lines: Vec<&str> = said.trim().lines().collect();
         let last = lines[lines.len().saturating_sub(5)..].join("\n");
@@ -100,14 +94,6 @@ impl Refusal {
             }
         };
         Explanation::new(reason, format!("{hint} {BY_HAND}"))
-    }
-}
-
-impl FromStr for Refusal {
-    type Err = &'static str;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, refusal)| *refusal).ok_or("unknown")
     }
 }
 
@@ -156,8 +142,7 @@ impl fmt::Display for Answer {
         said.iter().filter(|(_, said)| *said).try_for_each(|(word, _)| writeln!(f, "@{word}"))?;
         self.joined.iter().try_for_each(|user| writeln!(f, "@joined {user}"))?;
         self.docker.iter().try_for_each(|version| writeln!(f, "@docker {version}"))?;
-        let refused = Refusal::ALL.iter().filter(|(_, refusal)| Some(*refusal) == self.refused);
-        refused.into_iter().try_for_each(|(word, _)| writeln!(f, "@refused {word}"))
+        self.refused.iter().try_for_each(|refusal| writeln!(f, "@refused {refusal}"))
     }
 }
 
@@ -198,7 +183,7 @@ mod tests {
             assert!(
                 script.contains(&format!("refused {word}\n")) || script.contains(&format!("refused {word};"))
             );
-            let answer = Answer { installing: true, refused: Some(refusal), ..Answer::default() };
+            let answer = Answer { installing: true, refused: Some(*refusal), ..Answer::default() };
             assert_eq!(answer.to_string(), format!("@installing\n@refused {word}\n"));
             assert_eq!(answer.to_string().parse(), Ok(answer));
         }

@@ -16,7 +16,7 @@ use crate::proxy::{self, Detach, OfRole, ProxyKind, Site, cord, kamal};
 use crate::request::{DeployKind, DeployRequest};
 use crate::secrets::{Secrets, environment, login};
 use crate::selection::Selection;
-use bowline_config::{Config, Pairs, Role, RoleHost, merge_pairs};
+use bowline_config::{Config, Pairs, Role, RoleHost, merge_pairs, unique};
 
 /// The version to roll back to if the user names none: the one before the current one, on the first server that knows
 /// it. After a run that succeeded on only some servers, one that some still serve and others served before.
@@ -63,23 +63,18 @@ pub fn versions(
     observed: &BTreeMap<String, Observed>,
 ) -> Vec<String> {
     let names = Names::of(config);
-    let mut common: Option<Vec<String>> = None;
+    let mut common: Option<Vec<&str>> = None;
     for (role, hosts) in &selection.roles {
         for server in hosts.iter().filter_map(|host| observed.get(&host.host)) {
-            let mut here: Vec<String> = Vec::new();
-            for container in server.of_role(&names, &role.name) {
-                let version = container.version(&names, &role.name).to_string();
-                if !here.contains(&version) {
-                    here.push(version);
-                }
+            let all = server.of_role(&names, &role.name);
+            let mut here = unique(all.map(|container| container.version(&names, &role.name)));
+            if let Some(common) = common {
+                here = common.into_iter().filter(|version| here.contains(version)).collect();
             }
-            common = Some(match common {
-                None => here,
-                Some(common) => common.into_iter().filter(|version| here.contains(version)).collect(),
-            });
+            common = Some(here);
         }
     }
-    common.unwrap_or_default()
+    common.unwrap_or_default().into_iter().map(Into::into).collect()
 }
 
 /// The fewest characters that can abbreviate a version, as for commits in git.

@@ -1,12 +1,12 @@
 //! kamal-proxy, or Bowline's own proxy in its place. A command names the container that gets a service's requests. The
 //! proxy checks that container's health itself and drains the previous one.
 
-mod answer;
 pub mod boot_config;
 pub mod container;
 pub mod files;
 pub mod flags;
 pub mod life;
+mod listed;
 mod notes;
 pub mod secrets;
 pub mod service;
@@ -16,6 +16,7 @@ pub mod version;
 
 use bowline_config::{Accessory, Config, Pairs, Role, Run};
 
+pub use super::answer::Answer;
 use super::takeover::{Ports, needs_no_ports_of_another};
 use super::{Attach, Detach, Maintain, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
@@ -26,9 +27,9 @@ use crate::observed::{Container, Observed, plain_version};
 use crate::request::{DeployKind, Direction, Page};
 use crate::secrets::Secrets;
 use crate::shell::{Line, Script};
-pub use answer::{Answer, Listed, Service};
 use container::{Ensure, Image};
 use files::{Files, Shelf};
+pub use listed::{Listed, Service};
 pub(crate) use notes::check_accessory;
 use service::Pausing;
 pub use service::Route;
@@ -183,10 +184,6 @@ impl Rules for KamalProxy {
 
     fn labels(&self, _: &Names, _: &Role) -> Pairs {
         Pairs::new()
-    }
-
-    fn details(&self) -> Option<(&'static str, Script)> {
-        Some((NAME, container::details()))
     }
 
     fn attach(&self, of: &OfRole<'_>, container: &str, _: &[(&String, &String)]) -> Attach {

@@ -1,6 +1,5 @@
 //! Traefik: reads its routes from the labels of containers, and sends requests only to healthy ones.
 
-mod answer;
 pub mod container;
 pub mod cord;
 pub mod labels;
@@ -16,6 +15,7 @@ use std::net::SocketAddr;
 
 use bowline_config::{Config, Cord, Pairs, Role};
 
+pub use super::answer::Answer;
 use super::takeover::needs_no_ports_of_another;
 use super::{Attach, Detach, Maintain, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
@@ -27,7 +27,6 @@ use crate::observed::Observed;
 use crate::request::{Direction, Page};
 use crate::secrets::{Secrets, secret_env};
 use crate::shell::{Script, quote};
-pub use answer::Answer;
 use container::{API_PORT, Ensure, difference, has_api, will_have_api};
 
 pub const NAME: &str = "traefik";
@@ -180,10 +179,6 @@ impl Rules for Traefik {
 
     fn leaves_open_requests(&self) -> bool {
         true
-    }
-
-    fn details(&self) -> Option<(&'static str, Script)> {
-        Some((NAME, container::details()))
     }
 
     fn attach(&self, _: &OfRole<'_>, container: &str, labels: &[(&String, &String)]) -> Attach {

@@ -20,14 +20,14 @@ struct Splitter<'t> {
 }
 
 #[derive(Default)]
-struct Word {
+pub(super) struct Word {
     quoted: String,
     /// The literal text that follows.
-    literal: String,
+    pub(super) literal: String,
 }
 
 impl Word {
-    fn expand(&mut self, name: &str) {
+    pub(super) fn expand(&mut self, name: &str) {
         self.flush();
         self.quoted.push_str(&format!("\"${{{name}}}\""));
     }
@@ -38,7 +38,7 @@ impl Word {
         }
     }
 
-    fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.flush();
         if self.quoted.is_empty() { quote("") } else { self.quoted }
     }

@@ -1,8 +1,7 @@
 //! `accessory exec`: runs a command in an accessory on each of its servers, as `app exec` does in the app.
 
 use bowline_config::{Accessory, Config};
-use bowline_core::commands::Scope;
-use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
+use bowline_core::commands::exec::{Missing, Mode, Of, Place};
 use bowline_core::plan::accessory as planning;
 use bowline_core::secrets::Secrets;
 use bowline_core::selection::{Accessories, NoMatch};
@@ -68,7 +67,7 @@ async fn work(call: Call<'_>, request: &ExecRequest, (accessory, hosts): &Target
     let mut commands = Vec::new();
     for host in hosts {
         let place = place(call.config(), &secrets, request, accessory, host)?;
-        commands.push(Command::in_container(host, in_place(&scope, request, accessory, place)));
+        commands.push(Command::in_container(host, request.at(&scope, of(accessory), place)));
     }
     let (fleet, failures) = call.connect(hosts).await?;
     commands.retain(|command| fleet.has(&command.host));
@@ -101,17 +100,7 @@ fn place(
     })
 }
 
-fn in_place(scope: &Scope, request: &ExecRequest, accessory: &Accessory, place: Place) -> Exec {
-    Exec {
-        scope: scope.clone(),
-        of: Of::Accessory {
-            name: accessory.name.clone(),
-            service: accessory.service.clone(),
-            network: accessory.network.clone(),
-        },
-        place,
-        env: request.env.clone(),
-        words: request.words.clone(),
-        mode: request.mode,
-    }
+fn of(accessory: &Accessory) -> Of {
+    let Accessory { name, service, network, .. } = accessory.clone();
+    Of::Accessory { name, service, network }
 }

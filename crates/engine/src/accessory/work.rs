@@ -5,7 +5,7 @@ use bowline_core::commands::Action;
 use bowline_core::commands::accessory::{Act, Answer, What};
 use bowline_core::plan::change::{OnAccessory, Serve};
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::{Attach, ProxyKind, kamal};
+use bowline_core::proxy::{Attach, ProxyKind, kamal, traefik};
 
 use super::explain;
 use crate::error::{Cause, Failure};
@@ -101,7 +101,8 @@ impl OnServer<'_> {
             return Ok("");
         };
         let proxy = self.crew.proxy(kind, self.at);
-        if !proxy.runs() {
+        let runs = |observed| traefik::running(observed).is_some();
+        if !self.crew.observed.get(self.at.host).is_some_and(runs) {
             let (proxy, service) = (kind.name(), &self.accessory.service);
             self.at.note(format!("{proxy} does not run here: that requests reach {service} was not seen"));
             return Ok("");

@@ -4,12 +4,9 @@ pub(crate) mod image;
 pub(crate) mod life;
 pub(crate) mod upgrade;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;
 use bowline_core::commands::status::Status;
-use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::kamal::container::{Ensure, Load};
 use bowline_core::proxy::kamal::service::Pausing;
@@ -27,7 +24,6 @@ pub(super) struct KamalProxy<'a> {
     at: At<'a>,
     plan: Option<&'a OnServer>,
     image: Option<&'a OwnImage>,
-    runs: AtomicBool,
 }
 
 pub(crate) fn step(step: kamal::Step) -> Step {
@@ -37,13 +33,11 @@ pub(crate) fn step(step: kamal::Step) -> Step {
 impl<'a> KamalProxy<'a> {
     /// The proxy in a plan. `plan` is `None` if no role on that server is behind it.
     pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>, image: &'a OwnImage) -> Self {
-        let runs = AtomicBool::new(plan.is_some_and(|plan| plan.ensure.is_none()));
-        Self { at, plan, image: Some(image), runs }
+        Self { at, plan, image: Some(image) }
     }
 
-    pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
-        let runs = observed.proxy(NAME).is_some_and(|proxy| proxy.status == "running");
-        Self { at, plan: None, image: None, runs: AtomicBool::new(runs) }
+    pub(super) fn observed(at: At<'a>) -> Self {
+        Self { at, plan: None, image: None }
     }
 }
 
@@ -105,15 +99,10 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
 
 #[async_trait(?Send)]
 impl Proxy for KamalProxy<'_> {
-    fn runs(&self) -> bool {
-        self.runs.load(Ordering::Relaxed)
-    }
-
     async fn ensure(&self) -> Result<(), Failure> {
         let (Some(plan), Some(image)) = (self.plan, self.image) else { return Ok(()) };
         if let Some(wanted) = &plan.ensure {
             ensure(self.at, image, wanted).await?;
-            self.runs.store(true, Ordering::Relaxed);
         }
         if let Some(files) = &plan.files {
             self.at.fleet.run(self.at.host, None, &step(kamal::Step::Files(files.clone()))).await?;

@@ -3,6 +3,7 @@
 use bowline_core::commands::logs::{self, Lines};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::kamal::boot_config;
 use bowline_core::shell::Script;
 
 use super::behind;
@@ -25,12 +26,16 @@ pub(crate) fn hook(call: Call<'_>, kind: ProxyKind, when: &str) -> String {
     if !there(&own) && there(&other) { other } else { own }
 }
 
-pub(crate) async fn details(call: Call<'_>, kind: ProxyKind) -> Result<Gathered, RunError> {
-    let script = kind.details().map(|(_, script)| script).unwrap_or_default();
-    ask(call, kind, &script).await
+/// Shows the proxy's container and, if it knows them, its routes.
+pub async fn details(call: Call<'_>, kind: ProxyKind) -> Result<Gathered, RunError> {
+    ask(call, kind, &kind.details()).await
 }
 
-pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Result<Gathered, RunError> {
+pub async fn boot_config(call: Call<'_>) -> Result<Gathered, RunError> {
+    ask(call, ProxyKind::Kamal, &boot_config::get()).await
+}
+
+async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Result<Gathered, RunError> {
     let (_, hosts) = behind(call.config(), &call.options.filters, kind)?;
     let (fleet, failures) = call.connect(&hosts).await?;
     let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", script.clone()));
@@ -38,11 +43,9 @@ pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Res
     Ok(run_all(&fleet, steps, failures, hosts.len()).await)
 }
 
-pub(crate) async fn logs(
-    call: Call<'_>,
-    (kind, name): (ProxyKind, &str),
-    lines: &Lines,
-) -> Result<Gathered, RunError> {
+/// Shows the log of every server, once or followed until the run is interrupted.
+pub async fn logs(call: Call<'_>, kind: ProxyKind, lines: &Lines) -> Result<Gathered, RunError> {
+    let name = kind.container().unwrap_or_default();
     let (_, hosts) = behind(call.config(), &call.options.filters, kind)?;
     let (fleet, failures) = call.connect(&hosts).await?;
     let total = hosts.len();

@@ -12,10 +12,6 @@ pub(super) struct NoProxy;
 
 #[async_trait(?Send)]
 impl Proxy for NoProxy {
-    fn runs(&self) -> bool {
-        true
-    }
-
     async fn ensure(&self) -> Result<(), Failure> {
         Ok(())
     }

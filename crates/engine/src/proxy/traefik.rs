@@ -71,10 +71,6 @@ fn down(reason: String) -> Cause {
 
 #[async_trait(?Send)]
 impl Proxy for Traefik<'_> {
-    fn runs(&self) -> bool {
-        self.client().is_some()
-    }
-
     async fn ensure(&self) -> Result<(), Failure> {
         let Some(OnServer { ensure: Some(ensure), api, .. }) = self.plan else { return Ok(()) };
         let routes = Routes { own: Route::default(), has_api: *api == traefik::Api::AfterStart };

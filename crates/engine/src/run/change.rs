@@ -37,13 +37,8 @@ impl<'a> Change<'a> {
     pub(crate) async fn of(call: Call<'a>, selection: Selection<'a>) -> Result<Self, RunError> {
         let config = call.config();
         let scope = call.scope().await;
-        hooks::pre_connect(call, &selection.hosts).await?;
-        call.world.events.emit(Event::Phase(Phase::Connect(selection.hosts.len())));
-        let (fleet, mut failures) = Fleet::connect(call, &selection.hosts).await?;
+        let (fleet, mut failures) = call.connect_to_any(&selection.hosts).await?;
         let total = selection.hosts.len();
-        if fleet.hosts().next().is_none() {
-            return Err(RunError::Servers { failures, total, standing: Vec::new() });
-        }
         let version = call.version().await.unwrap_or_else(|_| "unknown".into());
         let lock = Lock::for_run(call.world, &fleet, &selection.hosts, &scope, &version).await?;
         call.world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));

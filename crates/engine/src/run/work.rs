@@ -16,7 +16,6 @@ use crate::accessory::image;
 use crate::accessory::work::OnServer;
 use crate::call::Call;
 use crate::error::{Cause, Failure};
-use crate::event::Event;
 use crate::proxy::{self, At, Proxy, kamal, traefik};
 use crate::run::change::Told;
 use crate::run::fleet::Fleet;
@@ -57,17 +56,9 @@ impl Crew<'_> {
             }
         }));
         let mut gathered = Gathered::default();
-        for (piece, told) in stage.pieces.iter().zip(done.await) {
-            match told {
-                Ok(text) if text.is_empty() => {}
-                Ok(text) => {
-                    gathered.outputs.push(HostOutput::said(&piece.host, piece.role.as_deref(), &text))
-                }
-                Err(failure) => {
-                    self.fleet.emit(Event::Failed(failure.clone()));
-                    gathered.failures.push(failure);
-                }
-            }
+        for (Piece { host, role, .. }, told) in stage.pieces.iter().zip(done.await) {
+            let said = self.fleet.told(told, &mut gathered.failures).filter(|said| !said.is_empty());
+            gathered.outputs.extend(said.map(|said| HostOutput::said(host, role.as_deref(), &said)));
         }
         gathered
     }

@@ -17,7 +17,7 @@ use crate::testing::{
     FakeLocal, FakeProgram, Garbled, How, Machine, Scripted as World, Silent, Upgrades, project_with,
 };
 use crate::world::Gathered;
-use crate::{accessory, audit, traefik};
+use crate::{accessory, audit};
 
 /// Two web servers, a worker, and accessories on all of them.
 const CONFIG: &str = "service: app
@@ -516,7 +516,7 @@ async fn an_answer_that_makes_no_sense_hangs_no_query() {
                     3 => listing::versions(call).await,
                     4 => crate::app::stale(call).await,
                     5 => accessory::details(call, "all").await,
-                    6 => traefik::details(call).await,
+                    6 => crate::proxy::life::details(call, ProxyKind::Traefik).await,
                     7 => log_in(call, place).await,
                     8 => log_out(call, place).await,
                     _ => pull::pull(scripted.call(project, &super::options("v1"))).await,

@@ -1,7 +1,6 @@
 //! `proxy upgrade` of every kind of proxy that may run.
 
 use super::*;
-use crate::kamal_proxy;
 use crate::testing::{FakeProgram, Machine, Upgrades};
 use crate::world::Gathered;
 
@@ -120,7 +119,8 @@ async fn servers_with_accessories_alone_have_their_proxy_looked_after() {
     assert_eq!(hosts, ["a", "c"]);
     let booted = |host: &str| scripted.network.machine(host).proxies.contains_key("kamal-proxy");
     assert_eq!(HOSTS.map(booted), [true, false, true]);
-    let details = kamal_proxy::details(scripted.call(&project, &options)).await.unwrap();
+    let details =
+        crate::proxy::life::details(scripted.call(&project, &options), ProxyKind::Kamal).await.unwrap();
     assert_eq!(details.total, 2);
 }
 

@@ -93,7 +93,7 @@ async fn a_question_to_a_docker_that_hangs_ends_with_an_error_and_the_others_ans
     let (scripted, project) = fleet().await;
     scripted.network.faults().silent = Some(Silent { host: "b".into(), after: 0, how: How::DockerHangs });
     let options = Options::default();
-    let asked = crate::traefik::details(scripted.call(&project, &options));
+    let asked = crate::proxy::life::details(scripted.call(&project, &options), ProxyKind::Traefik);
     let gathered = timeout(Duration::from_secs(120), asked).await.expect("it ends").unwrap();
     assert_eq!(gathered.failures.iter().map(|failure| failure.host.as_str()).collect::<Vec<_>>(), ["b"]);
     assert_eq!(gathered.outputs.iter().map(|output| output.host.as_str()).collect::<Vec<_>>(), ["a"]);

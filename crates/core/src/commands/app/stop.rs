@@ -84,14 +84,7 @@ pub enum Drained {
     Blind,
 }
 
-impl Drained {
-    const ALL: [(&str, Drained); 3] =
-        [("idle", Drained::Idle), ("busy", Drained::Busy), ("blind", Drained::Blind)];
-
-    fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(_, drained)| *drained == self).map_or("", |(word, _)| word)
-    }
-}
+answer::words!(Drained: "idle" Idle, "busy" Busy, "blind" Blind);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -111,10 +104,7 @@ impl FromStr for Answer {
         let mut answer = Self { returns: text.parse()?, ..Self::default() };
         for line in answer::lines(text) {
             match line.word {
-                "drain" => {
-                    let known = Drained::ALL.iter().find(|(word, _)| *word == line.rest);
-                    answer.drain = Some(known.ok_or_else(|| line.unknown())?.1);
-                }
+                "drain" => answer.drain = Some(line.value()?),
                 "unseen" => answer.unseen = true,
                 "left" => answer.left = Some(line.some()?.into()),
                 _ => {}
@@ -129,7 +119,7 @@ impl fmt::Display for Answer {
         if self.unseen {
             writeln!(f, "@unseen")?;
         }
-        self.drain.iter().try_for_each(|drained| writeln!(f, "@drain {}", drained.word()))?;
+        self.drain.iter().try_for_each(|drained| writeln!(f, "@drain {drained}"))?;
         self.returns.fmt(f)?;
         self.left.iter().try_for_each(|directory| writeln!(f, "@left {directory}"))
     }

@@ -1,9 +1,8 @@
 //! The certificates of Traefik's certificate resolvers, without their keys, and the files that contain them.
 
 use std::fmt;
-use std::str::FromStr;
 
-use crate::commands::answer::{Line, Unreadable};
+use crate::commands::answer::{self, Line, Unreadable};
 
 /// The file in which a resolver stores its certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,18 +32,7 @@ pub struct Issued {
     pub text: String,
 }
 
-impl Contents {
-    const ALL: [(&str, Self); 3] =
-        [("read", Self::Read), ("empty", Self::Empty), ("unreadable", Self::Unreadable)];
-}
-
-impl FromStr for Contents {
-    type Err = &'static str;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, holds)| *holds).ok_or("unknown")
-    }
-}
+answer::words!(Contents: "read" Read, "empty" Empty, "unreadable" Unreadable);
 
 impl Storage {
     pub(super) fn read(line: Line<'_>) -> Result<Self, Unreadable> {
@@ -71,9 +59,7 @@ impl Issued {
 
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = Contents::ALL.iter().filter(|(_, holds)| *holds == self.holds);
-        let word = words.next().map_or("", |(word, _)| word);
-        write!(f, "@storage {} {word} {}", self.resolver, self.file)
+        write!(f, "@storage {} {} {}", self.resolver, self.holds, self.file)
     }
 }
 

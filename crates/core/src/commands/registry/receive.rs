@@ -5,7 +5,7 @@ use bowline_config::secret::Secret;
 
 use super::{noted, there};
 use crate::commands::status::Status::{NoSuchImage, NotReceived, OtherPlatform};
-use crate::commands::{PULLS, Scope};
+use crate::commands::{PULLS, Scope, answer};
 use crate::shell::{Line, Script, quote};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Receive {
                 text.push_str(&format!(
                     "bowline_failed={NotReceived}\nbowline_unfit={OtherPlatform}\n: {PULLS}\n"
                 ));
-                text.push_str(include_str!("receive.sh"));
+                text.push_str(&answer::sent(include_str!("receive.sh")));
             }
             Way::Load => {
                 let load = Line::new("docker").words(["load", "--quiet"]);

@@ -61,7 +61,7 @@ pub(in crate::proxy) fn ports(run: Option<&Run>) -> Vec<u16> {
 }
 
 /// Lists the container, then its services.
-pub(super) fn details() -> Script {
+pub(crate) fn details() -> Script {
     let ps = Line::new("docker").words(["ps", "--filter"]).word(&format!("name=^{NAME}$"));
     Script::new(format!(
         "{ps} && {{ ! docker container inspect {NAME} >/dev/null 2>&1 || {list}; }}\n",

@@ -77,12 +77,10 @@ fn ours(config: &Config, names: &Names, host: &str) -> Vec<String> {
 
 /// Rejects a route of a role that another app's service already has.
 pub(super) fn check(site: &Site<'_>) -> Result<(), Refusal> {
-    let names = &site.scope.names;
-    let ours = ours(site.config, names, site.host);
-    match conflict(roles(site.config, names, site.host), site.observed, &ours) {
-        Some(found) => Err(found.refusal(site.host)),
-        None => Ok(()),
-    }
+    let Site { config, scope, host, .. } = *site;
+    let ours = ours(config, &scope.names, host);
+    let found = conflict(roles(config, &scope.names, host), site.observed, &ours);
+    found.map_or(Ok(()), |found| Err(found.refusal(host)))
 }
 
 pub(crate) fn check_accessory(
@@ -94,10 +92,7 @@ pub(crate) fn check_accessory(
 ) -> Result<(), Refusal> {
     let ours = ours(config, names, host);
     let wanted = accessories(config, host).into_iter().filter(|(name, ..)| *name == accessory.name).collect();
-    match conflict(wanted, observed, &ours) {
-        Some(found) => Err(found.refusal(host)),
-        None => Ok(()),
-    }
+    conflict(wanted, observed, &ours).map_or(Ok(()), |found| Err(found.refusal(host)))
 }
 
 fn has(service: &Service, (host, path): &(String, String)) -> bool {

@@ -122,17 +122,7 @@ impl Ensure {
             line = line.word("--label").expanding(&format!("{key}={value}"));
         }
         line = option_words(line, &self.traefik.options).expanding(&self.traefik.image);
-        line = line.word("--providers.docker");
-        for (key, value) in arguments(&self.traefik.args) {
-            line = match value {
-                OptionValue::Flag => line.word(&format!("--{key}")),
-                OptionValue::Value(value) => line.expanding(&format!("--{key}={value}")),
-                OptionValue::List(values) => {
-                    values.iter().fold(line, |line, value| line.expanding(&format!("--{key}={value}")))
-                }
-            };
-        }
-        line
+        option_words(line.word("--providers.docker"), &arguments(&self.traefik.args))
     }
 }
 
@@ -149,12 +139,8 @@ const SOCKET: &str = "/var/run/docker.sock";
 
 /// Whether further flags of `docker run` mount a socket there. Docker rejects two mounts at one path.
 fn mounts_socket(options: &[(String, OptionValue)]) -> bool {
-    let volumes = options.iter().filter(|(key, _)| key == "volume" || key == "v");
-    let mut volumes = volumes.flat_map(|(_, value)| match value {
-        OptionValue::Flag => &[],
-        OptionValue::Value(value) => std::slice::from_ref(value),
-        OptionValue::List(values) => values.as_slice(),
-    });
+    let mut volumes =
+        options.iter().filter(|(key, _)| key == "volume" || key == "v").flat_map(|(_, value)| value.values());
     volumes.any(|volume| volume.split(':').nth(1) == Some(SOCKET))
 }
 
@@ -398,8 +384,7 @@ pub fn will_have_api(traefik: &Traefik) -> bool {
 fn flags(traefik: &Traefik) -> Vec<String> {
     let one = |(key, value): (String, OptionValue)| match value {
         OptionValue::Flag => vec![format!("--{key}")],
-        OptionValue::Value(value) => vec![format!("--{key}={value}")],
-        OptionValue::List(values) => values.iter().map(|value| format!("--{key}={value}")).collect(),
+        value => value.values().iter().map(|value| format!("--{key}={value}")).collect(),
     };
     arguments(&traefik.args).into_iter().flat_map(one).collect()
 }

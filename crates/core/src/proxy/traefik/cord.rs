@@ -8,13 +8,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::answer::addresses;
 use super::labels::{Protocol, Route};
 use crate::commands::answer::{Unreadable, lines, sent};
 use crate::commands::app::Boot;
 use crate::commands::serving::Serving;
 use crate::commands::{Scope, ask, events};
 use crate::observed::Container;
+use crate::proxy::answer::addresses;
 use crate::shell::{Script, quote};
 
 /// Shell lines that tie a cord: create the directory with the file.

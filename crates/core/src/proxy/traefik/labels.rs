@@ -16,11 +16,7 @@ const ON: &str = "traefik.docker.network";
 /// The label that hides a container from Traefik, which otherwise sends it the requests for `Host: NAME`. Empty if the
 /// container has labels for Traefik, either its own or among the flags of `docker run`.
 pub fn hidden(labels: &Pairs, options: &[(String, OptionValue)]) -> Pairs {
-    let flags = options.iter().filter(|(key, _)| key == "label").flat_map(|(_, value)| match value {
-        OptionValue::Flag => &[],
-        OptionValue::Value(value) => std::slice::from_ref(value),
-        OptionValue::List(values) => values.as_slice(),
-    });
+    let flags = options.iter().filter(|(key, _)| key == "label").flat_map(|(_, value)| value.values());
     let mut all = labels.iter().map(|(key, _)| key).chain(flags);
     if all.any(|label| addresses_traefik(label)) {
         return Vec::new();

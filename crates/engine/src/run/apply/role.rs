@@ -166,7 +166,7 @@ impl RoleTask<'_> {
         self.spot(&|state| self.tell(state)).attach(to, container, proxy).await
     }
 
-    fn spot<'s>(&'s self, tell: &'s (dyn Fn(&str) + Sync)) -> Spot<'s> {
+    pub(super) fn spot<'s>(&'s self, tell: &'s (dyn Fn(&str) + Sync)) -> Spot<'s> {
         let at = At { fleet: self.apply.fleet, host: &self.server.host };
         Spot { at, role: &self.role.role, tell }
     }
@@ -196,15 +196,6 @@ impl RoleTask<'_> {
         self.spot(&|state| self.tell(state)).start(back, proxy).await
     }
 
-    pub(super) async fn ready(
-        &self,
-        step: &Step,
-        container: &str,
-        timeout: u64,
-    ) -> Result<(Vec<IpAddr>, u32), Failure> {
-        self.spot(&|state| self.tell(state)).ready(step, container, timeout).await
-    }
-
     pub(super) async fn retire(&self, container: &Retire) -> Result<(), Failure> {
         self.retire_and(container, None).await.map(drop)
     }
@@ -228,7 +219,7 @@ impl RoleTask<'_> {
         }
     }
 
-    fn tell(&self, state: &str) {
+    pub(super) fn tell(&self, state: &str) {
         self.apply.fleet.emit(Event::State {
             host: self.server.host.clone(),
             role: self.role.role.clone(),

@@ -66,7 +66,8 @@ impl RoleTask<'_> {
     /// Waits until a new container that was ready is ready again, if it isn't, and checks that requests reach it.
     async fn still_serves(&self, new: &Booted) -> Result<(), Failure> {
         let check = self.role.check(new.serving.clone());
-        let (addresses, _) = self.ready(&Step::Check(check.clone()), &check.name, check.timeout).await?;
+        let (step, tell) = (Step::Check(check.clone()), |state: &str| self.tell(state));
+        let (addresses, _) = self.spot(&tell).ready(&step, &check.name, check.timeout).await?;
         // Docker may have given the container another address.
         if addresses != new.addresses {
             let id = &new.serving.id;

@@ -27,14 +27,10 @@ impl Apply<'_> {
         self.progress.is_taken_over(host)
     }
 
-    /// Gives the new proxy the ports on a server, and retires the old containers. Returns whether that succeeded.
-    pub(crate) async fn take_over(&self, server: &ServerPlan, direction: Direction) -> bool {
-        match self.taken_over(server, direction).await {
-            Ok(()) => true,
-            Err(failure) => {
-                self.fail(failure);
-                false
-            }
+    /// Gives the new proxy the ports on a server, and retires the old containers.
+    pub(crate) async fn take_over(&self, server: &ServerPlan, direction: Direction) {
+        if let Err(failure) = self.taken_over(server, direction).await {
+            self.fail(failure);
         }
     }
 

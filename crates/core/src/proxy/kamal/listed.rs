@@ -1,51 +1,9 @@
-//! The answers of scripts for the proxy's container, and the proxy's list of services.
+//! The proxy's list of services.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::commands::answer::{Line, Unreadable, lines};
-use crate::commands::policy::Returns;
-
-/// What a script did to the container.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// Whether the container was created.
-    pub made: bool,
-    /// For how many milliseconds no proxy accepted requests, as measured on the server.
-    pub gap_ms: Option<u64>,
-    /// Names of the services that the proxy still has, so that it wasn't removed, for display.
-    pub kept: Option<String>,
-    /// The restart policy of a stopped proxy, if it couldn't be changed.
-    pub returns: Returns,
-}
-
-impl FromStr for Answer {
-    type Err = Unreadable;
-
-    fn from_str(answer: &str) -> Result<Self, Unreadable> {
-        let mut read = Self { returns: answer.parse()?, ..Self::default() };
-        for line in lines(answer) {
-            match line.word {
-                "made" => read.made = true,
-                "gap" => read.gap_ms = Some(line.value()?),
-                "kept" => read.kept = Some(line.some()?.to_owned()),
-                _ => {}
-            }
-        }
-        Ok(read)
-    }
-}
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.made {
-            writeln!(f, "@made")?;
-        }
-        self.gap_ms.iter().try_for_each(|gap| writeln!(f, "@gap {gap}"))?;
-        self.kept.iter().try_for_each(|names| writeln!(f, "@kept {names}"))?;
-        self.returns.fmt(f)
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -116,23 +74,6 @@ impl fmt::Display for Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let answers = [
-            Answer::default(),
-            Answer { made: true, ..Answer::default() },
-            Answer {
-                gap_ms: Some(140),
-                kept: Some("shop blog".into()),
-                returns: Returns(Some("always".into())),
-                ..Answer::default()
-            },
-        ];
-        for answer in answers {
-            assert_eq!(answer.to_string().parse(), Ok(answer));
-        }
-    }
 
     #[test]
     fn a_row_of_the_proxys_table_is_read() {

@@ -1,4 +1,4 @@
-//! The answers of the scripts for Traefik's container and the maintenance pages.
+//! The answers of the scripts for a proxy's container and the maintenance pages.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,9 +17,9 @@ pub struct Answer {
     pub gap_ms: Option<u64>,
     /// The addresses on the network `kamal`.
     pub addresses: Vec<IpAddr>,
-    /// Names of the containers that still need Traefik, so that it wasn't removed, for display.
+    /// Names of the containers or services that still need the proxy, so that it wasn't removed, for display.
     pub kept: Option<String>,
-    /// The restart policy of a stopped Traefik, if it couldn't be changed.
+    /// The restart policy of a stopped proxy, if it couldn't be changed.
     pub returns: Returns,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Answer {
 }
 
 /// Parses a list of addresses. Docker prints other words for a container without one.
-pub(super) fn addresses(list: &str) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn addresses(list: &str) -> impl Iterator<Item = IpAddr> {
     list.split_whitespace().filter_map(|address| address.parse().ok())
 }
 
