@@ -33,7 +33,9 @@ pub(crate) use traefik::labels::{by_labels, network, unlike};
 pub(crate) use traefik::neighbours::{apps_agree, roles_agree, shared_requests};
 pub(crate) use traefik::{maintenance, shared_network};
 
-pub(crate) const CONTAINERS: [&str; 2] = [traefik::NAME, kamal::NAME];
+pub(crate) fn containers() -> impl Iterator<Item = &'static str> {
+    ProxyKind::ALL.into_iter().filter_map(ProxyKind::container)
+}
 
 /// The kinds of proxy that serve roles or accessories of a server, sorted, without [`ProxyKind::None`].
 pub(crate) fn kinds(config: &Config, host: &str) -> Vec<ProxyKind> {

@@ -38,8 +38,8 @@ const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"
 /// the role of a maintenance page. A running container in the network proves that the network exists, which saves a call.
 fn told(names: &Names) -> String {
     let told =
-        |name: &&str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}");
-    let proxies: String = proxy::CONTAINERS.iter().map(told).collect();
+        |name: &str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}");
+    let proxies: String = proxy::containers().map(told).collect();
     format!(
         "{{{{$service := index .Config.Labels \"service\"}}}}\
          {{{{if eq $service {service:?}}}}}@container {CONTAINER}{{{{\"\\n\"}}}}\
@@ -61,7 +61,8 @@ impl Observe {
             maintenance::LABEL
         );
         // A proxy's container may lack our labels.
-        let proxies = proxy::CONTAINERS.map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).concat();
+        let proxies: String =
+            proxy::containers().map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).collect();
         let claim = if self.claim { self.scope.claim() } else { String::new() };
         Script::new(format!(
             "bowline_list_format={list} bowline_proxies={proxies} bowline_told={told} bowline_network={NETWORK}\n\

@@ -321,7 +321,7 @@ impl Seen<'_> {
 }
 
 fn command(kind: ProxyKind) -> &'static str {
-    if kind == ProxyKind::Traefik { "traefik" } else { "proxy" }
+    kind.command().unwrap_or("proxy")
 }
 
 fn taken_by(port: u16, who: Option<&str>) -> Finding {
