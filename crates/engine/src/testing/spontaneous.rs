@@ -192,7 +192,10 @@ impl Machine {
             let Some(container) = self.find(id).filter(|c| !c.stopped || c.comes_back()) else { continue };
             container.running = true;
             container.restarts += restarts;
-            container.address = address;
+            // A restarted daemon often gives a container its old address.
+            if restarts > 0 {
+                container.address = address;
+            }
             container.healthy = container.healthy.map(|_| false);
         }
     }

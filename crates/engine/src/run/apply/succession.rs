@@ -43,7 +43,7 @@ impl RoleTask<'_> {
             match self.retire_and(&retire, then).await {
                 Err(failure) if failure.has_status(Status::NotServing) => {
                     self.give_back(old).await;
-                    self.or_undone(self.still_serves(new).await, new).await?;
+                    self.or_undone(self.serves_instead(new).await, new).await?;
                 }
                 ended => return ended,
             }
@@ -72,6 +72,16 @@ impl RoleTask<'_> {
         if addresses != new.addresses {
             let id = &new.serving.id;
             self.attach(&self.role.attach, Target { role: None, id, addresses: &addresses }).await?;
+        }
+        Ok(())
+    }
+
+    /// Like [`RoleTask::still_serves`], after the old container was attached again: a proxy that sends requests to only
+    /// one container sends them there.
+    async fn serves_instead(&self, new: &Booted) -> Result<(), Failure> {
+        self.still_serves(new).await?;
+        if self.role.attach.kind().switches() {
+            self.attach(&self.role.attach, new.target()).await?;
         }
         Ok(())
     }
