@@ -76,7 +76,7 @@ fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace
     assert!(inside("env").ok().contains(&format!("KAMAL_HOST={}", server.address)));
 
     let first = id(&project, server);
-    project.bowline(&["accessory", "boot", "tool"]).says("tool runs already").ok();
+    project.bowline(&["accessory", "boot", "tool"]).says("tool is already running").ok();
     project.bowline(&["accessory", "details", "tool"]).says("Accessory tool Host: ").says(&name).ok();
     project.bowline(&["accessory", "logs", "tool", "-n", "1"]).ok();
     project.bowline(&["details"]).says(&name).ok();

@@ -134,7 +134,7 @@ fn what_people_run_into_is_told_with_its_fix() {
     project.set("healthcheck", &check(8080, "up"));
     project.deploy("v1").says("the app listens on port 3000, and the check asks port 8080").exits(1);
     project.set("healthcheck", &check(3000, "nowhere"));
-    project.deploy("v1").says("the health path answers 404").exits(1);
+    project.deploy("v1").says("the health path returns 404").exits(1);
     project.set("healthcheck", "\n  cmd: curl -f http://localhost:3000/up\n  interval: 1s");
     project.deploy("v1").says("the check's own command isn't in the image").exits(1);
     project.set("healthcheck", &check(3000, "moved"));

@@ -155,7 +155,7 @@ fn the_real_buildx_gets_all_that_is_configured_and_what_it_built_is_deployed() {
     let history = format!("docker history --no-trunc {image}; docker inspect {image}");
     assert!(!server.ssh(&history).ok().contains(&SENTINEL[..14]));
     project.bowline(&["build", "details"]).says("Builder: local\n").says("docker").ok();
-    project.bowline(&["build", "create"]).says("no builder is made for this project").ok();
+    project.bowline(&["build", "create"]).says("this project needs no builder").ok();
 
     // The output of the failed step is repeated after the error, without the steps before it.
     project.set("builder", &builder("fails", ""));
@@ -201,7 +201,7 @@ fn builders_are_made_looked_at_and_removed_by_the_real_buildx() {
         ),
     ] {
         project.set("builder", &format!("{{{builder}}}"));
-        project.bowline(&["build", "create"]).says(&format!("made the builder {name}")).ok();
+        project.bowline(&["build", "create"]).says(&format!("created the builder {name}")).ok();
         project.bowline(&["build", "create"]).says("is there already").ok();
         let inspected = docker(&project, &format!("buildx inspect {name}"));
         assert_eq!(inspected.matches("Endpoint:").count(), nodes, "{inspected}");
@@ -210,7 +210,7 @@ fn builders_are_made_looked_at_and_removed_by_the_real_buildx() {
             // Its context has another address, so the builder is created again.
             let context = format!("context update {name}-context --docker host=tcp://elsewhere:1");
             docker(&project, &context);
-            project.bowline(&["build", "create"]).says(&format!("made the builder {name}")).ok();
+            project.bowline(&["build", "create"]).says(&format!("created the builder {name}")).ok();
         }
         project.bowline(&["build", "remove"]).says(&format!("removed the builder {name}")).ok();
         project.bowline(&["build", "remove"]).says(&format!("there is no builder {name}")).ok();

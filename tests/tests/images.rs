@@ -438,7 +438,7 @@ fn i2_a_plan_says_what_would_be_sent() {
     let mut project = project(sandbox, &lease, "planned", 8);
     project.build_arg("VERSION", "v1");
     let unbuilt = project.bowline(&["plan", "--version", "v1"]);
-    unbuilt.exits(0).says(&format!("send {}: how much is known once it is built", project.image("v1")));
+    unbuilt.exits(0).says(&format!("send {}: size unknown until the image is built", project.image("v1")));
     project.bowline(&["plan", "-P", "--version", "v1"]).exits(0).says("not on this machine");
     project.bowline(&["deploy", "--version", "v1", "-h", &lease[0].address]).ok();
 
@@ -492,7 +492,7 @@ fn i1_accessories_of_the_apps_own_image_get_it_from_here() {
     };
     runs(&project, "v1");
     nothing_else_is_named(beside);
-    project.bowline(&["accessory", "boot", "own"]).exits(0).says("runs already");
+    project.bowline(&["accessory", "boot", "own"]).exits(0).says("is already running");
 
     project.build_arg("VERSION", "v2");
     project.bowline(&["deploy", "--version", "v2"]).ok();

@@ -240,7 +240,7 @@ fn what_fails_tells_what_failed_and_no_secret() {
         // The shell assembles the mark, because the command is visible in the process list.
         (
             format!("$(echo {}''{}said >&2; echo $ROOT >&2; exit 3)", &sown.mark[..4], &sown.mark[4..]),
-            "exit status 3",
+            "exit code 3",
         ),
         (format!("\"{}open", sown.mark), "quote"),
         (format!("$(kamal secrets extract NONE '{{\"A\":\"{}json\"}}')", sown.mark), "NONE"),

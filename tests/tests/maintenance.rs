@@ -79,7 +79,7 @@ fn a_maintenance_page_takes_the_apps_place_and_every_request_gets_a_response() {
     let slow = std::thread::spawn(move || get(&address, "/slow?ms=3000"));
     std::thread::sleep(Duration::from_millis(300));
     let begun = project.bowline(&["app", "maintenance", "-m", "Back at <noon>.", "--retry-after", "900"]);
-    begun.says("no request is under way in the app").ok();
+    begun.says("the app has no open requests").ok();
     assert!(slow.is_finished(), "the command did not wait for a request that the app had");
     assert!(slow.join().unwrap().starts_with("HTTP/1.1 200 "));
     assert!(get(&lease[0].address, "/any/path").contains("\r\nRetry-After: 900\r\n"));
@@ -111,7 +111,7 @@ fn the_projects_own_page_and_an_app_that_does_not_run() {
     let mut project = Project::new(sandbox, &lease, "stopped");
     project
         .set("labels", &format!("\n  traefik.http.routers.{}-web.rule: Host(`shop.test`)", project.service));
-    project.bowline(&["app", "maintenance"]).says("Traefik does not run").exits(1);
+    project.bowline(&["app", "maintenance"]).says("Traefik is not running").exits(1);
     project.deploy("v1").ok();
     project.set("error_pages_path", "public");
     project.write("public/503.html", "<title>{{ broken</title><p>{{ .Message }}</p> \"é\" \u{1f6a7}");
@@ -119,7 +119,7 @@ fn the_projects_own_page_and_an_app_that_does_not_run() {
     project.bowline(&["app", "maintenance", "-m", "Soon."]).ok();
     let answer = get(&server.address, "/");
     assert!(answer.ends_with("<title>{{ broken</title><p>Soon.</p> \"é\" \u{1f6a7}"), "{answer}");
-    project.bowline(&["app", "live"]).says("the app does not run").says("app start").exits(1);
+    project.bowline(&["app", "live"]).says("the app is not running").says("app start").exits(1);
     assert!(get(&server.address, "/").starts_with("HTTP/1.1 503 "), "the page stays");
     project.bowline(&["app", "start"]).ok();
     assert!(get(&server.address, "/").starts_with("HTTP/1.1 503 "), "the page stays");

@@ -224,7 +224,7 @@ fn p1_two_apps_and_two_destinations_share_one_proxy_and_a_host_name_that_is_take
     let refused = blog.deploy("b2");
     refused
         .exits(2)
-        .says(&format!("can't have {host}"))
+        .says(&format!("can't use {host}"))
         .says(&shop.route("web"))
         .says("give one of them another");
     answers(&[(&host, "v1"), (&blog.host(), "b1")]);
@@ -332,7 +332,7 @@ fn p1_a_host_name_that_another_app_has_is_refused_in_the_plan_until_that_app_giv
     second.set("proxy", &format!("\n  host: {host}\n  app_port: 3000\n  healthcheck: {{interval: 1}}"));
     first.deploy("v1").ok();
     let refused = format!(
-        "{} can't have {host} on {}: kamal-proxy sends it to {}",
+        "{} can't use {host} on {}: kamal-proxy already routes it to {}",
         second.route("web"),
         server.address,
         first.route("web")

@@ -155,9 +155,9 @@ fn p7_the_proxy_is_upgraded_under_load_without_a_gap_and_stays_so_when_it_is_res
     wait_until("the slow request", SOON, || slow.begun() == 1);
     visits.iter().for_each(|visits| visits.wait_for(50));
     let now = env!("CARGO_PKG_VERSION");
-    let hint = format!("`bowline proxy upgrade` brings it to {now} without a gap");
+    let hint = format!("`bowline proxy upgrade` upgrades it to {now} without downtime");
     project.bowline(&["plan", "--version", "v1"]).says(&hint).ok();
-    let text = format!("upgraded {CONTAINER} from bowline-proxy 0.0.0 to {now}, no request was held up");
+    let text = format!("upgraded {CONTAINER} from bowline-proxy 0.0.0 to {now} without delaying requests");
     project.bowline(&["proxy", "upgrade", "-y"]).says(&text).ok();
     visits.iter().for_each(|visits| visits.wait_for(50));
     slow.finish().assert_clean(1);
@@ -186,12 +186,12 @@ fn p7_another_image_comes_by_a_reboot_whose_gap_is_printed() {
     let own = image();
     server.run(&format!("docker tag {own} basecamp/kamal-proxy:v0.9.2")).ok();
     project.set_proxy("healthcheck: {interval: 1}\nrun: {version: v0.9.2}");
-    project.bowline(&["proxy", "upgrade", "-y"]).says(" s without it").ok();
+    project.bowline(&["proxy", "upgrade", "-y"]).says(", down for ").ok();
     assert_eq!(image(), "basecamp/kamal-proxy:v0.9.2");
     assert!(server.serves(&host, "v1"));
     project.bowline(&["proxy", "upgrade", "-y"]).says("already").ok();
     project.set_proxy("healthcheck: {interval: 1}");
-    project.bowline(&["proxy", "upgrade", "--rolling", "-y"]).says(" s without it").ok();
+    project.bowline(&["proxy", "upgrade", "--rolling", "-y"]).says(", down for ").ok();
     assert_eq!(image(), own);
     assert!(server.serves(&host, "v1"));
     // A container with a read-only file system is rebooted too.
@@ -205,7 +205,7 @@ fn p7_another_image_comes_by_a_reboot_whose_gap_is_printed() {
     project.set_proxy(&run(&older));
     project.bowline(&["proxy", "reboot", "-y"]).ok();
     project.set_proxy(&run(own.strip_prefix("bowline-proxy:").unwrap()));
-    project.bowline(&["proxy", "upgrade", "-y"]).says("takes no new program").says(" s without it").ok();
+    project.bowline(&["proxy", "upgrade", "-y"]).says("can't take the new version").says(", down for ").ok();
     assert_eq!(image(), own);
     assert!(server.serves(&host, "v1"));
     server.run("docker rmi basecamp/kamal-proxy:v0.9.2").ok();
@@ -253,7 +253,7 @@ fn p7_an_upgrade_that_fails_leaves_the_proxy_as_it_was_under_load_and_after_a_re
     wait_until("the proxy is back", SOON, || server.serves(&host, "v1"));
     assert_eq!(version(), before.1);
     server.run(&format!("docker rmi -f {own}")).ok();
-    project.bowline(&["proxy", "upgrade", "-y"]).says("no request was held up").ok();
+    project.bowline(&["proxy", "upgrade", "-y"]).says("without delaying requests").ok();
     assert!(server.serves(&host, "v1"));
 }
 

@@ -87,7 +87,7 @@ fn asked_while<T>(server: &Server, host: &str, version: &str, work: impl FnOnce(
 #[track_caller]
 fn told_gap(ran: &Ran) -> Duration {
     let all = format!("{}{}", ran.stdout, ran.stderr);
-    let (_, after) = all.split_once("the server took no requests for ").unwrap_or_else(|| panic!("{ran}"));
+    let (_, after) = all.split_once("the server was down for at most ").unwrap_or_else(|| panic!("{ran}"));
     let seconds: f64 = after.split_once(" s").unwrap().0.parse().unwrap();
     Duration::from_secs_f64(seconds)
 }

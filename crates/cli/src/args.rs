@@ -33,7 +33,7 @@ pub const CONFIG_FILE: &str = "config/deploy.yml";
   bowline help app exec        # help on one command
 
 Bowline reads config/deploy.yml in Kamal's format. Its `aliases:` are commands too.
-Exit status: 0 done, 1 failed, 2 usage or configuration, 3 locked, 4 a server could not be reached,
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 locked, 4 a server could not be reached,
 130 interrupted."
 )]
 pub(crate) struct Cli {

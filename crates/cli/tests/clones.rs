@@ -191,7 +191,7 @@ fn what_lies_where_a_clone_would_is_kept_unless_it_is_ours() {
     write(&clone.join("precious"), "x");
     let ((status, _, err), built) = repository.build("", &[]);
     assert_eq!((status, built.as_str()), (1, ""), "{err}");
-    assert!(err.contains("is not a clone that Bowline made"), "{err}");
+    assert!(err.contains("is not a clone that Bowline created"), "{err}");
     assert!(clone.join("precious").exists());
 
     // A damaged clone of ours must not lead git to a repository above it.

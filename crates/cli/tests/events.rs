@@ -341,7 +341,7 @@ fn the_table_of_exit_codes_is_true() {
     // The help of the program must mention the same codes as the table.
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_bowline")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap().replace('\n', " ");
-    let (_, said) = help.split_once("Exit status: ").unwrap();
+    let (_, said) = help.split_once("Exit codes: ").unwrap();
     let said = said.split('.').next().unwrap();
     let named: Vec<u8> =
         said.split(", ").map(|part| part.trim().split(' ').next().unwrap().parse().unwrap()).collect();

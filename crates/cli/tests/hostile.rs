@@ -227,7 +227,7 @@ fn a_server_that_runs_nothing_or_only_says_so_deploys_nothing() {
     let said = stand("refuses", &Server::new(Harm::Refuses), &ALL).concat();
     assert!(said.contains("refused to run a command"), "{said}");
     let said = stand("says yes to all", &Server::new(Harm::Out(Vec::new(), 0, 0)), &[DEPLOY]).concat();
-    assert!(said.contains("it could not be made: the server said nothing"), "{said}");
+    assert!(said.contains("the lock could not be created: the server printed nothing"), "{said}");
     // An empty server, on which every command succeeds and does nothing.
     let empty = |more: &[(&'static str, &str)]| {
         let mut answers = vec![

@@ -141,7 +141,7 @@ fn a_deploy_without_its_secrets_does_not_begin() {
     .unwrap();
     let (status, _, err) = bowline(directory.path(), &["deploy", "--version", "v1"]);
     assert_eq!(status, 1);
-    assert!(err.contains(".kamal/secrets:1:4") && err.contains("exit status 3"), "{err}");
+    assert!(err.contains(".kamal/secrets:1:4") && err.contains("exit code 3"), "{err}");
 }
 
 /// `script` provides a terminal. Its standard input is what the user types.

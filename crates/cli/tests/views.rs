@@ -261,7 +261,7 @@ fn results_stand_under_their_hosts() {
         out(""),
         out("App Host: 10.0.0.1 (worker)"),
         err("oh"),
-        err("10.0.0.1 (worker): exit status 3"),
+        err("10.0.0.1 (worker): exit code 3"),
         out(""),
     ];
     assert_eq!(lines(&outputs, Some(Heading::App)), with);

@@ -336,7 +336,7 @@ fn ports_differ(host: &str, wanted: impl Iterator<Item = (&'static str, Vec<u16>
     for (name, port) in wanted.flat_map(|(name, ports)| ports.into_iter().map(move |port| (name, port))) {
         if let Some(other) = taken.insert(port, name) {
             return Err(Refusal {
-                message: format!("{other} and {name} both take requests on port {port} of {host}"),
+                message: format!("{other} and {name} both use port {port} of {host}"),
                 hint: "give one of them another port, or serve all roles of this server by one proxy".into(),
             }
             .into());
@@ -436,7 +436,9 @@ impl Detach {
     pub(crate) fn describe(&self) -> Option<String> {
         match self {
             Self::None => None,
-            Self::Traefik(cut) => Some(format!("cut the cord of {}, until Traefik has let it go", cut.name)),
+            Self::Traefik(cut) => {
+                Some(format!("cut the cord of {}, and wait until Traefik stops routing to it", cut.name))
+            }
             Self::Kamal(service) => Some(format!("stop routing {}", service.service)),
         }
     }
@@ -500,7 +502,7 @@ impl Step {
         match self {
             Step::Traefik(step) => step.describe(),
             Step::Kamal(step) => step.describe(),
-            Step::Survey(step) => format!("see who is behind {}", step.direction.from().name()),
+            Step::Survey(step) => format!("list the apps behind {}", step.direction.from().name()),
             Step::Settle(step) => step.describe(),
         }
     }
@@ -535,7 +537,7 @@ mod tests {
         assert_eq!(both([vec![80], vec![8080, 443]]), Ok(()));
         assert_eq!(
             both([vec![80], vec![443, 80]]).unwrap_err().to_string(),
-            "Traefik and other both take requests on port 80 of a"
+            "Traefik and other both use port 80 of a"
         );
     }
 }

@@ -41,7 +41,7 @@ pub enum NoMatch {
     #[error("the configuration has no `accessories`")]
     NoAccessories,
     /// The accessory is on none of the servers that the filters leave.
-    #[error("{accessory} is on none of the servers asked for; it is on: {known}")]
+    #[error("none of the selected servers has {accessory}; choose from: {known}")]
     Nowhere { accessory: String, known: String },
     #[error("`{0}` is not a valid pattern: {1}")]
     Pattern(String, String),

@@ -369,7 +369,7 @@ fn labels_that_contradict_another_apps_are_refused() {
                 .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`traefik.http.routers.shop` is set differently by neighbour on a, which is of another app: Traefik would drop both"
+            "`traefik.http.routers.shop` is set differently by neighbour on a, of another app: Traefik would drop both"
         );
         let same = [("service", "app-web"), ("traefik.http.middlewares.auth.users", "x")];
         assert_eq!(
@@ -428,7 +428,7 @@ fn requests_or_directories_that_two_apps_share_are_told() {
         let notes = |labels: &[(&str, &str)]| beside(&plain, labels).unwrap().servers[0].notes.clone();
         let shared = notes(&[("service", "app-web"), rule, priority]);
         assert_eq!(shared.len(), 1);
-        assert!(shared[0].contains("neighbour takes the same requests (PathPrefix(`/`))"), "{shared:?}");
+        assert!(shared[0].contains("neighbour matches the same requests (PathPrefix(`/`))"), "{shared:?}");
         assert!(shared[0].ends_with("`traefik.http.routers.app-web.rule`"), "{shared:?}");
         assert_eq!(notes(&[("service", "app-web"), rule]), [""; 0], "another priority decides");
         let staging = Config { service: "app".into(), destination: Some("staging".into()), ..config("") };

@@ -340,11 +340,11 @@ impl<'a> Run<'a> {
             None => planning::previous_version(config, &self.selection, observed).ok_or_else(|| {
                 let choices = planning::versions(config, &self.selection, observed);
                 RunError::Usage {
-                    message: "no version served before the one that serves now".into(),
+                    message: "no version served before the current one".into(),
                     hint: Some(if choices.is_empty() {
-                        "nothing to go back to".into()
+                        "there is no older version on the servers".into()
                     } else {
-                        format!("name one: {}", choices.join(", "))
+                        format!("choose one of: {}", choices.join(", "))
                     }),
                 }
             })?,
@@ -395,7 +395,7 @@ impl<'a> Run<'a> {
 pub(crate) fn untouched(error: RunError, hosts: &[&str]) -> RunError {
     match error {
         RunError::Interrupted { standing } if standing.is_empty() => RunError::Interrupted {
-            standing: hosts.iter().map(|host| format!("{host}: as before")).collect(),
+            standing: hosts.iter().map(|host| format!("{host}: unchanged")).collect(),
         },
         error => error,
     }

@@ -41,7 +41,7 @@ pub enum Cause {
     NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
     #[error("interrupted; the new container was stopped, the old one keeps serving")]
     Interrupted,
-    #[error("this run has lost the deploy lock and changes nothing more")]
+    #[error("this run has lost the deploy lock and makes no more changes")]
     LockLost,
     /// The image lacks its assets directory (`path`, as configured). That is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
@@ -62,7 +62,7 @@ impl Failure {
             ),
             Cause::NotRouted { hint, .. } => Some(hint.clone()),
             Cause::Server(ServerError::Lost { .. }) => Some(
-                "is the server up? The step may have finished there or not: a deploy that you run again finishes it".into(),
+                "is the server up? The step may or may not have finished: run the command again to complete it".into(),
             ),
             Cause::Server(ServerError::NotForwarded { .. }) => {
                 Some("AllowTcpForwarding in its sshd_config must be `yes` or `local`; or install curl there".into())
@@ -71,7 +71,7 @@ impl Failure {
                 Some("ask fewer servers (`--hosts`, `--roles`), or for fewer lines (`--lines`, `--since`)".into())
             }
             Cause::Server(ServerError::Deadline { setting, .. }) => {
-                Some(format!("is the server overloaded, or its Docker stuck? `timeouts: {{{setting}: SECONDS}}` gives it more"))
+                Some(format!("is the server overloaded, or its Docker stuck? `timeouts: {{{setting}: SECONDS}}` raises the limit"))
             }
             Cause::Command(output) => hint_to(&output.stderr).or_else(|| hint_to(&output.stdout)),
             _ => None,

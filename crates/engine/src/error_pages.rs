@@ -39,7 +39,7 @@ pub(crate) fn maintenance(call: Call<'_>) -> Result<Option<String>, RunError> {
     match page {
         Some(page) if page.len() > LARGEST => Err(wrong(
             format!("{path} has {} bytes; the limit is {LARGEST}", page.len()),
-            "leave images to another server",
+            "link images from another server instead of embedding them",
         )),
         page => Ok(page),
     }

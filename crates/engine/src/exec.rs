@@ -159,9 +159,9 @@ fn container<'a>(
 
 fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
     let (reason, hint) = match version {
-        None => ("no container of the app runs".into(), "deploy it first"),
+        None => ("no container of the app is running".into(), "deploy it first"),
         Some(version) => (
-            format!("no container of version {version} runs"),
+            format!("no container of version {version} is running"),
             "`bowline app version` shows the running versions; without `--reuse`, the command gets a new container",
         ),
     };

@@ -44,7 +44,7 @@ pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
         let path = path(name);
         doubtful.push(Doubtful {
             kind: Fault::NotExecutable,
-            text: format!("the hook {path} is not executable, so a deploy fails at it"),
+            text: format!("the hook {path} is not executable, so a deploy will fail"),
             hint: format!("`chmod +x {path}`"),
         });
     }
@@ -160,7 +160,7 @@ pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
     let windows = || {
         let text = call.world.local.read(&file).ok().flatten()?;
         text.split('\n').next()?.ends_with('\r').then(|| {
-            format!("{file} has Windows line ends: `sed -i 's/\\r$//' {file}`, and `{file} text eol=lf` in .gitattributes")
+            format!("{file} has Windows line endings: `sed -i 's/\\r$//' {file}`, and `{file} text eol=lf` in .gitattributes")
         })
     };
     let output = output.map_err(|reason| failed(reason, windows()))?;

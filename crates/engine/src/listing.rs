@@ -75,6 +75,6 @@ pub async fn versions(call: Call<'_>) -> Result<Gathered> {
     let latest = call.config().latest_image();
     Ok(looked.told(|role, observed| match observed.current(&names, role, &latest) {
         Some(container) => container.version(&names, role).to_string(),
-        None => "nothing runs".into(),
+        None => "no container is running".into(),
     }))
 }

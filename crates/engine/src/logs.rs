@@ -76,7 +76,9 @@ fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutp
             let Some(observed) = looked.observed.get(&host.host) else { continue };
             match observed.current(&names, &role.name, &latest) {
                 Some(container) => sources.push(Source::new(&host.host, &role.name, container)),
-                None => silent.push(HostOutput::said(&host.host, Some(&role.name), "nothing runs")),
+                None => {
+                    silent.push(HostOutput::said(&host.host, Some(&role.name), "no container is running"))
+                }
             }
         }
     }
@@ -126,11 +128,11 @@ impl Following<'_> {
             let ended = pass(self.fleet, &source.host, role, &step).await?;
             let next = if self.again && ended.is_some() { self.next(&source, ended).await? } else { None };
             let Some((next, since)) = next else {
-                self.note(&source, &format!("{} has ended, and so has its log", source.name));
+                self.note(&source, &format!("{} has exited; end of its log", source.name));
                 return Ok(());
             };
             if next.id != source.id {
-                self.note(&source, &format!("{} has ended; following {}", source.name, next.name));
+                self.note(&source, &format!("{} has exited; following {}", source.name, next.name));
             }
             lines = Lines { since, tail: None, ..lines };
             source = next;
@@ -164,7 +166,7 @@ pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>
         pass(fleet, host, None, step)
             .await
             .map_err(|failure| Failure { role: Some(name.clone()), ..failure })?;
-        let text = format!("{name} has ended, and so has its log");
+        let text = format!("{name} has exited; end of its log");
         fleet.emit(Event::Note { host: Some(host.clone()), text });
         Ok(())
     });

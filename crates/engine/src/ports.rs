@@ -39,7 +39,7 @@ pub enum Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Exit::Status(status) => write!(f, "exit status {status}"),
+            Exit::Status(status) => write!(f, "exit code {status}"),
             Exit::Signal(signal) => write!(f, "killed by SIG{signal}"),
         }
     }
@@ -293,7 +293,7 @@ pub enum ServerError {
     #[error("together the servers printed more than {limit} bytes")]
     TooMuchTogether { limit: usize },
     /// `setting` is the key of `timeouts` that raises the limit.
-    #[error("did not answer within {} s", .limit.as_secs_f32())]
+    #[error("did not respond within {} s", .limit.as_secs_f32())]
     Deadline { limit: Duration, setting: &'static str },
 }
 

@@ -68,7 +68,7 @@ fn with_destinations(errors: Diagnostics, local: &dyn Local, config_file: &str) 
     let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
     let exist = if paths.len() == 1 { "exists" } else { "exist" };
     errors.remedy(format!(
-        "{} {exist}: if one of these is meant, name it, as in `-d {first}`",
+        "{} {exist}: if you mean one of these, select it, as in `-d {first}`",
         paths.join(", ")
     ))
 }

@@ -111,7 +111,7 @@ impl Around<'_> {
         let seconds = given.filter(|seconds| *seconds > 0).unwrap_or(DEADLINE);
         let running = self.local.run(&command, &|_| {});
         match tokio::time::timeout(Duration::from_secs(seconds), running).await {
-            Err(_) => badly(format!("did not answer within {seconds} s ({SETTING} gives it more)")),
+            Err(_) => badly(format!("did not respond within {seconds} s ({SETTING} raises the limit)")),
             Ok(Err(reason)) => badly(reason),
             Ok(Ok(output)) if output.success() => Ended::Well(output.stdout),
             Ok(Ok(output)) if output.exit == NOT_FOUND && matches!(program, Program::Ruby(_)) => {

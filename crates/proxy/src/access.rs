@@ -79,7 +79,7 @@ impl std::fmt::Debug for Users {
 impl Users {
     fn new(pairs: &[String]) -> Result<Self, String> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new())
-            .map_err(|_| "basic-auth: the system has no random numbers".to_owned())?;
+            .map_err(|_| "basic-auth: the system provides no random numbers".to_owned())?;
         for pair in pairs {
             // The messages must not contain the pair, because they are logged.
             match pair.split_once(':') {

@@ -156,7 +156,7 @@ impl Unpacked {
                 Some(Item::Link(to)) => at.clone_from(to),
             }
         }
-        Err(Error::unsound(path, "is a link to too many others"))
+        Err(Error::unsound(path, "goes through too many links"))
     }
 
     fn read(store: &Store, archive: impl Read) -> Result<Self, Error> {
@@ -278,7 +278,7 @@ impl Long {
 /// Normalizes a path, relative to `from` or to the archive's root. A path that leads out of the archive is an error.
 fn inside(path: &[u8], from: Option<PathBuf>) -> Result<PathBuf, Error> {
     let shown = || String::from_utf8_lossy(path).into_owned();
-    let text = str::from_utf8(path).map_err(|_| Error::unsound(shown(), "is not a name in UTF-8"))?;
+    let text = str::from_utf8(path).map_err(|_| Error::unsound(shown(), "is not valid UTF-8"))?;
     let mut inside = from.unwrap_or_default();
     for (at, part) in text.split('/').enumerate() {
         let leaves = match part {
@@ -291,7 +291,7 @@ fn inside(path: &[u8], from: Option<PathBuf>) -> Result<PathBuf, Error> {
             }
         };
         if leaves {
-            return Err(Error::unsound(shown(), "is a path that leads out of the archive"));
+            return Err(Error::unsound(shown(), "is a path that leads outside the archive"));
         }
     }
     Ok(inside)

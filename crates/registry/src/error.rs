@@ -25,13 +25,13 @@ pub enum Error {
     #[error("the image is incomplete: it names {0}, which is missing")]
     Missing(Digest),
     /// The source has several images, and none has the requested name.
-    #[error("there are several images and none is named {wanted}: {found}")]
+    #[error("the source has several images and none is named {wanted}; it has {found}")]
     Several {
         wanted: String,
         /// The names of the images in the source, separated by commas.
         found: String,
     },
-    #[error("no image named {0} is kept")]
+    #[error("there is no image named {0} on this machine")]
     Unknown(String),
 }
 

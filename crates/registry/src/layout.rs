@@ -66,7 +66,7 @@ pub(crate) fn read(files: &dyn Files, path: &str) -> Result<Option<Vec<u8>>, Err
     let fault = |source| Error::Io { what: path.into(), source };
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fault)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Error::unsound(path, format!("has more than the {LARGEST} bytes that are accepted")));
+        return Err(Error::unsound(path, format!("has more than {LARGEST} bytes")));
     }
     Ok(Some(bytes))
 }

@@ -20,7 +20,7 @@ impl Store {
     pub fn save(&self, image: &Image, name: &str, architecture: &str, to: impl Write) -> Result<(), Error> {
         let manifest = image.of_architecture(architecture).ok_or_else(|| {
             let there: Vec<String> = image.platforms().map(ToString::to_string).collect();
-            Error::unsound("the image", format!("is for {}, and not for {architecture}", there.join(", ")))
+            Error::unsound("the image", format!("is only for {}, not for {architecture}", there.join(", ")))
         })?;
         let document: Manifest = parse(&self.read(manifest)?, &manifest.digest.to_string())?;
         let fault = |source| Error::Io { what: "writing the image".into(), source };

@@ -76,7 +76,7 @@ impl Taking<'_> {
     /// but only the platform that it has.
     fn index(&mut self, at: &Descriptor, floors: usize) -> Result<(), Error> {
         let Some(floors) = floors.checked_sub(1) else {
-            return Err(Error::unsound(at.digest.to_string(), "is an index within too many others"));
+            return Err(Error::unsound(at.digest.to_string(), "is nested too deeply in other indexes"));
         };
         let index: Index = self.document(at)?;
         let mut missing = None;
@@ -165,14 +165,14 @@ impl Taking<'_> {
         }
         let what = at.digest.to_string();
         if at.size > LARGEST {
-            return Err(Error::unsound(what, format!("has {} bytes; {LARGEST} are accepted", at.size)));
+            return Err(Error::unsound(what, format!("has {} bytes; the limit is {LARGEST}", at.size)));
         }
         self.blob(at)?;
         let bytes = self.store.read(at)?;
         let own: Own = parse(&bytes, &what)?;
         match own.media_type {
             Some(own) if own != at.media_type => {
-                let fault = format!("says it is {own:?}, and is named as {:?}", at.media_type);
+                let fault = format!("has media type {own:?}, but its descriptor says {:?}", at.media_type);
                 Err(Error::unsound(what, fault))
             }
             _ => parse(&bytes, &what),

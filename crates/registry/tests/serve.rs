@@ -290,7 +290,7 @@ async fn a_blob_that_has_vanished_is_named() {
     let answer = served.client().await.get(&path).await;
     assert_eq!((answer.status, &*answer.code()), (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"));
     let said = String::from_utf8(answer.body.to_vec()).unwrap();
-    assert!(said.contains(&format!("{} can't be read any more", Digest::of(&bytes))), "{said}");
+    assert!(said.contains(&format!("{} can no longer be read", Digest::of(&bytes))), "{said}");
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ fn of_several_images_the_one_of_that_name_is_taken() {
     assert_eq!(json!(image.root().digest), roots[0]["digest"]);
     let error = store.take_layout(directory.path(), "third:v1").unwrap_err().to_string();
     let names = "docker.io/library/other:v1, localhost:5000/app:latest, localhost:5000/app:v1";
-    assert_eq!(error, format!("there are several images and none is named third:v1: {names}"));
+    assert_eq!(error, format!("the source has several images and none is named third:v1: {names}"));
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_source_that_lies_is_refused() {
     for _ in 0..6 {
         index = files.index(&[index]);
     }
-    assert!(refused(&files.roots(&[index])).contains("is an index within too many others"));
+    assert!(refused(&files.roots(&[index])).contains("is nested too deeply in other indexes"));
 }
 
 #[test]
@@ -435,7 +435,7 @@ fn an_archive_that_lies_or_leads_elsewhere_is_refused() {
         let table = json!([{ "Config": path, "RepoTags": null, "Layers": [] }]);
         *files.file("manifest.json") = table.to_string().into_bytes();
         let error = refused_archive(&files.archive());
-        assert_eq!(error, format!("{path} is a path that leads out of the archive"));
+        assert_eq!(error, format!("{path} is a path that leads outside the archive"));
     }
     *files.file("manifest.json") = b"[]".to_vec();
     assert!(refused_archive(&files.archive()).contains("names no image"));
@@ -471,19 +471,19 @@ fn entries_that_no_image_needs_are_refused() {
     };
     for name in ["/etc/passwd", "../x", "a/../../x"] {
         let error = with(tar::EntryType::Regular, name.as_bytes(), "");
-        assert_eq!(error, format!("{name} is a path that leads out of the archive"));
+        assert_eq!(error, format!("{name} is a path that leads outside the archive"));
     }
     for link in ["/etc/passwd", "../x", "../../etc/passwd"] {
         for kind in [tar::EntryType::Symlink, tar::EntryType::Link] {
             let error = with(kind, b"link", link);
-            assert_eq!(error, format!("{link} is a path that leads out of the archive"));
+            assert_eq!(error, format!("{link} is a path that leads outside the archive"));
         }
     }
     for kind in [tar::EntryType::Fifo, tar::EntryType::Char, tar::EntryType::Block, tar::EntryType::GNUSparse]
     {
         assert!(with(kind, b"device", "").contains("which no image archive needs"), "{kind:?}");
     }
-    assert!(with(tar::EntryType::Regular, b"\xff", "").contains("is not a name in UTF-8"));
+    assert!(with(tar::EntryType::Regular, b"\xff", "").contains("is not valid UTF-8"));
 }
 
 #[test]
@@ -496,7 +496,7 @@ fn links_that_lead_in_a_circle_are_refused() {
         archive.append_link(&mut header, name, to).unwrap();
     }
     let error = refused_archive(&archive.into_inner().unwrap());
-    assert_eq!(error, "manifest.json is a link to too many others");
+    assert_eq!(error, "manifest.json goes through too many links");
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Agent {
             Ok(Ok((client, identities))) => Ok(Self { client, identities, signing: Pause::default() }),
             Ok(Err(e)) => Err(format!("the agent at {} can't be used: {e}", socket.display())),
             Err(_) => Err(format!(
-                "the agent at {} did not answer within {} s (`timeouts: {{agent: SECONDS}}` gives it more)",
+                "the agent at {} did not respond within {} s (`timeouts: {{agent: SECONDS}}` raises the limit)",
                 socket.display(),
                 limit.as_secs_f32()
             )),

@@ -190,10 +190,12 @@ impl<'a> Login<'a> {
             {
                 return self.through_agent(agent, &key, &name, None).await;
             }
-            (KeyFile::Public(_) | KeyFile::Token(_) | KeyFile::Encrypted(Some(_)), _) => {
-                "without its passphrase or an agent that holds it: take the passphrase off it, `ssh-keygen -p`"
+            (KeyFile::Public(_), _) => "a public key whose private key no agent holds",
+            (KeyFile::Token(_), _) => "in a security token, and no agent holds it",
+            (KeyFile::Encrypted(Some(_)), _) => {
+                "encrypted, and no agent holds it: remove its passphrase with `ssh-keygen -p`"
             }
-            (KeyFile::Encrypted(None), _) => "encrypted: take its passphrase off it, `ssh-keygen -p`",
+            (KeyFile::Encrypted(None), _) => "encrypted: remove its passphrase with `ssh-keygen -p`",
             (KeyFile::Unusable(why), _) => return self.note(format!("{name} ({why})")),
             (KeyFile::Missing, _) => return NO,
         };
@@ -218,7 +220,7 @@ impl<'a> Login<'a> {
                 "{shown} (in a security token, which only an agent can use: `ssh-add {shown}`)"
             )),
             (KeyFile::Public(_), _) => {
-                self.note(format!("{shown} (a public key that no agent has the other half of)"))
+                self.note(format!("{shown} (a public key whose private key no agent holds)"))
             }
             (KeyFile::Encrypted(public), agent) => self.encrypted(path, public, agent).await,
         }
@@ -389,14 +391,14 @@ impl<'a> Login<'a> {
                 "keys of a PKCS11Provider are not offered: give them to an agent with `ssh-add -s {provider}`"
             )
         } else if many {
-            "too many keys were offered: name the right one under ssh/keys, and set keys_only".to_owned()
+            "too many keys were offered: set the right one in `ssh: keys`, and `keys_only: true`".to_owned()
         } else if !self.takes.is_empty() && !self.takes.iter().any(|method| method == "publickey") {
-            format!("the server takes no keys, only {}", self.takes.join(", "))
+            format!("the server accepts no keys, only {}", self.takes.join(", "))
         } else {
             format!(
-                "put the public key into ~{user}/.ssh/authorized_keys there, or name another one under ssh/keys"
+                "add the public key to ~{user}/.ssh/authorized_keys on the server, or set another key in `ssh: keys`"
             )
         };
-        Refused { reason: format!("not let in as {user}: {tried}{over}"), hint }
+        Refused { reason: format!("the login as {user} was refused: {tried}{over}"), hint }
     }
 }

@@ -65,10 +65,10 @@ impl Begins {
         let refused = said.as_deref().is_some_and(is_refusal);
         let said = said.map(|said| format!(": {said}")).unwrap_or_default();
         let hint = if refused {
-            "this user may log in and run nothing: give it a shell there (`chsh -s /bin/sh USER`), or set `ssh: user:` to another"
+            "this user can log in but can't run commands: give it a shell there (`chsh -s /bin/sh USER`), or set `ssh: user:` to another"
         } else {
             "does a start-up file there (.bashrc, .zshenv, .cshrc, config.fish) end the shell or start another one (`exit`, \
-             `exec zsh`)? Let it do so at a terminal only, or make that shell the login shell (`chsh`)"
+             `exec zsh`)? Let it do so only at a terminal, or make that shell the login shell (`chsh`)"
         };
         ServerError::Unreachable {
             reason: format!("logged in, but the login shell {how} without running the command{said}"),

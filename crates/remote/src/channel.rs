@@ -264,7 +264,7 @@ fn signal(signal: &russh::Sig) -> String {
 fn not_run() -> ServerError {
     ServerError::Unreachable {
         reason: "logged in, but the server refused to run a command".into(),
-        hint: Some("does a ForceCommand, or a `command=` beside the key, forbid it?".into()),
+        hint: Some("check ForceCommand in its sshd_config, and `command=` in authorized_keys".into()),
     }
 }
 

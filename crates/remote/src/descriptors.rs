@@ -59,10 +59,7 @@ impl Descriptors {
             }
             if !free() && self.kept.load(Ordering::Relaxed) + wanted as usize > self.capacity {
                 return Err(ServerError::Unreachable {
-                    reason: format!(
-                        "there is room for {} connections at once, and all stay in use",
-                        self.capacity
-                    ),
+                    reason: format!("the limit of {} open connections is reached", self.capacity),
                     hint: Some("allow more open files: `ulimit -n 4096`".into()),
                 });
             }

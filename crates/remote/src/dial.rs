@@ -30,7 +30,7 @@ pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result
     match tokio::time::timeout(within, answer).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved(host, "the name has no address")),
         Ok(answer) => answer,
-        Err(_) => Err(unresolved(host, &format!("no answer within {} s", within.as_secs_f32()))),
+        Err(_) => Err(unresolved(host, &format!("no response within {} s", within.as_secs_f32()))),
     }
 }
 
@@ -64,7 +64,8 @@ async fn connect(address: SocketAddr, ends: &Ends) -> io::Result<TcpStream> {
         let told = |why: String| io::Error::other(format!("BindAddress {own}: {why}"));
         let mut found = tokio::net::lookup_host((own.as_str(), 0)).await.map_err(|e| told(e.to_string()))?;
         let own = found.find(|own| own.is_ipv4() == address.is_ipv4());
-        let own = own.ok_or_else(|| told(format!("this machine has none that reaches {}", address.ip())))?;
+        let own =
+            own.ok_or_else(|| told(format!("it has no address of the same family as {}", address.ip())))?;
         socket.bind(own).map_err(|e| told(e.to_string()))?;
     }
     socket.connect(address).await
@@ -139,10 +140,10 @@ fn failed(address: SocketAddr, error: &io::Error) -> ServerError {
             "check the address, and this machine's network".to_owned(),
         ),
         io::ErrorKind::Other => {
-            (format!("no connection to {address}: {error}"), "see the SSH configuration".to_owned())
+            (format!("could not connect to {address}: {error}"), "see the SSH configuration".to_owned())
         }
         io::ErrorKind::TimedOut => return silent(address, Duration::ZERO),
-        _ => (format!("no connection to {address}: {error}"), format!("is sshd running on port {port}?")),
+        _ => (format!("could not connect to {address}: {error}"), format!("is sshd running on port {port}?")),
     };
     ServerError::Unreachable { reason, hint: Some(hint) }
 }
@@ -153,7 +154,7 @@ fn silent(address: SocketAddr, within: Duration) -> ServerError {
         within => format!(" within {} s", within.as_secs_f32()),
     };
     ServerError::Unreachable {
-        reason: format!("{address} gave no answer{time}"),
+        reason: format!("{address} did not respond{time}"),
         hint: Some(format!("is the server up, and port {} open in its firewall?", address.port())),
     }
 }

@@ -37,19 +37,19 @@ async fn ask(session: &Session, address: SocketAddr, path: &str) -> Result<(u16,
     };
     let stream = TokioIo::new(channel.into_stream());
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(stream).await.map_err(|e| broken("gave no answer", &e))?;
+        hyper::client::conn::http1::handshake(stream).await.map_err(|e| broken("did not respond", &e))?;
     let request = Request::get(path)
         .header("Host", address.to_string())
         .header("Connection", "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|e| no_answer(format!("{path:?} can't be asked for: {e}")))?;
+        .map_err(|e| no_answer(format!("{path:?} can't be requested: {e}")))?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|e| broken("gave no answer", &e))?;
+        let response = sender.send_request(request).await.map_err(|e| broken("did not respond", &e))?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
         let body = body.map_err(|e| match e.downcast_ref::<LengthLimitError>() {
             Some(_) => ServerError::TooMuchOutput { limit: BODY_LIMIT },
-            None => broken("broke off", &e),
+            None => broken("was cut short", &e),
         })?;
         Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     };
@@ -66,7 +66,7 @@ async fn ask(session: &Session, address: SocketAddr, path: &str) -> Result<(u16,
 fn refused(address: SocketAddr, why: &ChannelOpenFailure) -> ServerError {
     match why {
         ChannelOpenFailure::ConnectFailed => ServerError::Unreachable {
-            reason: format!("nothing answers at {address} on the server"),
+            reason: format!("nothing listens at {address} on the server"),
             hint: None,
         },
         ChannelOpenFailure::AdministrativelyProhibited => {

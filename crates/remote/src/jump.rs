@@ -101,7 +101,10 @@ pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn 
         Err(russh::Error::ChannelOpenFailure(russh::ChannelOpenFailure::ConnectFailed)) => {
             Err(ServerError::Unreachable {
                 reason: format!("the jump host can't connect to {}:{}", to.hostname, to.port),
-                hint: Some(format!("is sshd running there on port {}, and open to the jump host?", to.port)),
+                hint: Some(format!(
+                    "is sshd running there on port {}, and can the jump host reach it?",
+                    to.port
+                )),
             })
         }
         Err(russh::Error::ChannelOpenFailure(why)) => Err(ServerError::Unreachable {
@@ -119,7 +122,7 @@ pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn
     let tokens = Tokens { options, endpoint: &to.endpoint, settings: &to.settings };
     let line = tokens.command(line).map_err(|why| ServerError::Unreachable {
         reason: format!("the proxy command can't be used: {why}"),
-        hint: Some("ssh_config(5) has the tokens of ProxyCommand; `%%` is a percent sign".into()),
+        hint: Some("ssh_config(5) lists the tokens of ProxyCommand; `%%` is a percent sign".into()),
     })?;
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("exec {line}"));

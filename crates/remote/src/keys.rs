@@ -78,7 +78,7 @@ impl KeyStore {
         let (prompt, file) = (Arc::clone(&self.prompt), path.to_owned());
         let answer = tokio::task::spawn_blocking(move || ask(&*prompt, &file))
             .await
-            .unwrap_or_else(|_| Err("its passphrase could not be asked for".to_owned()));
+            .unwrap_or_else(|_| Err("could not ask for its passphrase".to_owned()));
         asked.insert(path.to_owned(), answer.clone());
         answer
     }
@@ -107,7 +107,7 @@ fn parse(text: &str, path: Option<&Path>) -> KeyFile {
             Some(key) if is_token(&key) => KeyFile::Token(key),
             key => KeyFile::Encrypted(key),
         },
-        Err(e) => KeyFile::Unusable(format!("not a private key that is understood: {e}")),
+        Err(e) => KeyFile::Unusable(format!("not a supported private key: {e}")),
     }
 }
 

@@ -128,7 +128,7 @@ impl KnownHosts {
             return Err(unreachable(
                 format!("the host key of {name} is not known ({})", fingerprint(key)),
                 Some(
-                    "StrictHostKeyChecking is on: add the key to known_hosts once you have compared it"
+                    "StrictHostKeyChecking is on: add the key to known_hosts after you have verified it"
                         .into(),
                 ),
             ));
@@ -173,8 +173,11 @@ impl KnownHosts {
         }
         match entries.iter().find(|e| e.line.marker == Marker::Authority) {
             Some(entry) => Err(unreachable(
-                format!("{} wants a host certificate of {name}, and those are not supported", entry.place()),
-                Some(format!("add its plain key, once compared: ssh-keyscan -p {} {}", name.port, name.host)),
+                format!("{} requires a host certificate for {name}, which is not supported", entry.place()),
+                Some(format!(
+                    "add its plain key, after you have verified it: ssh-keyscan -p {} {}",
+                    name.port, name.host
+                )),
             )),
             None => Ok(false),
         }
@@ -257,7 +260,7 @@ fn append(file: &mut File, length: u64, line: &str) -> io::Result<u64> {
 fn changed(name: &HostName, key: &PublicKey, entry: &Entry) -> ServerError {
     unreachable(
         format!(
-            "the host key of {name} is not the one known: it shows {}, and {} has another ({})",
+            "the host key of {name} has changed: it shows {}, but {} has another ({})",
             fingerprint(key),
             entry.place(),
             entry.line.key_type,

@@ -64,7 +64,7 @@ impl Local for LocalMachine {
         let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let home = || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".cache"));
         let Some(caches) = caches.or_else(home) else {
-            return Err("neither XDG_CACHE_HOME nor HOME names a directory for caches".to_owned());
+            return Err("neither XDG_CACHE_HOME nor HOME is an absolute path".to_owned());
         };
         private(&caches.join("bowline"))
     }
@@ -150,7 +150,7 @@ fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
 /// Creates a directory that no other user can read. Makes an existing one private if it is ours.
 fn private(path: &Path) -> Result<String, String> {
     let shown = path.display();
-    let failed = |e: io::Error| format!("can't make {shown}: {e}");
+    let failed = |e: io::Error| format!("can't create {shown}: {e}");
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
@@ -262,7 +262,7 @@ impl Running {
         };
         let child = child.map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => match interpreter(&path).filter(|_| program.contains('/')) {
-                Some(interpreter) => format!("{program} wants {interpreter:?}, which is not installed"),
+                Some(interpreter) => format!("{program} needs {interpreter:?}, which is not installed"),
                 None => format!("{program} is not installed, or its directory is missing"),
             },
             _ => format!("{program} can't be started: {e}"),

@@ -217,7 +217,7 @@ impl Shared {
 
     async fn connect(&self, route: &Route, index: usize) -> Result<Session> {
         let Some(hop) = route.hops.get(index) else {
-            return Err(ServerError::Unreachable { reason: "there is no way to it".into(), hint: None });
+            return Err(ServerError::Unreachable { reason: "there is no route to it".into(), hint: None });
         };
         // Before waiting for a turn: the previous hop waits for its own turn, which could depend on ours.
         let via = match index.checked_sub(1) {
@@ -298,7 +298,7 @@ impl Shared {
         let words = settings.known_hosts.command.as_ref().map(|line| tokens.known_hosts_command(line));
         let words = words.transpose().map_err(|why| ServerError::Unreachable {
             reason: format!("KnownHostsCommand can't be used: {why}"),
-            hint: Some("ssh_config(5) has its tokens".into()),
+            hint: Some("ssh_config(5) lists its tokens".into()),
         })?;
         Ok(Target {
             name,
@@ -349,8 +349,8 @@ const COMMAND: u32 = 3;
 
 fn through(settings: &HostSettings, why: &str) -> ServerError {
     ServerError::Unreachable {
-        reason: format!("no connection to {} from the jump host: {why}", settings.hostname),
-        hint: Some(format!("is port {} open to the jump host?", settings.port)),
+        reason: format!("could not connect to {} from the jump host: {why}", settings.hostname),
+        hint: Some(format!("can the jump host reach port {}?", settings.port)),
     }
 }
 

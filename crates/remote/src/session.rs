@@ -313,7 +313,7 @@ impl Session {
     fn refused(&self, permit: Option<OwnedSemaphorePermit>, why: &ChannelOpenFailure) -> Result<(), Start> {
         if self.left.load(Ordering::Relaxed) > 0 {
             self.give_up();
-            return Err(Start::NotSent("programs that were left hold its sessions".to_owned()));
+            return Err(Start::NotSent("abandoned programs still use its sessions".to_owned()));
         }
         let limit = self.limit.load(Ordering::SeqCst);
         let open = limit.saturating_sub(self.permits.available_permits());
@@ -378,17 +378,16 @@ fn config(target: &Target) -> Result<Config> {
 fn handshake(name: &HostName, error: &russh::Error) -> ServerError {
     use russh::Error;
     let (reason, hint) = match error {
-        Error::Version => (
-            format!("what answers at {name} does not speak SSH"),
-            "is another service on this port?".to_owned(),
-        ),
+        Error::Version => {
+            (format!("{name} does not speak SSH"), "is another service on this port?".to_owned())
+        }
         Error::NoCommonAlgo { kind, theirs, .. } => (
             format!("no {kind:?} algorithm in common with {name}, which has {}", theirs.join(", ")),
             "its OpenSSH may be too old".to_owned(),
         ),
         Error::HUP | Error::Disconnect | Error::IO(_) => (
             format!("{name} hung up during the handshake: {error}"),
-            "sshd may be overloaded (MaxStartups), or a firewall keep this address out".to_owned(),
+            "sshd may be overloaded (MaxStartups), or a firewall may block this address".to_owned(),
         ),
         error => {
             (format!("the handshake with {name} failed: {error}"), format!("does `ssh -v {name}` work?"))
@@ -399,8 +398,8 @@ fn handshake(name: &HostName, error: &russh::Error) -> ServerError {
 
 fn silent(name: &HostName, why: &str) -> ServerError {
     ServerError::Unreachable {
-        reason: format!("{name} accepted the connection and stayed silent: {why}"),
-        hint: Some("is it sshd that listens there, and is the server overloaded?".into()),
+        reason: format!("{name} accepted the connection but sent nothing: {why}"),
+        hint: Some("does sshd listen on this port? Is the server overloaded?".into()),
     }
 }
 

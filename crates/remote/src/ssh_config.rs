@@ -87,7 +87,7 @@ impl ConfigReader {
 fn trouble(reason: String) -> ServerError {
     ServerError::Unreachable {
         reason,
-        hint: Some("how to reach the server is looked up in the SSH configuration".into()),
+        hint: Some("check the SSH configuration, or ignore it with `ssh: {config: false}`".into()),
     }
 }
 

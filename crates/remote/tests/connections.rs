@@ -66,7 +66,7 @@ async fn a_changed_host_key_stops_before_any_login() {
     std::fs::write(sshd.path("known_hosts"), &text).unwrap();
     let (reason, hint) = unreached(&sshd.network(), "127.0.0.1").await;
     let file = sshd.path("known_hosts").display().to_string();
-    assert!(reason.contains("is not the one known") && reason.contains(&format!("{file}:2")), "{reason}");
+    assert!(reason.contains("has changed") && reason.contains(&format!("{file}:2")), "{reason}");
     assert!(hint.contains(&format!("ssh-keygen -f {file} -R '[127.0.0.1]:{}'", sshd.port)), "{hint}");
     assert!(!sshd.log().contains("userauth-request"), "{}", sshd.log());
     assert_eq!(sshd.known_hosts(), text);
@@ -107,7 +107,7 @@ async fn a_wrong_key_lists_what_was_tried() {
     let ssh = Ssh { keys: keys.clone(), keys_only: false, ..sshd.ssh() };
     let options = Options { agent: Some(agent.socket.clone()), ..sshd.options() };
     let (reason, hint) = unreached(&network(ssh, options), "127.0.0.1").await;
-    assert!(reason.contains(&format!("not let in as {}: tried {}", user(), keys[0])), "{reason}");
+    assert!(reason.contains(&format!("the login as {} was refused: tried {}", user(), keys[0])), "{reason}");
     assert!(reason.contains("missing (no such file)") && reason.contains("the agent with 1 key"), "{reason}");
     assert!(hint.contains("authorized_keys"), "{hint}");
 }
@@ -124,8 +124,8 @@ async fn keys_that_are_given_as_texts_are_tried_first_and_never_written_down() {
     let unusable = ("the secret B".to_owned(), Secret::new("-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense"));
     network.take_keys(vec![("the secret A".to_owned(), text(&locked)), unusable.clone()]);
     let (reason, _) = unreached(&network, "127.0.0.1").await;
-    assert!(reason.contains("the secret A (without its passphrase or an agent"), "{reason}");
-    assert!(reason.contains("the secret B (not a private key that is understood"), "{reason}");
+    assert!(reason.contains("the secret A (encrypted, and no agent holds it"), "{reason}");
+    assert!(reason.contains("the secret B (not a supported private key"), "{reason}");
     assert!(!reason.contains("nonsense"), "{reason}");
     network.take_keys(vec![unusable, ("the secret C".to_owned(), text(&sshd.path("id")))]);
     network.connect("127.0.0.1").await.map(|_| ()).unwrap();
@@ -238,7 +238,7 @@ async fn an_agent_that_says_nothing_or_waits_for_its_owner_has_its_time() {
     let keyless = || Ssh { keys: Vec::new(), keys_only: false, ..sshd.ssh() };
     let (reason, _) = unreached(&network(keyless(), with(&dumb)), "127.0.0.1").await;
     assert!(
-        reason.contains("did not answer within 1 s (`timeouts: {agent: SECONDS}` gives it more)"),
+        reason.contains("did not respond within 1 s (`timeouts: {agent: SECONDS}` raises the limit)"),
         "{reason}"
     );
     let askpass = sshd.path("askpass");
@@ -247,7 +247,7 @@ async fn an_agent_that_says_nothing_or_waits_for_its_owner_has_its_time() {
     let agent = SshAgent::asking(&askpass, sshd.directory.path(), &[&sshd.path("id")]);
     let (reason, _) = unreached(&network(keyless(), with(&agent.socket)), "127.0.0.1").await;
     assert!(
-        reason.contains("no answer within 2 s (`timeouts: {confirm: SECONDS}` gives it more)"),
+        reason.contains("no response within 2 s (`timeouts: {confirm: SECONDS}` raises the limit)"),
         "{reason}"
     );
 }
@@ -266,7 +266,10 @@ async fn an_ssh_configuration_that_takes_forever_has_the_time_of_a_connection() 
         ..sshd.options()
     };
     let (reason, _) = unreached(&network(sshd.ssh(), options), "127.0.0.1").await;
-    assert_eq!(reason, "`ssh -G` did not answer within 1 s (`timeouts: {connect: SECONDS}` gives it more)");
+    assert_eq!(
+        reason,
+        "`ssh -G` did not respond within 1 s (`timeouts: {connect: SECONDS}` raises the limit)"
+    );
     // The processes that it started end, too.
     let program = format!("/proc/{}", std::fs::read_to_string(&pid).unwrap().trim());
     let until = Instant::now() + Duration::from_secs(10);
@@ -357,7 +360,7 @@ async fn a_server_that_says_nothing_or_something_else() {
     });
     for task in tasks.collect::<Vec<_>>() {
         let (reason, _) = task.await.unwrap();
-        assert!(reason.contains("stayed silent: no answer within 1 s"), "{reason}");
+        assert!(reason.contains("sent nothing: no response within 1 s"), "{reason}");
     }
     assert!(began.elapsed() < Duration::from_secs(3));
     // Our end of the connection is closed.

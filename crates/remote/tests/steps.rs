@@ -354,7 +354,7 @@ async fn a_page_from_an_address_only_the_server_reaches() {
     );
     let closed = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     let error = server.http_get(closed, "/").await.unwrap_err();
-    assert!(error.to_string().contains("nothing answers"), "{error}");
+    assert!(error.to_string().contains("nothing listens"), "{error}");
     assert!(run(&server, "true").await.unwrap().success());
 }
 

@@ -373,7 +373,7 @@ fn tell(rollout: &Rollout, new: &Version) {
     if rollout.ran.code == Some(0) {
         println!("  deployed {} in {took:.1} s", new.name);
     } else {
-        println!("  the deploy of {} did not end well:\n{}", new.name, rollout.ran);
+        println!("  the deploy of {} failed:\n{}", new.name, rollout.ran);
     }
     for (mode, report) in rollout.reports() {
         println!("  {:<16}{report}", mode.to_string());
@@ -413,7 +413,7 @@ fn summary(rollouts: &[Rollout]) -> bool {
     println!("{} deploys under load", rollouts.len());
     println!("{}", bold(&format!("sent: {sent}  failed: {failed}  wrong version: {wrong}")));
     if !clean {
-        println!("Something was lost, or a deploy failed: see above.");
+        println!("A request or a deploy failed: see above.");
     }
     clean
 }

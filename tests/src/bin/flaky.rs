@@ -30,7 +30,7 @@ fn keep(tests: &[Flaky], directory: &Path) -> std::io::Result<()> {
     if tests.is_empty() {
         return Ok(());
     }
-    println!("\n== flaky: failed, and passed when run again. Each is a bug to be found.");
+    println!("\n== flaky: passed only on a retry. Each is a bug.");
     fs::create_dir_all(directory)?;
     for test in tests {
         let file = directory.join(format!("{}.txt", test.name.replace("::", "-")));

@@ -73,7 +73,7 @@ pub(super) fn expand<E>(
         followed.push((name.clone(), text.clone()));
         if again {
             let way: Vec<&str> = followed.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(Unknown::Unusable(format!("aliases go round in a circle: {}", way.join(" → "))));
+            return Err(Unknown::Unusable(format!("the aliases form a loop: {}", way.join(" → "))));
         }
         let Some(inner) = shlex::split(text).filter(|inner| !inner.is_empty()) else {
             return Err(Unknown::Unusable(format!("the alias `{name}` can't be split into words: {text}")));
@@ -281,7 +281,7 @@ mod tests {
         let wrong = |line: &str| expanded(line).0.unwrap_err();
         assert_eq!(wrong("x shi"), "shi: ship");
         assert_eq!(wrong("x strange y"), "frobnicate --x y: ");
-        assert_eq!(wrong("x a"), "aliases go round in a circle: a → b → a");
+        assert_eq!(wrong("x a"), "the aliases form a loop: a → b → a");
         assert!(wrong("x broken").contains("can't be split into words: app exec 'x"));
         assert!(wrong("x empty").contains("the alias `empty` can't be split"));
     }

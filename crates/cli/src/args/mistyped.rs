@@ -42,7 +42,7 @@ pub(crate) fn told(error: &clap::Error) -> Option<(String, Option<String>)> {
             let command = format!("bowline {asked}");
             let command = command.trim_end();
             if matches!(asked.as_str(), "plan deploy" | "plan redeploy") && !given.starts_with('-') {
-                let message = format!("only a rollback goes to a named version, but `{given}` is given");
+                let message = format!("`{command}` takes no version, but `{given}` was given");
                 return Some((message, Some(hints::deploy_version(given))));
             }
             if !given.starts_with('-') {

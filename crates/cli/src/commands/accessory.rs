@@ -197,7 +197,7 @@ impl Name {
 
 fn reboots(accessories: &Accessories<'_>) -> String {
     let names: Vec<&str> = accessories.placed.iter().map(|(accessory, _)| accessory.name.as_str()).collect();
-    format!("This restarts {}, which won't answer in the meantime.\nAre you sure?", names.join(", "))
+    format!("This restarts {}, which is down in the meantime.\nAre you sure?", names.join(", "))
 }
 
 fn removes(accessories: &Accessories<'_>) -> String {

@@ -128,7 +128,7 @@ pub(crate) struct MaintenanceArgs {
     /// Seconds after which clients should retry (the `Retry-After` header).
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_after: u32,
-    /// Seconds that open requests may take (default: `drain_timeout` in the configuration).
+    /// Seconds that open requests may take [default: `drain_timeout` in the configuration].
     #[arg(long, value_name = "SECONDS")]
     drain_timeout: Option<u64>,
 }

@@ -11,7 +11,7 @@ use crate::settings::Settings;
   bowline audit
   bowline audit -n 200 -h 10.0.0.1")]
 pub(crate) struct Audit {
-    /// Lines to show of each server.
+    /// Lines to show per server.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: usize,
 }

@@ -68,7 +68,7 @@ Examples:
 /// An image that is there already.
 #[derive(Debug, Args)]
 pub(crate) struct Archive {
-    /// Instead of building, take the image from FILE: what `docker save` writes, or an OCI layout (only without a registry).
+    /// Use the image in FILE (from `docker save`, or an OCI layout) instead of building; only without a registry.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, conflicts_with = "no_cache")]
     image_archive: Option<String>,
 }

@@ -64,7 +64,7 @@ fn ask(question: &str) -> Result<bool, RunError> {
     if !stdin.is_terminal() {
         let question = question.trim_end_matches("Are you sure?").trim_end();
         return Err(exit::usage(
-            format!("this needs confirmation, and standard input is not a terminal\n{question}"),
+            format!("this needs confirmation, but standard input is not a terminal\n{question}"),
             hints::CONFIRM.to_owned(),
         ));
     }

@@ -37,7 +37,7 @@ impl Docs {
                 Ok(text) => text,
                 Err(unknown) => match topic::places(&unknown.name) {
                     Some(places) => {
-                        let heading = format!("`{}` comes up in:", unknown.name);
+                        let heading = format!("`{}` is mentioned in:", unknown.name);
                         [&[heading][..], &places].concat().join("\n")
                     }
                     None => return Err(exit::usage(unknown.to_string(), unknown.hint).into()),

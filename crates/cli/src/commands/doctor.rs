@@ -17,7 +17,7 @@ its fix. It checks the programs here, the files, the secrets, the registry and D
 clock, ports, proxy, certificates, leftovers, lock. An unreachable server doesn't stop the check of the others.
 
 It resolves the secrets, which runs their commands, and runs the hook pre-connect. It changes nothing on servers, and doesn't write to known_hosts. With -q, it \
-shows only warnings and problems. The exit status is 1 if there is a problem.
+shows only warnings and problems. The exit code is 1 if there is a problem.
 
 Examples:
   bowline doctor

@@ -18,13 +18,13 @@ pub(crate) struct ExecArgs {
     /// Connect the command to this terminal, or to standard input if that is not a terminal.
     #[arg(short, long)]
     interactive: bool,
-    /// Kamal's way to say that it is not.
+    /// Kamal's form of the default.
     #[arg(long, hide = true, overrides_with = "interactive")]
     no_interactive: bool,
     /// Run the command in the running container instead of a new one.
     #[arg(long)]
     reuse: bool,
-    /// Kamal's way to say that it runs in a new one.
+    /// Kamal's form of the default.
     #[arg(long, hide = true, overrides_with = "reuse")]
     no_reuse: bool,
     /// Pass the command's output through byte for byte; needs exactly one container.
@@ -33,7 +33,7 @@ pub(crate) struct ExecArgs {
     /// Start the command in new containers, print their ids, and return. The containers stay until you remove them with `docker rm`.
     #[arg(long, conflicts_with_all = ["interactive", "reuse", "raw"])]
     detach: bool,
-    /// Kamal's way to say that its output is waited for.
+    /// Kamal's form of the default.
     #[arg(long, hide = true, overrides_with = "detach")]
     no_detach: bool,
     /// Set an environment variable for the command; repeat the flag for several (KEY:VALUE also works).
@@ -136,7 +136,7 @@ fn status(outputs: &[HostOutput]) -> u8 {
 fn split(words: Vec<String>) -> Result<Vec<String>, RunError> {
     let words = match words.as_slice() {
         [only] => shlex::split(only)
-            .ok_or_else(|| exit::usage(format!("`{only}` has a quote that doesn't end"), None))?,
+            .ok_or_else(|| exit::usage(format!("`{only}` has a quote that isn't closed"), None))?,
         _ => words,
     };
     if words.is_empty() { Err(exit::usage("no command is given", None)) } else { Ok(words) }

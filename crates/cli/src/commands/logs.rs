@@ -18,7 +18,7 @@ pub(crate) struct LogsArgs {
     /// Only lines since a time (2026-01-31T12:00:00) or for a period (30m).
     #[arg(short, long, value_name = "TIME")]
     since: Option<String>,
-    /// The last N lines; 100, or 10 with -f, unless -s or -g is given.
+    /// Show the last N lines [default: 100, or 10 with -f; all with -s or -g]
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
     /// Only lines that match this grep pattern.
@@ -53,7 +53,7 @@ impl LogsArgs {
     fn lines(self) -> Result<Lines, RunError> {
         let options = self.grep_options.unwrap_or_default();
         let grep_options = shlex::split(&options).ok_or_else(|| {
-            exit::usage(format!("`--grep-options` has a quote that doesn't end: {options}"), None)
+            exit::usage(format!("`--grep-options` has a quote that isn't closed: {options}"), None)
         })?;
         let all = self.since.is_some() || self.grep.is_some();
         let default = if self.follow { 10 } else { 100 };

@@ -63,7 +63,7 @@ impl Completion {
   bowline man --dir ~/.local/share/man/man1       # the manual pages of all commands
   bowline man --markdown > commands.md            # all commands on one page")]
 pub(crate) struct Man {
-    /// The command; without one, Bowline as a whole.
+    /// The command [default: Bowline as a whole]
     #[arg(value_name = "COMMAND")]
     path: Vec<String>,
     /// Write the pages of all commands into this directory.

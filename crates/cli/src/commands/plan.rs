@@ -82,7 +82,7 @@ struct Image {
     /// Leave out the build and the push.
     #[arg(short = 'P', long, conflicts_with = "image_archive")]
     skip_push: bool,
-    /// Plan with the image in FILE: what `docker save` writes, or an OCI layout.
+    /// Plan with the image in FILE (from `docker save`, or an OCI layout).
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     image_archive: Option<String>,
 }

@@ -18,7 +18,7 @@ pub(crate) enum Prune {
 
 #[derive(Debug, Args)]
 pub(crate) struct Retain {
-    /// Stopped containers of each role to keep (default: `retain_containers` in the configuration).
+    /// Stopped containers of each role to keep [default: `retain_containers` in the configuration].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     retain: Option<u16>,
 }

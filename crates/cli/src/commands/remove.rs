@@ -75,7 +75,7 @@ fn question(removal: &Removal, app: &str, hosts: &[&str], accessories: &Accessor
     };
     let too = match accessories.placed.as_slice() {
         [] => String::new(),
-        _ => format!("Its accessories go too:\n{}\n", accessory::lines(accessories)),
+        _ => format!("It also removes the accessories:\n{}\n", accessory::lines(accessories)),
     };
     format!("This removes {what}, of {app} on {count} {servers} ({named}).\n{too}Are you sure?")
 }
@@ -107,7 +107,7 @@ mod tests {
             question(&removal, "shop", &hosts, &accessories)
         };
         assert!(asked(Removal::Everything).contains(
-            "on 2 servers (a, d).\nIts accessories go too:\n  shop-db on d: container, image and directory WITH THE DATA in data\n"
+            "on 2 servers (a, d).\nIt also removes the accessories:\n  shop-db on d: container, image and directory WITH THE DATA in data\n"
         ));
         assert!(!asked(Removal::App).contains("shop-db"));
     }

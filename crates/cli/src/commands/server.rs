@@ -48,7 +48,7 @@ pub(crate) struct ServerExecArgs {
     /// Run the command on the first server, connected to this terminal, or to standard input if that is not a terminal.
     #[arg(short, long)]
     interactive: bool,
-    /// Kamal's way to say that it is not.
+    /// Kamal's form of the default.
     #[arg(long, hide = true, overrides_with = "interactive")]
     no_interactive: bool,
     /// Pass the command's output through byte for byte; needs exactly one server.

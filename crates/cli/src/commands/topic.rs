@@ -29,7 +29,7 @@ pub(crate) fn help(words: &[OsString]) -> Option<u8> {
         return Some(exit::DONE);
     }
     let lines = places(&wanted.join(" "))?;
-    out::stdout([format!("`{}` comes up in:", clean::line(&wanted.join(" ")))]);
+    out::stdout([format!("`{}` is mentioned in:", clean::line(&wanted.join(" ")))]);
     out::stdout(lines);
     Some(exit::DONE)
 }
@@ -70,7 +70,7 @@ pub(super) fn places(text: &str) -> Option<Vec<String>> {
         })
         .collect();
     if more > 0 {
-        lines.push(format!("  … and {more} more: give another word"));
+        lines.push(format!("  … and {more} more: add a word"));
     }
     Some(lines)
 }

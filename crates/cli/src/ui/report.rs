@@ -32,7 +32,7 @@ pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
             let mut lines = vec![paint.yellow("interrupted")];
             lines.extend(serving(standing, paint));
             if !standing.is_empty() {
-                let hint = "to go on, run the same command again: it continues where this run stopped";
+                let hint = "to continue, run the same command again: it picks up where this run stopped";
                 lines.extend(hints::lines(Some(hint), paint));
             }
             lines
@@ -171,7 +171,7 @@ fn container(not_ready: &NotReady, place: &str, paint: Paint) -> Vec<String> {
         let text = clean::lines(output.trim());
         let mut said = text.lines();
         let first = said.next().map(|line| format!(": {line}")).unwrap_or_default();
-        lines.push(logged(&format!("exit status {status}{first}"), paint));
+        lines.push(logged(&format!("exit code {status}{first}"), paint));
         lines.extend(said.map(|line| logged(&format!("  {line}"), paint)));
     }
     lines

@@ -64,7 +64,7 @@ pub fn lines(outputs: &[HostOutput], heading: Option<Heading>) -> Vec<Shown> {
         shown.extend(text(&output.stderr).map(Shown::Err));
         match &output.exit {
             Exit::Status(0) => {}
-            Exit::Status(status) => shown.push(Shown::Err(format!("{place}: exit status {status}"))),
+            Exit::Status(status) => shown.push(Shown::Err(format!("{place}: exit code {status}"))),
             Exit::Signal(signal) => {
                 shown.push(Shown::Err(format!("{place}: killed by SIG{}", clean::line(signal))));
             }

@@ -32,11 +32,11 @@ fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
         Phase::Build(version) => ("Building and pushing", "Built and pushed", format!(" version {version}")),
         Phase::Keep(image) => ("Keeping", "Kept", format!(" {image} for the servers")),
         Phase::Send(servers) => {
-            ("Sending", "Sent", format!(" what is missing to {}", count(*servers, "server")))
+            ("Sending", "Sent", format!(" the missing layers to {}", count(*servers, "server")))
         }
         Phase::BuildOnly(image) => ("Building", "Built", format!(" {image}")),
         Phase::Lock(host) => ("Taking", "Took", format!(" the deploy lock on {host}")),
-        Phase::Observe(servers) => ("Looking", "Looked", format!(" at {}", count(*servers, "server"))),
+        Phase::Observe(servers) => ("Inspecting", "Inspected", format!(" {}", count(*servers, "server"))),
         Phase::Pull => ("Pulling", "Pulled", " the image".into()),
         Phase::Proxy => ("Making sure the proxy runs", "The proxy runs", String::new()),
         Phase::Assets => ("Preparing", "Prepared", " assets".into()),

@@ -78,7 +78,7 @@ pub(crate) const KEYS: Keys = Keys::new(
     "How Docker checks that a container can serve requests. The keys of a role's `healthcheck` override the root's. A role without \
      Traefik has a health check only if it sets `cmd`, `port` or `path` itself.",
     &[
-        Setting::new("cmd", Form::Filled, "the command that the container's shell runs; exit status 0 means healthy")
+        Setting::new("cmd", Form::Filled, "the command that the container's shell runs; exit code 0 means healthy")
             .default("`curl -f http://localhost:PORT/PATH || exit 1`")
             .examples(&["\"wget -q -O /dev/null http://localhost:3000/up\""]),
         Setting::new("port", QUOTABLE_PORT, "the port that the default command requests").default("3000").examples(&["8080", "\"8080\""]),

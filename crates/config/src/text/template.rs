@@ -84,7 +84,7 @@ impl Program {
 pub enum Ended {
     /// Successfully, with this on its standard output.
     Well(String),
-    /// With a failure. `how` describes it: `exit status 1`.
+    /// With a failure. `how` describes it: `exit code 1`.
     Badly { how: String, stderr: String },
     /// There is no Ruby on this machine.
     Missing,

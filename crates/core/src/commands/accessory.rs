@@ -128,7 +128,7 @@ impl Act {
     pub fn describe(&self) -> String {
         let name = &self.name;
         match &self.what {
-            What::Directories(_) => format!("make the directories of {name}"),
+            What::Directories(_) => format!("create the directories of {name}"),
             What::Upload(upload) => format!("upload {} for {name}", upload.path),
             What::Boot(_) => format!("boot {name}"),
             What::Replace(_) => format!("reboot {name}"),

@@ -28,7 +28,7 @@ pub enum Unfit {
     Long(String),
     /// A shell can't export this name, or gives it a special meaning.
     #[error(
-        "the secret variable `{0}` has a value with a line break, which can't be given to a container under this name"
+        "the secret variable `{0}` has a value with a line break, which can't be passed to a container under this name"
     )]
     Name(String),
 }

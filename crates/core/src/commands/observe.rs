@@ -99,7 +99,7 @@ pub fn explain(status: u32, said: &str) -> Option<Explanation> {
     } else if said.contains("cannot connect to the docker daemon")
         || said.contains("is the docker daemon running")
     {
-        ("the Docker daemon does not run", "start it there: `systemctl start docker`")
+        ("the Docker daemon is not running", "start it there: `systemctl start docker`")
     } else {
         return None;
     };

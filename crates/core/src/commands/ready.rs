@@ -165,7 +165,7 @@ impl Event {
                 }
                 Some(text)
             }
-            Event::Delay(seconds) => Some(format!("running, ready if it still is in {seconds} s")),
+            Event::Delay(seconds) => Some(format!("running, ready if it is still running in {seconds} s")),
             Event::Id(_) | Event::Ready(_) => None,
         }
     }

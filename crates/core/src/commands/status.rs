@@ -85,7 +85,7 @@ impl Status {
             ),
             Status::PullFailed => Explanation::new(
                 "the image could not be pulled",
-                "was this version built and pushed? `--skip-push` leaves both out",
+                "was this version built and pushed? `--skip-push` skips both",
             ),
             Status::NotReceived => Explanation::new(
                 "the server could not get the image through the SSH connection",
@@ -99,8 +99,8 @@ impl Status {
                 "`docker build --label service=NAME` sets it; so does `bowline build push`",
             ),
             Status::ProxyFailed => Explanation::new(
-                "the network could not be made",
-                "`docker network create kamal` there says why",
+                "could not create the Docker network `kamal`",
+                "run `docker network create kamal` on the server to see why",
             ),
             _ => return None,
         };
@@ -116,8 +116,8 @@ fn not_received(said: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if says(&["no matching manifest", "no match for platform"]) {
         PLATFORM
-    } else if says(&["blob unknown", "manifest unknown", "can't be read any more"]) {
-        "it is no longer among what this machine keeps (~/.cache/bowline/images): deploy again without `--skip-push`"
+    } else if says(&["blob unknown", "manifest unknown", "can no longer be read"]) {
+        "this machine no longer has the image (~/.cache/bowline/images): deploy again without `--skip-push`"
     } else if says(&[
         "proxyconnect",
         "bad gateway",
@@ -128,7 +128,7 @@ fn not_received(said: &str) -> &'static str {
         "Docker there asks an HTTP proxy for localhost: add `localhost,127.0.0.1` to NO_PROXY of its service (`systemctl show \
          --property Environment docker`), or to `no-proxy` in /etc/docker/daemon.json, and restart it"
     } else {
-        "run the same again: what has come is kept; `docker pull` there says more in its daemon's log"
+        "run the command again: it keeps the layers already received; Docker's log on the server may say more"
     }
 }
 

@@ -14,7 +14,7 @@ pub fn untouched(config: &Config) -> Vec<Finding> {
     let proxy = unchosen.then(|| {
         Finding::warning(
             Topic::Configuration,
-            "no key says which generation of Kamal this is for, so Traefik serves the app",
+            "no key says whether this is for Kamal 1 or Kamal 2, so Traefik serves the app",
             "add `proxy: {}` for kamal-proxy or Bowline's own, or `traefik: {}` to keep Traefik",
         )
     });
@@ -26,8 +26,8 @@ fn example(host: &str) -> Option<Finding> {
     let name = host.rsplit_once('@').map_or(host, |(_, name)| name);
     let [a, b, c, _] = name.parse::<Ipv4Addr>().ok()?.octets();
     [[192, 0, 2], [198, 51, 100], [203, 0, 113]].contains(&[a, b, c]).then(|| {
-        let text = format!("{host} is an address for examples");
-        Finding::problem(Topic::Configuration, text, "put your server's address in its place")
+        let text = format!("{host} is an example address");
+        Finding::problem(Topic::Configuration, text, "replace it with your server's address")
     })
 }
 
@@ -50,9 +50,9 @@ mod tests {
         assert_eq!(
             said("192.0.2.1, deploy@203.0.113.9, 198.51.100.255", PROXY),
             [
-                "problem 192.0.2.1 is an address for examples",
-                "problem deploy@203.0.113.9 is an address for examples",
-                "problem 198.51.100.255 is an address for examples",
+                "problem 192.0.2.1 is an example address",
+                "problem deploy@203.0.113.9 is an example address",
+                "problem 198.51.100.255 is an example address",
             ]
         );
         assert_eq!(said("192.0.3.1, 203.0.112.9, shop.example.com, '::1'", PROXY), [""; 0]);
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_no_key_chose_is_a_warning() {
-        let warning = "warning no key says which generation of Kamal this is for, so Traefik serves the app";
+        let warning = "warning no key says whether this is for Kamal 1 or Kamal 2, so Traefik serves the app";
         assert_eq!(said("a", ""), [warning]);
         assert_eq!(said("a", "traefik: {}\n"), [""; 0]);
         assert_eq!(said("a", PROXY), [""; 0]);

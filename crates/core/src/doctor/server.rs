@@ -122,7 +122,7 @@ impl Seen<'_> {
             ),
             Docker::Silent(said) => Finding::problem(
                 Topic::Docker,
-                format!("Docker does not answer: {said}"),
+                format!("Docker does not respond: {said}"),
                 "start it there (`systemctl start docker`), and see `journalctl -u docker`",
             ),
             Docker::Runs { version, arch } => self.runs(version, arch),
@@ -170,13 +170,13 @@ impl Seen<'_> {
             Ok(()) => Finding::ok(Topic::Registry, format!("{server} accepts the login")),
             Err(said) if said.is_empty() => Finding::problem(
                 Topic::Registry,
-                format!("{server} did not answer within 20 s"),
-                "can this server reach it? Its firewall and DNS decide",
+                format!("{server} did not respond within 20 s"),
+                "can this server reach it? Check its firewall and DNS",
             ),
             Err(said) => Finding::problem(
                 Topic::Registry,
                 format!("{server} refused the login: {said}"),
-                "see `registry:` (server, username, password), and that this server can reach it",
+                "check `registry:` (server, username, password), and that this server can reach it",
             ),
         })
     }
@@ -201,7 +201,7 @@ impl Seen<'_> {
             match taken.find(|(taken, _)| *taken == port).map(|(_, who)| who.as_deref()) {
                 None => Finding::ok(Topic::Ports, format!("port {port} is free")),
                 Some(Some(who)) if ours.iter().any(|name| name == who) => {
-                    Finding::ok(Topic::Ports, format!("port {port} has {who}"))
+                    Finding::ok(Topic::Ports, format!("port {port} is used by {who}"))
                 }
                 Some(who) => taken_by(port, who),
             }
@@ -223,7 +223,7 @@ impl Seen<'_> {
                 }
                 Some(proxy) => Finding::warning(
                     Topic::Proxy,
-                    format!("{name} does not serve: its container is {}", proxy.status),
+                    format!("{name} is not serving: its container is {}", proxy.status),
                     format!("`bowline {} start` starts it, and so does a deploy", command(kind)),
                 ),
             })
@@ -243,8 +243,8 @@ impl Seen<'_> {
         };
         Some(Finding::warning(
             Topic::Proxy,
-            format!("{what}: a deploy pauses for five seconds in place of waiting for open requests"),
-            "behind Traefik, that takes a login as root, and nsenter, ss and awk",
+            format!("{what}: a deploy pauses for 5 s instead of waiting for open requests"),
+            "behind Traefik, waiting for them needs a login as root, and nsenter, ss and awk",
         ))
     }
 
@@ -282,7 +282,7 @@ impl Seen<'_> {
             found.extend(observed.of_role(self.names, &role.name).filter(stale).map(|container| {
                 Finding::warning(
                     Topic::Leftovers,
-                    format!("{} still runs beside the container that serves", container.name),
+                    format!("{} still runs next to the serving container", container.name),
                     "the next deploy stops it; `bowline app stale-containers -s` stops it now",
                 )
             }));
@@ -327,12 +327,12 @@ fn command(kind: ProxyKind) -> &'static str {
 fn taken_by(port: u16, who: Option<&str>) -> Finding {
     let by = who.map_or(String::new(), |who| format!(" by {who}"));
     let hint = match who.and_then(|who| who.strip_prefix("the container ")) {
-        Some("traefik") => "`bowline upgrade` puts kamal-proxy in Traefik's place".into(),
-        Some(kamal::NAME) => "`bowline downgrade` puts Traefik in kamal-proxy's place".into(),
+        Some("traefik") => "`bowline upgrade` replaces Traefik with kamal-proxy".into(),
+        Some(kamal::NAME) => "`bowline downgrade` replaces kamal-proxy with Traefik".into(),
         Some(name) => format!("stop it there (`docker stop {name}`), or give the proxy another port"),
         None if who.is_some() => "stop it there, or give the proxy another port".into(),
         None => format!(
-            "`ss -ltnp 'sport = :{port}'` as root says what it is: stop it there, or give the proxy another port"
+            "`ss -ltnp 'sport = :{port}'` as root shows what it is: stop it there, or give the proxy another port"
         ),
     };
     Finding::problem(Topic::Ports, format!("port {port} is taken{by}"), hint)
@@ -345,7 +345,7 @@ fn disk(disk: &Disk) -> Finding {
     };
     let path = &disk.path;
     let Some((all, free)) = disk.room else {
-        return Finding::ok(Topic::Disk, format!("the room for {what} ({path}) is not known"));
+        return Finding::ok(Topic::Disk, format!("the free space for {what} ({path}) is unknown"));
     };
     let text = format!("{} free of {} for {what} ({path})", size(free), size(all));
     let more = disk.files.map(|(_, more)| more);

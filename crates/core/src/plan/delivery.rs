@@ -57,16 +57,18 @@ impl Expected {
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Layers { layers: 0, of, .. } => write!(f, "none of its {of} layers, the server has them"),
+            Self::Layers { layers: 0, of, .. } => {
+                write!(f, "none of its {of} layers: the server has them all")
+            }
             Self::Layers { layers, of, bytes: size } => {
                 write!(f, "{layers} of {of} layers, {}", bytes(*size))
             }
-            Self::Unbuilt => f.write_str("how much is known once it is built"),
-            Self::Absent => {
-                f.write_str("not on this machine; servers that lack it get it from one that has it")
+            Self::Unbuilt => f.write_str("size unknown until the image is built"),
+            Self::Absent => f.write_str("not on this machine; copied from a server that has it"),
+            Self::OtherPlatform { server } => {
+                write!(f, "the image has no {server} variant, which this server needs")
             }
-            Self::OtherPlatform { server } => write!(f, "the image is not for {server}, which the server is"),
-            Self::Unasked(reason) => write!(f, "how much is unknown: {reason}"),
+            Self::Unasked(reason) => write!(f, "size unknown: {reason}"),
         }
     }
 }

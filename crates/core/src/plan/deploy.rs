@@ -199,7 +199,7 @@ impl Planner<'_> {
         for (role, container) in retire::orphans(config, &scope.names, host, observed) {
             if container.is_running() {
                 notes.push(format!(
-                    "{} still runs, but the configuration has no role {role} here: `bowline app stale-containers --stop` stops it",
+                    "{} is still running, but the configuration has no role {role} here: `bowline app stale-containers --stop` stops it",
                     container.name
                 ));
             }

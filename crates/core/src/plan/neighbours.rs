@@ -70,7 +70,7 @@ fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {
         let destination =
             theirs.destination().map(|name| format!(" with destination `{name}`")).unwrap_or_default();
         format!(
-            "the service `{}`{destination} has the same directory {} and the same deploy lock here; better give one of them another name",
+            "the service `{}`{destination} has the same directory {} and the same deploy lock here; rename one of them",
             theirs.service(),
             names.directory(),
         )

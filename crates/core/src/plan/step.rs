@@ -86,7 +86,7 @@ impl Step {
     /// What the step does, for display: `boot app-web-1f3a…`.
     pub fn describe(&self) -> String {
         match self {
-            Step::Observe(_) => "look at the server".into(),
+            Step::Observe(_) => "inspect the server".into(),
             Step::Lock(_) => "take the deploy lock".into(),
             Step::Pull(step) => format!("pull {}", step.image),
             Step::Receive(step) => format!("send {}", step.image),
@@ -94,9 +94,9 @@ impl Step {
             Step::Network(_) => "make sure the network exists".into(),
             Step::Assets(step) => format!("prepare the assets of {}", step.role),
             Step::Boot(step) => format!("boot {}", step.container()),
-            Step::Find(step) => format!("look for {}", step.name),
+            Step::Find(step) => format!("find {}", step.name),
             Step::Start(step) => format!("start {} again", step.name),
-            Step::Check(step) => format!("see whether {} still runs", step.name),
+            Step::Check(step) => format!("check that {} still runs", step.name),
             Step::Stop(step) => format!("stop {}", step.name),
             Step::Tag(step) if step.is_latest() => format!("record that {} serves", step.image),
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),

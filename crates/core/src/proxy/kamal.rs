@@ -264,7 +264,7 @@ impl Step {
             Step::Ensure(_) => format!("make sure {NAME} runs"),
             Step::Load(step) => format!("send the image {}", step.image),
             Step::Replace(_) => format!("reboot {NAME}"),
-            Step::Look(_) => format!("see which {NAME} runs"),
+            Step::Look(_) => format!("check which {NAME} runs"),
             Step::InPlace(step) => format!("upgrade {NAME} to {}", step.version),
             Step::TakeOver(_) => format!("replace Traefik with {NAME}"),
             Step::Power(step) => format!("{} {NAME}", step.action.verb()),
@@ -272,9 +272,9 @@ impl Step {
             Step::Files(_) => "write certificates and error pages".into(),
             Step::Register(step) => format!("route {} to {}", step.route.service, step.route.container),
             Step::Unregister(step) => format!("stop routing {}", step.service),
-            Step::Forget(step) => format!("stop routing {}, which no role serves any more", step.service),
+            Step::Forget(step) => format!("stop routing {}, which no role uses any more", step.service),
             Step::Pause(step) => step.describe(),
-            Step::List => format!("ask {NAME} where it routes"),
+            Step::List => format!("ask {NAME} for its routes"),
         }
     }
 

@@ -98,7 +98,7 @@ impl Life {
     pub(crate) fn depends(&self) -> Option<&'static str> {
         match self {
             Life::Kamal(kamal::life::Life::Upgrade(_)) => {
-                Some("upgrade it if it is older, in its container if that can take the new program")
+                Some("upgrade it if it is older, in place if its container supports that")
             }
             Life::Traefik(traefik::life::Life::Remove(_))
             | Life::Kamal(kamal::life::Life::Remove(kamal::container::Remove { force: false, .. })) => {

@@ -152,10 +152,14 @@ impl Rules for Traefik {
         let found = observed.proxy(NAME);
         let answers = found.map_or_else(|| will_have_api(&config.traefik), |found| has_api(&found.args));
         if !answers {
-            notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (it needs the argument `--api.insecure=true`)".into());
+            notes.push(
+                "Traefik here was booted without its API: Bowline waits 5 s instead of asking it \
+                 (it needs the argument `--api.insecure=true`)"
+                    .into(),
+            );
         } else if let Some(difference) = found.and_then(|found| difference(&config.traefik, found)) {
             notes.push(format!(
-                "Traefik here is not what `traefik:` says: {difference}; `traefik reboot` changes that"
+                "Traefik here differs from `traefik:` in the configuration: {difference}; `traefik reboot` applies the configuration"
             ));
         }
         notes.extend(neighbours::exposed(config, host, observed));

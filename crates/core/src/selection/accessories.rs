@@ -35,7 +35,7 @@ impl<'a> Accessories<'a> {
                 "all" => config.accessories.iter().flat_map(|accessory| accessory.hosts.clone()).collect(),
                 _ => first.hosts.clone(),
             };
-            let accessory = if name == "all" { "every accessory" } else { name };
+            let accessory = if name == "all" { "an accessory" } else { name };
             return Err(NoMatch::Nowhere { accessory: accessory.into(), known: hosts.join(", ") });
         }
         Ok(all)
@@ -127,15 +127,15 @@ accessories:
     fn nothing_left_is_an_error_that_says_what_there_is() {
         let cases = [
             (Filters::default(), "cash", "there is no accessory `cash`; the accessories are: db, cache"),
-            (hosts("w1"), "db", "db is on none of the servers asked for; it is on: d1"),
-            (hosts("w1"), "all", "every accessory is on none of the servers asked for; it is on: d1, w2, k1"),
-            (roles("web"), "db", "db is on none of the servers asked for; it is on: d1"),
+            (hosts("w1"), "db", "none of the selected servers has db; choose from: d1"),
+            (hosts("w1"), "all", "none of the selected servers has an accessory; choose from: d1, w2, k1"),
+            (roles("web"), "db", "none of the selected servers has db; choose from: d1"),
             (hosts("x"), "db", "no host matches x; the hosts are: w1, w2, k1, d1"),
             (roles("x"), "db", "no role matches x; the roles are: web, workers"),
             (
                 Filters { primary: true, ..Filters::default() },
                 "db",
-                "db is on none of the servers asked for; it is on: d1",
+                "none of the selected servers has db; choose from: d1",
             ),
         ];
         for (filters, name, message) in cases {

@@ -32,8 +32,9 @@ fn a_route_that_another_app_has_is_refused_before_anything_begins() {
         planned(&proxied(proxy), DeployKind::Deploy, "v2", &observed).err().map(|error| error.to_string())
     };
     let shop = "shop-web  a.test,b.test  /,/api  0123456789ab:80  running  no";
-    let wanted =
-        |what: &str| Some(format!("app-web can't have {what} on a: kamal-proxy sends it to shop-web"));
+    let wanted = |what: &str| {
+        Some(format!("app-web can't use {what} on a: kamal-proxy already routes it to shop-web"))
+    };
     assert_eq!(refused("{host: b.test}", shop), wanted("b.test"));
     assert_eq!(refused("{hosts: [c.test, A.test], path_prefix: api/}", shop), wanted("a.test/api"));
     assert_eq!(refused("true", "shop-web  *  /  0123456789ab:80  running  no"), wanted("all hosts"));
@@ -64,7 +65,7 @@ fn a_route_of_an_accessory_that_another_app_has_is_noted_and_refused_when_it_boo
         let plan = planned(&config, DeployKind::Deploy, "v2", &[("a".to_string(), observed)].into()).unwrap();
         (plan.servers[0].notes.join("\n"), refused.map(|refusal| refusal.to_string()).unwrap_or_default())
     };
-    let conflict = "app-tool can't have tool.test on a: kamal-proxy sends it to shop-web";
+    let conflict = "app-tool can't use tool.test on a: kamal-proxy already routes it to shop-web";
     assert_eq!(said("shop-web"), (format!("the accessory {conflict}"), conflict.to_owned()));
     assert_eq!(said("app-tool"), (String::new(), String::new()));
 }
@@ -87,7 +88,7 @@ fn an_older_proxy_and_a_service_that_does_not_serve_are_noted() {
     assert_eq!(notes(behind_kamal_proxy("basecamp/kamal-proxy:v0.9.2", "")), "");
     let older = || behind_kamal_proxy("bowline-proxy:v10.0.0.1", "");
     let note = format!(
-        "kamal-proxy on a is bowline-proxy 0.0.1; `bowline proxy upgrade` brings it to {} without a gap",
+        "kamal-proxy on a is bowline-proxy 0.0.1; `bowline proxy upgrade` upgrades it to {} without downtime",
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(notes(older()), note);

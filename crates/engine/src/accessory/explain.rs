@@ -17,7 +17,7 @@ pub(super) fn cause(accessory: &Accessory, answer: Answer, output: Output) -> Ca
 }
 
 pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
-    let hint = format!("`accessory boot {}` makes one", accessory.name);
+    let hint = format!("`accessory boot {}` creates one", accessory.name);
     Failure {
         host: host.into(),
         role: Some(accessory.name.clone()),

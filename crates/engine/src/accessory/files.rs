@@ -54,10 +54,12 @@ async fn content(
         Ok(None) => {
             return Err(refused(
                 format!("there is no file {path}"),
-                "a relative path starts in the current directory",
+                "a relative path is relative to the current directory",
             ));
         }
-        Err(reason) => return Err(refused(reason, "name files one by one: a directory is not uploaded")),
+        Err(reason) => {
+            return Err(refused(reason, "list the files one by one: Bowline doesn't upload directories"));
+        }
     };
     if !path.ends_with("erb") {
         return Ok(bytes);
@@ -65,7 +67,7 @@ async fn content(
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(refused(
             format!("{path} is not UTF-8"),
-            "give a file that isn't a template an ending other than erb",
+            "if the file isn't a template, give it an extension other than .erb",
         ));
     };
     let invalid = |errors| RunError::Invalid(Box::new(errors));
@@ -92,8 +94,8 @@ fn has_a_secret(content: &[u8], accessory: &Accessory, secrets: &Secrets) -> boo
 
 fn readable(accessory: &Accessory, file: &AccessoryMount) -> String {
     format!(
-        "accessories/{}/files: {} has a secret in it, and with the mode {} every user on the server can read it; give it \
-         a `mode:` such as \"0600\", and an `owner:` if its program is not root's",
+        "accessories/{}/files: {} contains a secret, and with the mode {} every user on the server can read it: set \
+         a `mode:` such as \"0600\", and an `owner:` if the program in the container doesn't run as root",
         accessory.name,
         file.local,
         file.mode.as_deref().unwrap_or_default(),

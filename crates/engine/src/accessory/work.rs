@@ -51,7 +51,7 @@ impl OnServer<'_> {
                 }
             }
             What::Remove { .. } => {
-                let kept = if answer.kept { "; its image stays, something else needs it" } else { "" };
+                let kept = if answer.kept { "; kept its image, which something else uses" } else { "" };
                 format!("removed {name}{kept}")
             }
             What::Directories(_) | What::Upload(_) => String::new(),
@@ -104,7 +104,9 @@ impl OnServer<'_> {
         let runs = |observed| traefik::running(observed).is_some();
         if !self.crew.observed.get(self.at.host).is_some_and(runs) {
             let (proxy, service) = (kind.name(), &self.accessory.service);
-            self.at.note(format!("{proxy} does not run here: that requests reach {service} was not seen"));
+            self.at.note(format!(
+                "{proxy} is not running here, so Bowline could not check that requests reach {service}"
+            ));
             return Ok("");
         }
         let id = answer.came_up.id.as_deref().unwrap_or_default();
@@ -112,7 +114,7 @@ impl OnServer<'_> {
             Ok(Seen::Routed | Seen::Registered { .. }) => Ok(", serving"),
             Ok(Seen::Unseen) => Ok(""),
             Err(cause) => {
-                let doing = format!("see requests reach {}, which runs", self.accessory.name);
+                let doing = format!("route requests to {}", self.accessory.name);
                 Err(self.failure(doing, cause))
             }
         }
@@ -126,16 +128,18 @@ impl OnServer<'_> {
 fn booted(name: &str, answer: &Answer, changed: &[&str]) -> String {
     if answer.runs && !changed.is_empty() {
         let files = changed.join(", ");
-        return format!("{name} runs already; `accessory restart {name}` lets it see what changed ({files})");
+        return format!(
+            "{name} is already running; run `accessory restart {name}` to apply the changed files ({files})"
+        );
     }
     let done = match (answer.runs, answer.started) {
-        (true, _) => format!("{name} runs already"),
-        (_, true) => format!("started {name}, which was there"),
+        (true, _) => format!("{name} is already running"),
+        (_, true) => format!("started the existing container of {name}"),
         (false, false) => format!("booted {name}"),
     };
     done + waiting(answer)
 }
 
 fn waiting(answer: &Answer) -> &'static str {
-    if answer.is_starting() { "; its health check doesn't succeed yet" } else { "" }
+    if answer.is_starting() { "; its health check hasn't succeeded yet" } else { "" }
 }

@@ -34,7 +34,7 @@ async fn run(local: &dyn Local, words: &[&str]) -> Option<Output> {
 /// The first word in a program's output that looks like a version.
 fn number(said: &str) -> &str {
     let starts = |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
-    said.split([' ', ',', '\n']).find(starts).unwrap_or("of an unknown version")
+    said.split([' ', ',', '\n']).find(starts).unwrap_or("of unknown version")
 }
 
 pub(super) async fn tools(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
@@ -43,7 +43,7 @@ pub(super) async fn tools(local: &dyn Local, config: Option<&Config>) -> Vec<Fin
         None => Finding::problem(
             Topic::Tools,
             "git is not installed on this machine",
-            "install it: a deploy takes the version from it, and builds what is committed",
+            "install it: a deploy takes its version from git, and builds the last commit",
         ),
     }];
     found.extend(docker(local, config).await);
@@ -87,12 +87,12 @@ async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
         Some(said) => Finding::ok(Topic::Tools, format!("Docker {} ({arch})", number(said))),
         None if remote => Finding::ok(
             Topic::Tools,
-            format!("Docker's command {}, and another machine builds", number(&client.stdout)),
+            format!("Docker's command {}; another machine builds", number(&client.stdout)),
         ),
         None => Finding::problem(
             Topic::Tools,
             "Docker on this machine does not respond",
-            format!("start it, and check that you may use it (`docker version`), {elsewhere}"),
+            format!("start it, and check that you can use it (`docker version`), {elsewhere}"),
         ),
     });
     let buildx = run(local, &["docker", "buildx", "version"]).await;
@@ -105,12 +105,12 @@ async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
             format!("install it: https://docs.docker.com/go/buildx/, {elsewhere}"),
         ),
         (Ok(_), Some(output)) => Finding::ok(Topic::Tools, format!("buildx {}", number(&output.stdout))),
-        (Ok(_), None) => Finding::ok(Topic::Tools, "no buildx: Docker itself builds"),
+        (Ok(_), None) => Finding::ok(Topic::Tools, "no buildx: Docker builds without it"),
     });
     if config.builder.pack.is_some() && run(local, &["pack", "version"]).await.is_none() {
         found.push(Finding::problem(
             Topic::Tools,
-            "`pack` is not installed on this machine, and `builder: pack:` builds with it",
+            "`pack` is not installed on this machine, and `builder: pack:` needs it",
             "install it: https://buildpacks.io/docs/tools/pack/",
         ));
     }
@@ -130,7 +130,7 @@ async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding
         None => Finding::warning(
             Topic::Tools,
             "bowline-proxy is not installed on this machine, so servers without a proxy can't get it",
-            "install it beside `bowline` or on PATH, or choose Kamal's proxy: `proxy: {run: {version: v0.9.2}}`",
+            "install it next to `bowline` or on PATH, or choose Kamal's proxy: `proxy: {run: {version: v0.9.2}}`",
         ),
     })
 }
@@ -216,7 +216,7 @@ pub(super) async fn secrets(call: Call<'_>) -> Result<(Option<Secrets>, Vec<Find
                 format!("{} secrets have values", names.len())
             };
             let empty = secrets.iter().filter(|(_, value)| value.expose().is_empty()).map(|(name, _)| {
-                Finding::warning(Topic::Secrets, format!("the secret {name} is empty"), "is that meant?")
+                Finding::warning(Topic::Secrets, format!("the secret {name} is empty"), "is that intended?")
             });
             let found = [Finding::ok(Topic::Secrets, what)].into_iter().chain(empty).collect();
             Ok((Some(secrets), found))
@@ -239,7 +239,7 @@ pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<F
         input: Some(login.password.clone()),
         ..LocalCommand::default()
     };
-    let hint = "see `registry:` (server, username, password), and that this machine can reach it";
+    let hint = "check `registry:` (server, username, password), and that this machine can reach it";
     Some(match tokio::time::timeout(LOGIN, call.world.local.run(&command, &|_| {})).await {
         Ok(Ok(output)) if output.success() => {
             Finding::ok(Topic::Registry, format!("{server} accepts the login from this machine"))
@@ -247,17 +247,15 @@ pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<F
         Ok(Ok(output)) => {
             let said =
                 output.stderr.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("WARNING"));
-            let text = format!(
-                "{server} refused the login from this machine: {}",
-                said.unwrap_or("it said nothing")
-            );
+            let text =
+                format!("{server} refused the login from this machine: {}", said.unwrap_or("no message"));
             Finding::problem(Topic::Registry, text, hint)
         }
         // Another finding reports that Docker is missing.
         Ok(Err(_)) => return None,
         Err(_) => Finding::problem(
             Topic::Registry,
-            format!("{server} did not answer this machine within {} s", LOGIN.as_secs()),
+            format!("{server} did not respond this machine within {} s", LOGIN.as_secs()),
             hint,
         ),
     })
@@ -280,7 +278,7 @@ pub(super) fn certificates(call: Call<'_>, secrets: Option<&Secrets>) -> Vec<Fin
             return Some(Finding::problem(
                 Topic::Certificates,
                 format!("the secret {name} is not a certificate in PEM form"),
-                "it begins with `-----BEGIN CERTIFICATE-----`",
+                "a certificate starts with `-----BEGIN CERTIFICATE-----`",
             ));
         };
         let found =
@@ -300,6 +298,6 @@ mod tests {
         assert_eq!(number("git version 2.47.3\n"), "2.47.3");
         assert_eq!(number("Docker version 26.1.5+dfsg1, build a72d7cd"), "26.1.5+dfsg1");
         assert_eq!(number("github.com/docker/buildx v0.13.1 788433953"), "v0.13.1");
-        assert_eq!(number("?"), "of an unknown version");
+        assert_eq!(number("?"), "of unknown version");
     }
 }

@@ -70,8 +70,8 @@ async fn one(world: &World, name: &Name<'_>) -> Finding {
     }
     Finding::warning(
         Topic::Dns,
-        format!("{text}, which is none of its servers"),
-        format!("that is right behind a load balancer or a CDN; otherwise {hint}"),
+        format!("{text}, which is not one of its servers"),
+        format!("this is expected behind a load balancer or a CDN; otherwise {hint}"),
     )
 }
 

@@ -211,7 +211,7 @@ fn too_much(mut failure: Failure) -> Failure {
     {
         failure.cause = Cause::Told {
             reason: error.to_string(),
-            hint: Some("`--raw` passes output of any length on, from one place".into()),
+            hint: Some("`--raw` passes on output of any length, from one container or server".into()),
         };
     }
     failure

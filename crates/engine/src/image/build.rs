@@ -124,7 +124,7 @@ impl<'a> Build<'a> {
             Some(_) => {
                 ("is not committed", "commit it; or `builder: {context: .}` builds the working directory")
             }
-            None => ("is missing", "`builder: dockerfile:` names it, relative to the directory you are in"),
+            None => ("is missing", "`builder: dockerfile:` names it, relative to the current directory"),
         };
         Err(RunError::local("build", format!("{} {reason}", wanted.dockerfile), Some(hint.into())))
     }
@@ -188,7 +188,7 @@ impl From<BuildError> for RunError {
             BuildError::NeedsBuildx(_) => {
                 "install Docker's buildx plugin: https://docs.docker.com/go/buildx/".into()
             }
-            BuildError::NoPlace(output) => format!("name one: `--output {output},dest=PATH`"),
+            BuildError::NoPlace(output) => format!("add it: `--output {output},dest=PATH`"),
         };
         RunError::Usage { message: error.to_string(), hint: Some(hint) }
     }

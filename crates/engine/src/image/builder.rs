@@ -19,7 +19,7 @@ pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Buil
     let builder = Builder::new(config, &here).map_err(|error| absent(&error.to_string(), hint))?;
     if builder.kind == BuilderKind::Pack && !answers(world, &["pack", "version"]).await? {
         return Err(absent(
-            "there is no `pack` on this machine, and `builder: pack:` builds with it",
+            "`pack` is not installed on this machine, and `builder: pack:` needs it",
             "install it: https://buildpacks.io/docs/tools/pack/",
         ));
     }
@@ -29,7 +29,7 @@ pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Buil
 async fn look(world: &World, config: &Config) -> Result<Here> {
     if !answers(world, &["docker", "--version"]).await? {
         return Err(absent(
-            "there is no `docker` on this machine",
+            "`docker` is not installed on this machine",
             "install Docker here, or deploy an image that was pushed elsewhere: `--skip-push --version V`",
         ));
     }
@@ -41,7 +41,7 @@ async fn look(world: &World, config: &Config) -> Result<Here> {
         Err(Failed::Because(_)) if config.builder.remote.is_some() => String::new(),
         Err(failed) => {
             return Err(failed
-                .at("build", Some("start Docker, and check that you may use it: `docker version`".into())));
+                .at("build", Some("start Docker, and check that you can use it: `docker version`".into())));
         }
     };
     Ok(Here { buildx, arch })
@@ -66,13 +66,13 @@ pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool>
         return Ok(false);
     }
     let name = builder.name.as_deref().unwrap_or_default();
-    let text = format!("there is no builder {name} as the configuration wants it: making one");
+    let text = format!("the builder {name} is missing or differs from the configuration: creating it");
     world.events.emit(Event::Note { host: None, text });
     for words in builder.ssh() {
         let line = words.join(" ");
         ask(world, &words).await.map_err(|failed| {
-            let hint = format!("`{line}` has to work without asking: see `builder: remote:`");
-            failed.at("reaching the machine that builds", Some(hint))
+            let hint = format!("`{line}` must work without a prompt: see `builder: remote:`");
+            failed.at("connecting to the build machine", Some(hint))
         })?;
     }
     take_away(world, builder).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool>
                 Ok(true) => Ok(false),
                 _ => {
                     Err(failed
-                        .at("making the builder", Some(format!("`{}` failed", command.words.join(" ")))))
+                        .at("creating the builder", Some(format!("`{}` failed", command.words.join(" ")))))
                 }
             };
         }
@@ -98,7 +98,7 @@ async fn is_sound(world: &World, builder: &Builder<'_>) -> Result<bool> {
             Ok(output) if check.passes(&output.stdout) => {}
             Ok(_) => return Ok(false),
             Err(failed) if Builder::is_absent(failed.said()) => return Ok(false),
-            Err(failed) => return Err(failed.at("looking at the builder", None)),
+            Err(failed) => return Err(failed.at("inspecting the builder", None)),
         }
     }
     Ok(true)
@@ -113,7 +113,7 @@ async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool> {
             Err(failed) if Builder::is_absent(failed.said()) => {}
             Err(failed) if is_gone_now(world, &words).await => {
                 let said = error_line(failed.said());
-                let text = format!("forgot the builder, and its container may still be there: {said}");
+                let text = format!("removed the builder, but its container may still exist: {said}");
                 world.events.emit(Event::Note { host: None, text });
                 removed = true;
             }
@@ -131,14 +131,18 @@ async fn is_gone_now(world: &World, remove: &[String]) -> bool {
 
 /// The message for a project that needs no builder.
 fn as_it_is(builder: &Builder<'_>) -> String {
-    format!("no builder is made for this project: its class is {}", builder.class())
+    format!("this project needs no builder: its class is {}", builder.class())
 }
 
 pub async fn create(call: Call<'_>) -> Result<String> {
     let builder = choose(call.world, call.config()).await?;
     let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
     let made = ensure(call.world, &builder).await?;
-    Ok(if made { format!("made the builder {name}") } else { format!("the builder {name} is there already") })
+    Ok(if made {
+        format!("created the builder {name}")
+    } else {
+        format!("the builder {name} already exists")
+    })
 }
 
 pub async fn remove(call: Call<'_>) -> Result<String> {

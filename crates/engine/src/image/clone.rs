@@ -54,9 +54,9 @@ pub(crate) async fn source(world: &World, config: &Config) -> Result<Source> {
         world.events.emit(Event::Note { host: None, text: text.into() });
         return Ok(Source::as_it_is(config));
     };
-    tell(world, "building what is committed, without these uncommitted changes", &changes);
+    tell(world, "building the last commit, without these uncommitted changes", &changes);
     let cache = world.local.cache().map_err(|reason| {
-        unprepared(reason, Some("XDG_CACHE_HOME names the directory for caches; it has to be yours".into()))
+        unprepared(reason, Some("XDG_CACHE_HOME is the directory for caches; you must own it".into()))
     })?;
     let hash: String = Sha256::digest(project_directory(&place.root, &place.prefix))
         .iter()
@@ -126,7 +126,7 @@ impl Preparation<'_> {
         let Err(failed) = first else { return Ok(()) };
         if let Failed::Because(reason) = &failed {
             let line = error_line(reason);
-            let text = format!("the clone can't be used ({line}): making a new one");
+            let text = format!("the clone can't be used ({line}): creating a new one");
             self.world.events.emit(Event::Note { host: None, text });
         }
         self.again().await.map_err(|failed| {
@@ -141,8 +141,8 @@ impl Preparation<'_> {
             Ok(_) => Ok(()),
             Err(Failed::Stopped) => Err(RunError::interrupted()),
             Err(Failed::Because(_)) => Err(unprepared(
-                format!("{} is not a clone that Bowline made", self.clone.directory()),
-                Some("nothing in it was changed: move it away if you don't need it there".into()),
+                format!("{} is not a clone that Bowline created", self.clone.directory()),
+                Some("Bowline changed nothing in it: move it away if you don't need it".into()),
             )),
         }
     }
@@ -181,7 +181,7 @@ impl Preparation<'_> {
     async fn validate(&self, submodules: bool) -> Result<(), Failed> {
         let head = self.ask(&self.clone.head()).await?.stdout;
         if head.trim() != self.revision {
-            return Err(Failed::Because(format!("it is at {} and not at {}", head.trim(), self.revision)));
+            return Err(Failed::Because(format!("it is at {} instead of {}", head.trim(), self.revision)));
         }
         let changes = self.ask(&self.clone.status()).await?.stdout;
         if !changes.trim().is_empty() {

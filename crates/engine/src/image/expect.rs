@@ -48,7 +48,7 @@ async fn kept(world: &World, receive: &Receive) -> Vec<Variant> {
 }
 
 async fn of_server(fleet: &Fleet, host: &str, images: &[Layers]) -> (String, Expected) {
-    let step = Step::Run("look at the layers that are there", registry::held(images));
+    let step = Step::Run("list the layers on the server", registry::held(images));
     let expected = match fleet.ask::<Held>(host, None, &step).await {
         Ok(held) => Expected::of(images, &held),
         Err(failure) => Expected::Unasked(failure.explained().cause.to_string()),

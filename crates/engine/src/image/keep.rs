@@ -81,8 +81,8 @@ pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Bo
 fn is_for(variants: &[Variant], service: &str, arch: &[String]) -> Result<(), (String, String)> {
     if let Some(other) = variants.iter().find(|variant| variant.service.as_deref() != Some(service)) {
         let label = match &other.service {
-            Some(label) => format!("has the label service={label}, which is another service's"),
-            None => "doesn't have the label `service`, by which servers know images of this service".into(),
+            Some(label) => format!("has the label service={label}, which is the label of another service"),
+            None => "doesn't have the label `service`, which marks images of this service on servers".into(),
         };
         return Err((
             format!("the image {label}"),

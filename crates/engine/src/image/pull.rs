@@ -48,7 +48,10 @@ pub async fn pull(call: Call<'_>) -> Result<Gathered> {
     }
     let seeds = seeds(&fleet, &there).await;
     if !seeds.is_empty() {
-        let text = format!("pulling on {} first, for the mirrors of the others", seeds.join(", "));
+        let text = format!(
+            "pulling on {} first, so that the mirrors of the other servers have the image",
+            seeds.join(", ")
+        );
         call.world.events.emit(Event::Note { host: None, text });
     }
     call.world.events.emit(Event::Phase(Phase::Pull));

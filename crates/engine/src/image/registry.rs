@@ -33,7 +33,7 @@ pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secret
     run_shown(world, &command, shown).await.map(drop).map_err(|failed| {
         let server = login.server.as_deref().unwrap_or("Docker Hub");
         let hint = format!(
-            "see `registry:` (server {server}): username, password, and that it can be reached from here"
+            "check `registry:` (server {server}): username, password, and that this machine can reach it"
         );
         let hint = hint_to(failed.said()).unwrap_or(hint);
         failed.at("registry login", Some(hint))

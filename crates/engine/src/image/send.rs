@@ -142,14 +142,14 @@ impl<'a> Sender<'a> {
     fn absent(&self) -> Cause {
         Cause::Told {
             reason: format!("{} is neither on this server nor on this machine", self.receive.image),
-            hint: Some("build it: leave `--skip-push` out, or run `bowline build push` first".into()),
+            hint: Some("build it: deploy without `--skip-push`, or run `bowline build push` first".into()),
         }
     }
 
     /// Gets the image from a server that has it.
     async fn fetch(&mut self, images: &dyn Images, host: &str) -> Result<(), Failure> {
         let image = &self.receive.image;
-        let text = format!("{image} is not on this machine: getting it from here");
+        let text = format!("{image} is not on the deploying machine: copying it from this server");
         self.fleet.emit(Event::Note { host: Some(host.into()), text });
         let save = Line::new("docker").words(["save", image]);
         let step = Step::Run("save the image", Script::new(format!("exec {save}\n")));
@@ -229,7 +229,7 @@ fn fitting(variants: &[Variant], server: &str) -> Option<String> {
 }
 
 fn unusable(reason: String) -> Cause {
-    let hint = Some("deploy without `--skip-push`, which makes what is missing or damaged again".into());
+    let hint = Some("deploy without `--skip-push`, which rebuilds what is missing or damaged".into());
     Cause::Told { reason: format!("the image can't be read on this machine: {reason}"), hint }
 }
 

@@ -72,7 +72,7 @@ pub(crate) async fn with_image(
 }
 
 pub(crate) fn gap(answer: &Answer) -> String {
-    answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0)).unwrap_or_default()
+    answer.gap_ms.map(|gap| format!(", down for {:.1} s", gap as f64 / 1000.0)).unwrap_or_default()
 }
 
 pub(crate) fn explained(mut failure: Failure) -> Failure {
@@ -88,12 +88,12 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
     }
     let said = output.stderr.trim();
     let hint = if bowline_core::commands::ready::is_port_taken(said) {
-        "something else on the server has port 80 or 443 (`ss -ltnp` there names it): stop it, or give kamal-proxy other \
+        "something else on the server uses port 80 or 443 (`ss -ltnp` there names it): stop it, or give kamal-proxy other \
          ports (`proxy: run: {http_port, https_port}`). `bowline upgrade` replaces Traefik with kamal-proxy"
     } else {
         "`docker logs kamal-proxy` there may say more"
     };
-    failure.cause = Cause::Told { reason: format!("{NAME} does not run: {said}"), hint: Some(hint.into()) };
+    failure.cause = Cause::Told { reason: format!("{NAME} is not running: {said}"), hint: Some(hint.into()) };
     failure
 }
 
@@ -144,7 +144,7 @@ impl Proxy for KamalProxy<'_> {
         let step = step(kamal::Step::Pause(pause.as_ref().clone()));
         fleet.run(host, Some(role), &step).await.map_err(|failure| without_service(failure, role))?;
         Ok(match pause.to {
-            Pausing::Stop { .. } => "in maintenance; no request is under way in the app".into(),
+            Pausing::Stop { .. } => "in maintenance; the app has no open requests".into(),
             Pausing::Resume => "live".into(),
         })
     }

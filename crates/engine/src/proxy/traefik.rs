@@ -99,7 +99,7 @@ impl Proxy for Traefik<'_> {
         let Attach::Traefik(route) = to else { return Ok(Seen::Routed) };
         let Some(client) = self.client() else {
             let name = &route.container;
-            return Err(down(format!("{name} runs, but Traefik does not: no request reaches it")));
+            return Err(down(format!("{name} is running, but Traefik is not: no request reaches it")));
         };
         client.routes_to(self.at, route, container.addresses).await
     }

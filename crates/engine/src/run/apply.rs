@@ -178,7 +178,7 @@ impl<'a> Apply<'a> {
         })
         .await;
         if !self.image_is_sound() {
-            let text = "the image is the same on every server: nothing is booted anywhere";
+            let text = "the image is the same on every server: nothing to boot";
             self.fleet.emit(Event::Note { host: None, text: text.into() });
         }
     }

@@ -74,9 +74,9 @@ impl Lock {
             }
             Ok(Ok(Answer::Said(_))) => {}
             Ok(Ok(Answer::Ended(said))) => {
-                let said = if said.is_empty() { "the server said nothing" } else { &said };
+                let said = if said.is_empty() { "the server printed nothing" } else { &said };
                 return Err(failed(Cause::Told {
-                    reason: format!("it could not be made: {said}"),
+                    reason: format!("the lock could not be created: {said}"),
                     hint: Some("is `.kamal` there writable?".into()),
                 }));
             }
@@ -226,7 +226,9 @@ async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
             _ => said = line,
         }
     }
-    Err(ServerError::Lost { reason: format!("{NOISE} lines came in place of the keeper's answer") })
+    Err(ServerError::Lost {
+        reason: format!("the server printed {NOISE} lines instead of the keeper's answer"),
+    })
 }
 
 /// Renews the lease until the lock is released or lost.

@@ -83,8 +83,9 @@ const LONGEST: usize = 4 * 1024 * 1024;
 pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
     let told = |line: &str| {
         if line == WAITS {
-            let text =
-                format!("a step of the previous run is still at work: waiting up to {WAIT_S} s for its end");
+            let text = format!(
+                "a step of the previous run is still running: waiting up to {WAIT_S} s for it to finish"
+            );
             fleet.emit(Event::Note { host: Some(host.into()), text });
         }
     };

@@ -87,7 +87,7 @@ impl Crew<'_> {
                     if let Removed { shared: Some(others) } =
                         at.fleet.ask(at.host, piece.role.as_deref(), step).await?
                     {
-                        said = format!("the app's directory stays: {others} has its files there too");
+                        said = format!("kept the app's directory: it also holds files of {others}");
                     }
                 }
                 Ok(said)

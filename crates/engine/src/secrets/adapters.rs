@@ -70,7 +70,7 @@ impl Adapter {
         found.map(|(adapter, _)| *adapter).ok_or_else(|| {
             let names: Vec<&str> = NAMES.iter().filter_map(|(_, names)| names.first().copied()).collect();
             let names = names.get(..names.len() - 1).unwrap_or_default().join(", ");
-            Trouble::usage(format!("there is no adapter `{name}`")).hint(format!("there are {names}"))
+            Trouble::usage(format!("there is no adapter `{name}`")).hint(format!("available: {names}"))
         })
     }
 
@@ -167,5 +167,5 @@ fn complete<'n>(
 /// The error for names that a vault doesn't have.
 fn not_found(names: &[&str], place: &str) -> Trouble {
     Trouble::failed(format!("{} not found in {place}", names.join(", ")))
-        .hint("look for a slip in the name, the account and `--from`")
+        .hint("check the name, the account and `--from` for typos")
 }

@@ -43,7 +43,7 @@ pub(super) async fn answer(
             let trouble = Trouble::usage("`secrets print` prints this file, so it can't be used in it");
             return Err(here(trouble));
         }
-        _ => return Err(here(Trouble::usage("after `secrets` comes `fetch` or `extract`"))),
+        _ => return Err(here(Trouble::usage("`secrets` needs `fetch` or `extract` after it"))),
     };
     match &call.pipe {
         None => Ok(value),
@@ -112,7 +112,7 @@ fn fetch_words(words: &[String], env: Vec<(String, Secret)>) -> Result<FetchRequ
             flag if IGNORED_WITH_VALUE.contains(&flag) => None,
             flag if flag.starts_with('-') && flag.len() > 1 => {
                 return Err(Trouble::usage(format!("`secrets fetch` has no flag `{flag}`"))
-                    .hint("there are --adapter, --account and --from"));
+                    .hint("it has --adapter, --account and --from"));
             }
             _ => {
                 names.push(word.clone());

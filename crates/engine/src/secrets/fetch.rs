@@ -41,7 +41,7 @@ impl FetchRequest {
         let adapter = Adapter::named(adapter)?;
         let request = Self { adapter, account, from, names, env: Vec::new() };
         if adapter.needs_account() && request.account.is_none() {
-            let trouble = Trouble::usage(format!("{} wants `--account`", adapter.vendor().title));
+            let trouble = Trouble::usage(format!("{} needs `--account`", adapter.vendor().title));
             return Err(trouble);
         }
         adapter.check(&request)?;

@@ -158,7 +158,7 @@ impl<'a> Tool<'a> {
         serde_json::from_str(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             Trouble::failed(format!(
-                "{what}: the answer of `{}` is not the expected JSON ({place})",
+                "{what}: the output of `{}` is not the expected JSON ({place})",
                 self.vendor.program
             ))
         })

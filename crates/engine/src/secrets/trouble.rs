@@ -68,7 +68,7 @@ impl Trouble {
 
 pub(super) fn ending(output: &Output) -> String {
     match &output.exit {
-        Exit::Status(status) => format!("ended with exit status {status}"),
+        Exit::Status(status) => format!("ended with exit code {status}"),
         Exit::Signal(signal) => format!("was killed by SIG{signal}"),
     }
 }

@@ -63,7 +63,7 @@ async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
         change(scripted.call(&project, &options), &accessory_to("all", Deed::Boot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["b: booted db", "c: booted db", "a: booted cache"]);
     let of_db =
-        ["make the directories of db", "upload /etc/my.cnf for db", "upload /init.sql for db", "boot db"];
+        ["create the directories of db", "upload /etc/my.cnf for db", "upload /init.sql for db", "boot db"];
     assert_eq!(changes(&scripted, "b"), of_db);
     assert_eq!(changes(&scripted, "a"), ["boot cache"]);
     let rendered = scripted.network.machine("c").files["app-db/init.sql"].clone();
@@ -73,13 +73,13 @@ async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
 
     let again =
         change(scripted.call(&project, &options), &accessory_to("db", Deed::Boot, false)).await.unwrap();
-    assert_eq!(said(&again), ["b: db runs already", "c: db runs already"]);
+    assert_eq!(said(&again), ["b: db is already running", "c: db is already running"]);
     scripted.network.machine("c").files.insert("app-db/etc/my.cnf".into(), Vec::new());
     let again =
         change(scripted.call(&project, &options), &accessory_to("db", Deed::Boot, false)).await.unwrap();
     assert_eq!(
         said(&again)[1],
-        "c: db runs already; `accessory restart db` lets it see what changed (/etc/my.cnf)"
+        "c: db is already running; run `accessory restart db` to apply the changed files (/etc/my.cnf)"
     );
 }
 
@@ -140,7 +140,10 @@ accessories:
     };
     let gathered = change(call, &accessory_to("search", Deed::Boot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: booted search"]);
-    assert_eq!(told(), ["Traefik does not run here: that requests reach app-search was not seen"]);
+    assert_eq!(
+        told(),
+        ["Traefik is not running here, so Bowline could not check that requests reach app-search"]
+    );
 
     scripted.network.machine("a").proxies.insert(TRAEFIK.into(), true);
     let gathered = change(call, &accessory_to("all", Deed::Reboot, false)).await.unwrap();
@@ -175,7 +178,7 @@ async fn one_server_after_the_other_ends_where_one_fails() {
         change(scripted.call(&project, &options), &accessory_to("db", Deed::Reboot, true)).await.unwrap();
     assert_eq!(
         gathered.failures.iter().map(|failure| failure.cause.to_string()).collect::<Vec<_>>(),
-        ["docker would not run the container: no such network; the old container runs again"]
+        ["Docker could not run the container: no such network; the old container runs again"]
     );
     assert_eq!(changes(&scripted, "c"), [""; 0], "its turn never came");
     let gathered =
@@ -290,20 +293,20 @@ async fn a_failure_says_what_it_means() {
     let cases = [
         (71, "", "", "the registry refused the login"),
         (72, "", "not found", "the image mysql:8 could not be pulled: not found"),
-        (76, "", "", "the network could not be made"),
-        (78, "", "", "the name app-db is taken by a container that is not this accessory's"),
+        (76, "", "", "could not create the Docker network `kamal`"),
+        (78, "", "", "the name app-db is taken by a container that doesn't belong to this accessory"),
         (
             70,
             "@state exited none 3 0 false\n@failed exited\n@log\n@back\n\n@health null\n",
             "",
             "the container exited with code 3",
         ),
-        (1, "", "chown: invalid user", "chown: invalid user (exit status 1)"),
+        (1, "", "chown: invalid user", "chown: invalid user (exit code 1)"),
         (
             1,
             "",
             "chown: /x: Operation not permitted",
-            "the login user has no permission for this: chown: /x: Operation not permitted",
+            "the SSH user has no permission for this: chown: /x: Operation not permitted",
         ),
     ];
     for (status, stdout, stderr, reason) in cases {

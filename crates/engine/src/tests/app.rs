@@ -35,12 +35,15 @@ async fn stopped_gently_and_started_again_it_is_the_same_container() {
         assert!(!machine.losses.iter().any(unrouted), "{:?}", machine.losses);
     });
     let again = change(scripted.call(&project, &options), &Intent::Stop).await.unwrap();
-    assert_eq!(said(&again), ["a: nothing runs", "b: nothing runs", "c: nothing runs"]);
+    assert_eq!(
+        said(&again),
+        ["a: no container is running", "b: no container is running", "c: no container is running"]
+    );
     let gathered = change(scripted.call(&project, &options), &Intent::Start(None)).await.unwrap();
     assert_eq!(gathered.failures, []);
     everywhere(&scripted, |machine| assert_eq!(machine.containers.len(), 1));
     let again = change(scripted.call(&project, &options), &Intent::Start(None)).await.unwrap();
-    assert_eq!(said(&again)[0], "a: app-web-v1 runs already");
+    assert_eq!(said(&again)[0], "a: app-web-v1 is already running");
     for host in HOSTS {
         scripted.network.machine(host).losses.clear();
     }

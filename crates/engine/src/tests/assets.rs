@@ -33,7 +33,7 @@ async fn s15_a_server_that_cannot_be_prepared_is_left_out_and_reported() {
     let (scripted, project) = fleet().await;
     scripted.network.faults().no_assets.insert("a".into(), (1, "no space left on device".into()));
     let error = deploy(&scripted, &project, "v2").await.unwrap_err();
-    assert_eq!(failures_of(&error), [("a".into(), "no space left on device (exit status 1)".into())]);
+    assert_eq!(failures_of(&error), [("a".into(), "no space left on device (exit code 1)".into())]);
     assert_eq!(scripted.network.machine("a").running(), ["app-web-v1"]);
     assert_eq!(scripted.network.machine("b").running(), ["app-web-v2"]);
     assert_eq!(scripted.network.machine("c").running(), ["app-workers-v2"]);

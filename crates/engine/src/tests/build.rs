@@ -105,7 +105,7 @@ async fn without_a_context_a_clean_clone_is_built_and_what_is_left_out_is_said()
     let builds = builds.unwrap();
     assert_eq!(builds.directory.as_deref(), Some(clone().project().as_ref()));
     assert_eq!(builds.words.last().unwrap(), ".");
-    let said = "building what is committed, without these uncommitted changes: M app.rb, ?? new";
+    let said = "building the last commit, without these uncommitted changes: M app.rb, ?? new";
     assert!(scripted.recorder.events().iter().any(|e| matches!(e, Event::Note { text, .. } if text == said)));
 }
 
@@ -139,7 +139,7 @@ async fn nothing_is_reset_or_removed_that_does_not_carry_our_mark() {
     shop.first(&clone().marked().join(" "), says("", 1));
     let (ran, ended, _) = pushed(&project, shop).await;
     let error = ended.unwrap_err().to_string();
-    assert!(error.contains("is not a clone that Bowline made"), "{error}");
+    assert!(error.contains("is not a clone that Bowline created"), "{error}");
     let changing = |line: &&String| line.starts_with("rm ") || line.starts_with("git -C");
     assert_eq!(ran.iter().find(changing), None);
 }
@@ -340,7 +340,7 @@ async fn what_is_missing_for_a_build_is_said_before_anything_runs() {
     };
     let least = project("service: app\nimage: app\nservers: [a]\nbuilder: {context: .}\n");
     let none = Shop::new(&[("git", says("", 0))]).with_file("Dockerfile", "");
-    assert_eq!(refused(&least, none).await, "there is no `docker` on this machine");
+    assert_eq!(refused(&least, none).await, "`docker` is not installed on this machine");
     let mut bare = machine(&[("git", says("", 0))]);
     bare.files.clear();
     assert_eq!(refused(&least, bare).await, "Dockerfile is missing");
@@ -349,7 +349,7 @@ async fn what_is_missing_for_a_build_is_said_before_anything_runs() {
     assert_eq!(reason, "builder/cache needs `docker buildx`, which is not installed on this machine");
     let pack = two("  pack: {builder: b}\n");
     let reason = refused(&pack, machine(&[("git", says("", 0))])).await;
-    assert_eq!(reason, "there is no `pack` on this machine, and `builder: pack:` builds with it");
+    assert_eq!(reason, "`pack` is not installed on this machine, and `builder: pack:` needs it");
 
     let unset = "service: app\nimage: app\nservers: [a]\nbuilder: {context: ., args: {A: '${NONE}'}}\n";
     let (ran, ended, _) = pushed(&project(unset), machine(&[("git", says("", 0))])).await;
@@ -442,8 +442,8 @@ async fn a_builder_is_made_and_removed_once_and_said_to_be_there_or_not() {
     let (project, options) = (two(""), Options::default());
     let call = scripted.call(&project, &options);
     let name = "kamal-local-docker-container";
-    assert_eq!(builder::create(call).await.unwrap(), format!("made the builder {name}"));
-    assert_eq!(builder::create(call).await.unwrap(), format!("the builder {name} is there already"));
+    assert_eq!(builder::create(call).await.unwrap(), format!("created the builder {name}"));
+    assert_eq!(builder::create(call).await.unwrap(), format!("the builder {name} already exists"));
     assert_eq!(builder::remove(call).await.unwrap(), format!("removed the builder {name}"));
     assert_eq!(builder::remove(call).await.unwrap(), format!("there is no builder {name}"));
     assert_eq!(
@@ -452,7 +452,7 @@ async fn a_builder_is_made_and_removed_once_and_said_to_be_there_or_not() {
     );
     let native = project_with("service: app\nimage: app\nservers: [a]\n", "");
     let said = builder::create(Call { project: &native, ..call }).await.unwrap();
-    assert_eq!(said, "no builder is made for this project: its class is native");
+    assert_eq!(said, "this project needs no builder: its class is native");
 }
 
 #[tokio::test(start_paused = true)]

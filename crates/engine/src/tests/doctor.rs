@@ -120,7 +120,7 @@ async fn names_that_lead_elsewhere_or_nowhere_are_found() {
             .map(|host| (host.to_owned(), vec![format!("192.0.2.{}", host.len() + 8).parse().unwrap()])),
     );
     let all = said(&scripted, &project).await;
-    says(&all, "warning app.test is 192.0.2.1, which is none of its servers");
+    says(&all, "warning app.test is 192.0.2.1, which is not one of its servers");
     says(&all, "warning gone.test does not resolve");
     assert_eq!(all.iter().filter(|line| line.contains("app.test")).count(), 1, "{all:#?}");
 }
@@ -160,8 +160,8 @@ async fn addresses_of_examples_and_a_proxy_that_no_key_chose_are_found() {
     let scripted = Scripted::new(&["192.0.2.1"]);
     let untouched = crate::testing::project("service: app\nimage: app\nservers: [192.0.2.1]\n");
     let all = said(&scripted, &untouched).await;
-    says(&all, "problem 192.0.2.1 is an address for examples");
-    says(&all, "warning no key says which generation of Kamal this is for, so Traefik serves the app");
+    says(&all, "problem 192.0.2.1 is an example address");
+    says(&all, "warning no key says whether this is for Kamal 1 or Kamal 2, so Traefik serves the app");
     let chosen = crate::testing::project("service: app\nimage: app\nservers: [192.0.2.1]\ntraefik: {}\n");
     let all = said(&scripted, &chosen).await;
     assert!(!all.iter().any(|said| said.contains("which generation")), "{all:#?}");

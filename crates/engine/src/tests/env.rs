@@ -24,7 +24,7 @@ async fn every_role_and_the_accessories_beside_it_get_their_file() {
         pushed.outputs.iter().map(|out| (out.host.as_str(), out.output.stdout.trim())).collect();
     let directory = ".kamal/apps/app/env";
     let db = format!(
-        "wrote {directory}/accessories/db.env, without DB: no line of it can hold such a value, only a container's environment"
+        "wrote {directory}/accessories/db.env, without DB: an env file can't hold a value with a line break, only a container's environment can"
     );
     let role = |name: &str| format!("wrote {directory}/roles/{name}.env");
     let (web, workers) = (role("web"), role("workers"));

@@ -194,7 +194,7 @@ async fn a_failing_one_stops_what_comes_after_it_and_changes_nothing() {
         let error = deploy::deploy(world.call(&project, &options), DeployKind::Deploy).await.unwrap_err();
         assert!(
             matches!(&error, RunError::Local { what, reason, .. }
-                if what == &format!("hook {failing}") && reason.starts_with("exit status 3")),
+                if what == &format!("hook {failing}") && reason.starts_with("exit code 3")),
             "{error:?}"
         );
         assert_eq!(hooks_run(&world).len(), 1, "nothing ran after {failing}");

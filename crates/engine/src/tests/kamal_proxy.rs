@@ -32,7 +32,7 @@ fn of_image(image: &str) -> FakeProgram {
 async fn an_older_one_of_ours_is_upgraded_in_its_container_and_only_once() {
     let (scripted, project) = with(|machine| machine.program = FakeProgram::of("0.0.9")).await;
     let first = upgrade(&scripted, &project, false).await;
-    let text = "upgraded kamal-proxy from bowline-proxy 0.0.9 to 0.1.0, no request was held up";
+    let text = "upgraded kamal-proxy from bowline-proxy 0.0.9 to 0.1.0 without delaying requests";
     assert_eq!((told(&first), first.failures.len()), (vec![text; 2], 0));
     let again = upgrade(&scripted, &project, false).await;
     assert_eq!(told(&again), ["kamal-proxy is bowline-proxy 0.1.0 already"; 2]);
@@ -45,7 +45,7 @@ async fn any_other_one_gives_way_to_a_new_container_and_the_gap_is_told() {
     let (scripted, project) = with(|machine| machine.program = of_image(kamals)).await;
     let gathered = upgrade(&scripted, &project, false).await;
     let text =
-        "upgraded kamal-proxy from basecamp/kamal-proxy:v0.9.2 to bowline-proxy:v10.0.1.0, 0.2 s without it";
+        "upgraded kamal-proxy from basecamp/kamal-proxy:v0.9.2 to bowline-proxy:v10.0.1.0, down for 0.2 s";
     assert_eq!(told(&gathered), [text; 2]);
 
     let read_only = |machine: &mut Machine| {
@@ -53,10 +53,9 @@ async fn any_other_one_gives_way_to_a_new_container_and_the_gap_is_told() {
     };
     let (scripted, project) = with(read_only).await;
     let gathered = upgrade(&scripted, &project, false).await;
-    let text =
-        "upgraded kamal-proxy from bowline-proxy:v10.0.0.9 to bowline-proxy:v10.0.1.0, 0.2 s without it";
+    let text = "upgraded kamal-proxy from bowline-proxy:v10.0.0.9 to bowline-proxy:v10.0.1.0, down for 0.2 s";
     assert_eq!(told(&gathered), [text; 2]);
-    let why = "its container takes no new program: container rootfs is marked read-only";
+    let why = "its container can't take the new version: container rootfs is marked read-only";
     let noted = |event: &Event| matches!(event, Event::Note { text, .. } if text.contains(why));
     assert!(position(&scripted.recorder.events(), noted).is_some());
 }
@@ -138,7 +137,7 @@ async fn a_role_that_is_gone_gives_its_service_back_when_its_container_has_stopp
     let without = project(&By::Kamal.serves(CONFIG));
     deploy(&scripted, &without, "v2").await.unwrap();
     assert_eq!(services(&scripted), ["app-shop", "app-web"], "its container still runs");
-    let text = "app-shop-v1 still runs, but the configuration has no role shop here";
+    let text = "app-shop-v1 is still running, but the configuration has no role shop here";
     let noted = |event: &Event| matches!(event, Event::Note { text: said, .. } if said.contains(text));
     assert!(position(&scripted.recorder.events(), noted).is_some());
     let options = Options::default();

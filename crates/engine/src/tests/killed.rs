@@ -331,7 +331,7 @@ async fn an_interrupt_while_servers_are_looked_at_does_not_wait_for_one_that_is_
     assert!(waited.is_err(), "it looks at the servers: {waited:?}");
     scripted.trigger.stop();
     let ended = timeout(Duration::from_secs(5), running).await.expect("it ends");
-    let standing = HOSTS.map(|host| format!("{host}: as before")).into();
+    let standing = HOSTS.map(|host| format!("{host}: unchanged")).into();
     assert_eq!(ended, Err(RunError::Interrupted { standing }));
     assert!(scripted.network.machine("a").lock.is_none());
 }

@@ -78,7 +78,7 @@ async fn when_nothing_runs_any_more_it_says_so_and_ends() {
     let failures = ended.unwrap().failures;
     assert!(failures.len() == 1 && failures[0].host == "a" && failures[0].is_unreachable(), "{failures:?}");
     let said = heard(&scripted);
-    assert!(said.contains(&"b: app-web-v1 has ended, and so has its log".into()), "{said:?}");
+    assert!(said.contains(&"b: app-web-v1 has exited; end of its log".into()), "{said:?}");
 }
 
 #[tokio::test(start_paused = true)]

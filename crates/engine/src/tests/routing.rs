@@ -62,7 +62,10 @@ async fn without_any_answer_until_the_time_is_over_the_old_version_goes_on() {
     scripted.network.faults().api_fails.extend([("a".into(), usize::MAX), ("b".into(), usize::MAX)]);
     let error = deploy(&scripted, &project, "v2").await.unwrap_err();
     let failures = failures_of(&error);
-    assert!(failures[0].1.contains("app-web-v2") && failures[0].1.contains("did not answer"), "{failures:?}");
+    assert!(
+        failures[0].1.contains("app-web-v2") && failures[0].1.contains("did not respond"),
+        "{failures:?}"
+    );
     serve(&scripted, "v1");
 }
 
@@ -97,7 +100,7 @@ async fn where_traefik_has_no_api_the_report_says_that_nothing_was_seen() {
             |event| matches!(event, Event::State { host: at, state, .. } if at == host && state == wanted),
         )
     };
-    assert!(serving("a", "running, not seen to be routed to") && serving("b", "serving"));
+    assert!(serving("a", "running, routing not confirmed") && serving("b", "serving"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +146,7 @@ async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_
     scripted.network.machine("a").proxies.clear();
     let ended = change(scripted.call(&project, &Options::default()), &Intent::Resume).await.unwrap();
     assert_eq!(ended.failures.len(), 1, "{ended:?}");
-    assert_eq!(ended.failures[0].cause.to_string(), "Traefik does not run");
+    assert_eq!(ended.failures[0].cause.to_string(), "Traefik is not running");
     assert_eq!(scripted.network.machine("a").pages.len(), 1, "the page stays");
 
     for container in &mut scripted.network.machine("a").containers {
@@ -160,7 +163,7 @@ async fn what_serves_in_the_end_is_what_is_seen_then() {
     scripted.network.machine("a").deaf = true;
     let error = deploy(&scripted, &project, "v2").await.unwrap_err();
     let (_, said) = &failures_of(&error)[0];
-    assert!(said.contains("it hears nothing from Docker") && said.contains("Cannot connect"), "{said}");
+    assert!(said.contains("it can't read from Docker") && said.contains("Cannot connect"), "{said}");
     let RunError::Servers { standing, .. } = error else { panic!() };
     assert_eq!(standing, ["a (web): nothing", "b (web): v2", "c (workers): v2"]);
 }

@@ -42,7 +42,7 @@ async fn p6_a_role_without_a_proxy_is_left_alone_and_the_gap_is_told() {
     ["a", "b"].iter().for_each(|host| is_behind(&scripted, host, "kamal-proxy"));
     assert_eq!(scripted.network.machine("c").changes, [""; 0]);
     assert_eq!(scripted.losses(), [""; 0]);
-    let told = "kamal-proxy has replaced Traefik; the server took no requests for 0.3 s at most";
+    let told = "kamal-proxy has replaced Traefik; the server was down for at most 0.3 s";
     let is_told = |event: &Event| matches!(event, Event::Note { text, .. } if text == told);
     assert_eq!(scripted.recorder.events().into_iter().filter(is_told).count(), 2);
     deploy(&scripted, &project, "v2").await.unwrap();

@@ -90,7 +90,7 @@ async fn a_command_that_fails_is_told_with_its_place_and_last_words() {
      --> config/deploy.yml:2:15
       |
     2 | image: me/<%= `echo app`.strip %>
-      |               ^^^^^^^^^^ exit status 3: fatal: oh
+      |               ^^^^^^^^^^ exit code 3: fatal: oh
       |
       = help: run it by itself to see why, or append `|| true` to ignore the failure
 
@@ -98,7 +98,7 @@ async fn a_command_that_fails_is_told_with_its_place_and_last_words() {
      --> config/deploy.yml:4:61
       |
     4 | labels: {to: "<%= ENV['KAMAL_DESTINATION'] %>", again: "<%= `echo app`.strip %>"}
-      |                                                             ^^^^^^^^^^ exit status 3: fatal: oh
+      |                                                             ^^^^^^^^^^ exit code 3: fatal: oh
       |
       = help: run it by itself to see why, or append `|| true` to ignore the failure
     "#);
@@ -109,10 +109,13 @@ async fn a_command_that_hangs_is_given_up() {
     let mut local = machine(&[("deploy.yml", BASE)], &[]);
     local.hangs = Some("echo app".into());
     let error = load(&local, None).await.unwrap_err();
-    assert!(error.contains("did not answer within 60 s (BOWLINE_TEMPLATE_TIMEOUT gives it more)"), "{error}");
+    assert!(
+        error.contains("did not respond within 60 s (BOWLINE_TEMPLATE_TIMEOUT raises the limit)"),
+        "{error}"
+    );
     local.variables.insert("BOWLINE_TEMPLATE_TIMEOUT".into(), "7".into());
     let error = load(&local, None).await.unwrap_err();
-    assert!(error.contains("did not answer within 7 s"), "{error}");
+    assert!(error.contains("did not respond within 7 s"), "{error}");
 }
 
 const FOREIGN: &str = "service: <%= ENV['SERVICE'].downcase %>\nimage: me/app\nservers: [1.1.1.1]\nregistry: {username: me, password: [P]}\nlabels: 1\n";
@@ -168,14 +171,14 @@ async fn a_base_file_that_needs_a_destination_names_those_there_are() {
         [("deploy.yml", base), ("deploy.staging.yml", ""), ("deploy.production.yml", ""), ("other.yml", "")];
     let said = load(&machine(&files, &[]), None).await.unwrap_err();
     assert!(said.contains("Missing required configuration for servers"), "{said}");
-    let named = "help: config/deploy.production.yml, config/deploy.staging.yml exist: if one of these is meant, name it, as in `-d production`";
+    let named = "help: config/deploy.production.yml, config/deploy.staging.yml exist: if you mean one of these, select it, as in `-d production`";
     assert!(said.ends_with(named), "{said}");
     let wanted = [("deploy.yml", "require_destination: true\nnonsense: 1\n"), ("deploy.staging.yml", "")];
     let said = load(&machine(&wanted, &[]), None).await.unwrap_err();
     assert!(said.contains("You must specify a destination") && !said.contains("nonsense: 1"), "{said}");
     assert!(
         said.ends_with(
-            "help: config/deploy.staging.yml exists: if one of these is meant, name it, as in `-d staging`"
+            "help: config/deploy.staging.yml exists: if you mean one of these, select it, as in `-d staging`"
         ),
         "{said}"
     );

@@ -25,7 +25,7 @@ fn content(status: StatusCode) -> Option<(&'static str, &'static str)> {
     Some(match status {
         StatusCode::NOT_FOUND => (
             "Not Found",
-            "<strong>This page doesn’t exist.</strong> Check the address for a typing error, or go back to where you came from.",
+            "<strong>This page doesn’t exist.</strong> Check the address for a typo, or go back to where you came from.",
         ),
         StatusCode::PAYLOAD_TOO_LARGE => (
             "Request Too Large",

@@ -56,8 +56,7 @@ impl Refusal {
     }
 
     pub(super) fn not_accepted(image: &Image) -> Self {
-        let message =
-            format!("the image is {}, and the Accept header has no such type", image.root.media_type);
+        let message = format!("the image is {}, which the Accept header doesn't list", image.root.media_type);
         Self::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message)
     }
 
@@ -71,12 +70,12 @@ impl Refusal {
 
     pub(super) fn beyond(size: u64) -> Self {
         let header = Some((CONTENT_RANGE, format!("bytes */{size}")));
-        let message = format!("it has {size} bytes");
+        let message = format!("the range is outside the blob of {size} bytes");
         Self { header, ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message) }
     }
 
     pub(super) fn gone(digest: &Digest) -> Self {
-        let message = format!("{digest} can't be read any more");
+        let message = format!("{digest} can no longer be read");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", message)
     }
 

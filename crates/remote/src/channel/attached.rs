@@ -28,7 +28,9 @@ pub(super) async fn request(writer: &ChannelWriteHalf<Msg>, terminal: &Terminal)
 fn no_terminal() -> ServerError {
     ServerError::Unreachable {
         reason: "logged in, but the server refused a terminal".into(),
-        hint: Some("check PermitTTY in its sshd_config, and at `no-pty` or `restrict` beside the key".into()),
+        hint: Some(
+            "check PermitTTY in its sshd_config, and `no-pty` or `restrict` in authorized_keys".into(),
+        ),
     }
 }
 

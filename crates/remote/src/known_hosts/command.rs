@@ -42,7 +42,7 @@ impl Command {
         let output = match tokio::time::timeout(self.limit, Group::output(&mut command)).await {
             Ok(Ok(output)) => output,
             Ok(Err(e)) => return Err(failed(format!("can't be run: {e}"))),
-            Err(_) => return Err(failed(format!("did not answer within {} s", self.limit.as_secs_f32()))),
+            Err(_) => return Err(failed(format!("did not respond within {} s", self.limit.as_secs_f32()))),
         };
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);

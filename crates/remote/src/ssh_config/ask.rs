@@ -128,7 +128,7 @@ impl Asker {
             Ok(Err(e)) => return Err(trouble(format!("`ssh -G` can't be run: {e}"))),
             Err(_) => {
                 return Err(trouble(format!(
-                    "`ssh -G` did not answer within {} s (`timeouts: {{connect: SECONDS}}` gives it more)",
+                    "`ssh -G` did not respond within {} s (`timeouts: {{connect: SECONDS}}` raises the limit)",
                     limit.as_secs_f32()
                 )));
             }
@@ -184,8 +184,8 @@ impl Asker {
             return Ok(Answer { pairs: Vec::new(), vouched: false });
         }
         Err(ServerError::Unreachable {
-            reason: format!("{} can't be read: there is no `ssh` here to ask", path.display()),
-            hint: Some("install OpenSSH's client, or go without that file: `ssh: {config: false}`".into()),
+            reason: format!("{} can't be used: `ssh` is not installed", path.display()),
+            hint: Some("install OpenSSH's client, or ignore that file with `ssh: {config: false}`".into()),
         })
     }
 }

@@ -88,7 +88,7 @@ async fn without_an_ssh_there_may_be_no_configuration() {
     assert_eq!(ask().await.unwrap().hostname, "web");
     std::fs::write(&config, "Host web\n  HostName 10.0.0.1\n").unwrap();
     let ServerError::Unreachable { reason, hint } = ask().await.unwrap_err() else { panic!() };
-    assert_eq!(reason, format!("{} can't be read: there is no `ssh` here to ask", config.display()));
+    assert_eq!(reason, format!("{} can't be used: `ssh` is not installed", config.display()));
     assert!(hint.unwrap().contains("`ssh: {config: false}`"));
 }
 

@@ -39,7 +39,7 @@ impl Tokens<'_> {
 
     /// The words of `KnownHostsCommand`. Keeps the tokens that depend on the key.
     pub(crate) fn known_hosts_command(&self, text: &str) -> Result<Vec<String>, String> {
-        let words = words(text).ok_or_else(|| format!("a quote in `{text}` does not end"))?;
+        let words = words(text).ok_or_else(|| format!("a quote in `{text}` is not closed"))?;
         let letter = |letter: char| "HIKft".contains(letter).then(|| format!("%{letter}"));
         // The words are expanded again later, so `%%` must survive the first time.
         let kept = words.iter().map(|word| word.replace("%%", "%%%%"));
@@ -61,7 +61,7 @@ impl Tokens<'_> {
             meaning
         });
         match unknown {
-            Some(letter) => Err(format!("`%{letter}` in `{text}` stands for nothing")),
+            Some(letter) => Err(format!("`%{letter}` in `{text}` is not a known token")),
             None => Ok(line),
         }
     }

@@ -111,7 +111,7 @@ fn chosen<T: Clone>(
     let Some(list) = list else { return Ok(default) };
     let found: Vec<T> = list.iter().filter_map(|name| find(name)).collect();
     if found.is_empty() {
-        return Err(trouble(format!("of {keyword} ({}) none is supported", list.join(","))));
+        return Err(trouble(format!("none of the {keyword} is supported: {}", list.join(","))));
     }
     Ok(found.into())
 }

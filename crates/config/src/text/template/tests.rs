@@ -24,15 +24,14 @@ fn run(program: &Program) -> Ended {
     match program {
         Program::Shell(command) => match command.strip_prefix("echo ") {
             Some(words) => Ended::Well(format!("{}\n", words.trim().replace('\'', ""))),
-            None => Ended::Badly { how: "exit status 1".into(), stderr: "oh\nno such thing\n".into() },
+            None => Ended::Badly { how: "exit code 1".into(), stderr: "oh\nno such thing\n".into() },
         },
         Program::File(path) => match path.as_str() {
             ".env" => Ended::Well("OF_FILE='from the file'\nA=2\nTWICE=\"$OF_FILE twice\"\n".into()),
             ".ruby-version" => Ended::Well("3.4.1\n".into()),
-            _ => Ended::Badly {
-                how: "exit status 1".into(),
-                stderr: "cat: No such file or directory\n".into(),
-            },
+            _ => {
+                Ended::Badly { how: "exit code 1".into(), stderr: "cat: No such file or directory\n".into() }
+            }
         },
         Program::Ruby(_) => Ended::Missing,
     }

@@ -75,15 +75,15 @@ impl Answer {
                 format!("stop it first, or see `accessories: {name}: port:`, and `publish` in its `options:`"),
             ),
             Some(Status::NotStarted) if is_port_taken(stderr) => (
-                "docker would not run the container".into(),
-                format!("something else has the port: see `accessories: {name}: port:`"),
+                "Docker could not run the container".into(),
+                format!("the port is in use: see `accessories: {name}: port:`"),
             ),
             Some(Status::NotStarted) => (
-                "docker would not run the container".into(),
+                "Docker could not run the container".into(),
                 format!("see `accessories: {name}:` in the configuration"),
             ),
             Some(Status::NameTaken) => (
-                format!("the name {} is taken by a container that is not this accessory's", accessory.service),
+                format!("the name {} is taken by a container that doesn't belong to this accessory", accessory.service),
                 format!(
                     "remove that container, or give the accessory another name with `accessories: {name}: service:`"
                 ),
@@ -96,15 +96,15 @@ impl Answer {
             Some(Status::PullFailed) => (
                 format!("the image {} could not be pulled", accessory.image),
                 format!(
-                    "see `accessories: {name}: image:`; one of a private registry needs that server's login in `registry:`"
+                    "see `accessories: {name}: image:`; an image from a private registry needs a login for that server in `registry:`"
                 ),
             ),
             Some(Status::ProxyFailed) => (
-                "the network could not be made".into(),
-                "`docker network create kamal` there says why".into(),
+                "could not create the Docker network `kamal`".into(),
+                "run `docker network create kamal` on the server to see why".into(),
             ),
             _ if ["Permission denied", "not permitted"].iter().any(|said| stderr.contains(said)) => (
-                "the login user has no permission for this".into(),
+                "the SSH user has no permission for this".into(),
                 "only root can change a file's owner or remove files that a container created: do it there with sudo, or set `ssh: user:`"
                     .into(),
             ),

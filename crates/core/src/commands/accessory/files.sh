@@ -5,7 +5,7 @@ mkdir -p "$bowline_directory" || exit
 trap 'rm -f "$bowline_new"' EXIT
 (umask 077 && cat >"$bowline_new") || exit
 [ "$(($(wc -c <"$bowline_new")))" = "$bowline_length" ] || {
-    echo 'the file did not come whole' >&2
+    echo 'the upload was cut short' >&2
     exit 1
 }
 if cmp -s "$bowline_new" "$bowline_file"; then

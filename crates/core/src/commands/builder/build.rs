@@ -90,7 +90,7 @@ pub enum BuildError {
     NeedsBuildx(#[from] NeedsBuildx),
     #[error("{key} names the variable {name}, which isn't set here")]
     Unset { key: String, name: String },
-    #[error("`--output {0}` says no place for what is built")]
+    #[error("`--output {0}` needs a destination")]
     NoPlace(String),
 }
 

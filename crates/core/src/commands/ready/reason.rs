@@ -73,7 +73,7 @@ impl Facts<'_> {
             let killed = if ended { "the container" } else { "a process in the container" };
             return Explanation::new(
                 format!("{killed} was killed: out of memory"),
-                "give it more memory (`options: memory:`), or make the app need less at its start",
+                "give it more memory (`options: memory:`), or make the app use less when it starts",
             );
         }
         let (reason, hint) = match why {
@@ -120,7 +120,7 @@ fn exit_hint(code: &str, log: &[String]) -> Option<String> {
     let hint = if says("exec format error") {
         "the image was built for another platform than the server's: see `builder: arch:`"
     } else if says("address already in use") || says("eaddrinuse") {
-        "the port that the app wants is taken: by another process in the container, or on the server, if `options:` \
+        "the port that the app needs is taken: by another process in the container, or on the server, if `options:` \
          have `network: host`"
     } else {
         match code {
@@ -142,7 +142,7 @@ pub fn is_port_taken(said: &str) -> bool {
 
 pub fn start_failed(said: &str) -> Explanation {
     let said = said.trim();
-    let reason = format!("docker would not run the container: {said}");
+    let reason = format!("Docker could not run the container: {said}");
     Explanation { reason, hint: start_hint(said).map(Into::into) }
 }
 
@@ -152,8 +152,8 @@ fn start_hint(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
     let says = |text: &str| said.contains(text);
     let hint = if is_port_taken(&said) {
-        "a fixed port can't be published by the old and the new container at once, nor where something else on the \
-         server has it: remove `publish` from `options`"
+        "a fixed port can't be published by the old and the new container at the same time, or if \
+         something else on the server uses it: remove `publish` from `options`"
     } else if says("unable to set memory limit") {
         "that is less than any container needs to start: see `options: memory:`"
     } else if says("exec format error") || says("does not match the detected host platform") {
@@ -179,9 +179,9 @@ fn start_hint(said: &str) -> Option<&'static str> {
 fn check_hint(status: i64, said: &str, failed: &Failed) -> String {
     let said = said.to_lowercase();
     if said.contains("cord") && said.contains("stat") && said.contains("permission denied") {
-        return "the container may not read its cord: on a server with SELinux its directory needs a label for \
-                containers (`chcon -Rt container_file_t .kamal/cords` there); without one, does the app's user, or a \
-                security profile in `options`, keep it out? `healthcheck: cord: false` does without it"
+        return "the container can't read its cord: on a server with SELinux its directory needs a label for containers \
+                (`chcon -Rt container_file_t .kamal/cords` there); elsewhere, does the app's user, or a security profile in \
+                `options`, prevent it? `healthcheck: cord: false` turns the cord off"
             .into();
     }
     let not_there =
@@ -190,18 +190,18 @@ fn check_hint(status: i64, said: &str, failed: &Failed) -> String {
         return "the check's own command isn't in the image: set `healthcheck: cmd:` to one that is".into();
     }
     let hint = if said.contains("404") {
-        "the health path answers 404: see `healthcheck: path:`"
+        "the health path returns 404: see `healthcheck: path:`"
     } else if ["301", "302", "307", "308"].iter().any(|code| said.contains(code)) {
         "the health path redirects (to https?): let the app answer it directly"
     } else if ["401", "403"].iter().any(|code| said.contains(code)) {
-        "the health path wants a login, or refuses the check's host name: let the app answer it to `localhost`"
+        "the health path requires a login, or refuses the check's host name: let the app answer it on `localhost`"
     } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
         "the app responds on its health path with an error; see its log"
     } else if let Some(port) = asked(&failed.command) {
         return match port_hint(port, &failed.listening) {
             Some(hint) => hint,
             None if said.contains("refused") && listens(&failed.listening, port) => format!(
-                "something listens on port {port} by now: a slow start (raise `deploy_timeout`)? Or does the health path \
+                "something now listens on port {port}: a slow start (raise `deploy_timeout`)? Or does the health path \
                  redirect, to https or another port? Then let the app answer it directly"
             ),
             None => slow(&said),

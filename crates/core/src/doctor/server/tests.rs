@@ -113,7 +113,7 @@ fn a_docker_that_can_not_be_used_says_why() {
     for (docker, line) in [
         (Docker::Missing, "problem Docker is not installed"),
         (Docker::Denied("no".into()), "problem ada may not use Docker"),
-        (Docker::Silent("no daemon".into()), "problem Docker does not answer: no daemon"),
+        (Docker::Silent("no daemon".into()), "problem Docker does not respond: no daemon"),
         (
             Docker::Runs { version: "19.03.1".into(), arch: "amd64".into() },
             "warning Docker 19.03.1 (amd64), used as ada: older than 20, which Bowline needs",
@@ -132,10 +132,7 @@ fn behind_traefik_other_things_count() {
         &all,
         "warning sshd forwards no connections, and curl is missing: Traefik can't be asked what it routes",
     );
-    says(
-        &all,
-        "warning nsenter is missing: a deploy pauses for five seconds in place of waiting for open requests",
-    );
+    says(&all, "warning nsenter is missing: a deploy pauses for 5 s instead of waiting for open requests");
     says(&all, "ok port 80 is free");
     let checkup = Checkup { ports: vec![(80, Some("the container kamal-proxy".into()))], ..healthy() };
     says(&said(TRAEFIK, &checkup, None, 0), "problem port 80 is taken by the container kamal-proxy");

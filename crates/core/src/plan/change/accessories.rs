@@ -124,7 +124,7 @@ impl Basis<'_> {
         let unusable = |error: PlanError| Work::Refused {
             doing: "read the configuration".into(),
             reason: error.to_string(),
-            hint: Some("see the secrets of its env".into()),
+            hint: Some("check the secrets of its env".into()),
         };
         let refused = match deed.makes() {
             true => planning::check_proxy(self.config, self.scope, accessory, host, observed).err(),

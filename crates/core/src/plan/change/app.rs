@@ -75,7 +75,9 @@ impl<'a> Basis<'a> {
                 let hint = "`app containers` lists the existing ones; `app boot` creates a new one".into();
                 Work::refused("start the app", Refusal { message, hint })
             }
-            Some(running) if running.is_running() => Work::Nothing(format!("{} runs already", running.name)),
+            Some(running) if running.is_running() => {
+                Work::Nothing(format!("{} is already running", running.name))
+            }
             Some(stopped) => Work::Start(Box::new(retire::restart(config, scope, place.role, stopped))),
         }
     }
@@ -84,7 +86,7 @@ impl<'a> Basis<'a> {
         self.each_role(|place| {
             let role = place.role.name.as_str();
             let record = Step::Run("write to the audit log", app::stopped(self.scope, role));
-            Some(self.retire(place, |_| true, vec![record], "nothing runs"))
+            Some(self.retire(place, |_| true, vec![record], "no container is running"))
         })
     }
 

@@ -70,7 +70,7 @@ impl File<'_> {
         match secret.left_out().join(", ") {
             none if none.is_empty() => format!("wrote {path}"),
             names => format!(
-                "wrote {path}, without {names}: no line of it can hold such a value, only a container's environment"
+                "wrote {path}, without {names}: an env file can't hold a value with a line break, only a container's environment can"
             ),
         }
     }

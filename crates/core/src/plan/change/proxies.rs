@@ -49,11 +49,11 @@ impl Basis<'_> {
     pub(super) fn boot_config(&self, files: Option<&BootConfig>) -> Stage {
         let (script, said) = match files {
             Some(files) => (boot_config::set(files), "the next reboot applies it"),
-            None => (boot_config::reset(), "back to the defaults with the next reboot"),
+            None => (boot_config::reset(), "the next reboot restores the defaults"),
         };
         let piece = |host: &&str| {
             let overridden = run_of(self.config, host).is_some();
-            let note = "`proxy: run:` in the configuration wins over these files";
+            let note = "`proxy: run:` in the configuration overrides these files";
             let work = Work::Run {
                 steps: vec![Step::Run("write the boot configuration", script.clone())],
                 note: overridden.then(|| note.into()),

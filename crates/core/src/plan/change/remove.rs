@@ -88,7 +88,7 @@ impl Basis<'_> {
         if container.is_running() {
             return Work::Refused {
                 doing: format!("remove {name}"),
-                reason: "it runs".into(),
+                reason: "it is running".into(),
                 hint: Some("`app stop` stops it, and a deploy of another version retires it".into()),
             };
         }
@@ -131,7 +131,7 @@ impl Basis<'_> {
                 return None;
             }
             if !self.is_whole(host) {
-                return Some(Work::Nothing("images stay: other roles of this server need them".into()));
+                return Some(Work::Nothing("kept the images: other roles on this server use them".into()));
             }
             let what = What::Images { repository: config.repository(), latest: config.latest_tag() };
             Some(Work::run(self.removes(what), "removed the images"))

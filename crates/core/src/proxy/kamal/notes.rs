@@ -130,6 +130,6 @@ fn older(host: &str, observed: &Observed) -> Option<String> {
     let runs = of_own(&proxy.image)?;
     let runs = upgraded.map_or(runs, |(_, version)| version);
     is_older(runs, OWN).then(|| {
-        format!("{NAME} on {host} is bowline-proxy {runs}; `bowline proxy upgrade` brings it to {OWN} without a gap")
+        format!("{NAME} on {host} is bowline-proxy {runs}; `bowline proxy upgrade` upgrades it to {OWN} without downtime")
     })
 }

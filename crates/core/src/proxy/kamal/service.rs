@@ -272,8 +272,8 @@ pub(super) fn pause(of: &OfRole<'_>, to: Pausing) -> Pause {
 impl Pause {
     pub(super) fn describe(&self) -> String {
         match self.to {
-            Pausing::Stop { .. } => format!("put a page in the place of {}", self.service),
-            Pausing::Resume => format!("let {} answer again", self.service),
+            Pausing::Stop { .. } => format!("show the maintenance page for {}", self.service),
+            Pausing::Resume => format!("resume {}", self.service),
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) fn check(host: &str, image: &str) -> Result<(), Refusal> {
     let Some(version) = of_image(image).filter(|version| is_older(version, MINIMUM)) else { return Ok(()) };
     Err(Refusal {
         message: format!("{NAME} on {host} is {version}, and {MINIMUM} is the oldest that works"),
-        hint: "`bowline proxy reboot` puts a newer one in its place".into(),
+        hint: "`bowline proxy reboot` replaces it with a newer one".into(),
     })
 }
 
@@ -44,8 +44,9 @@ pub(super) fn knows(
             "`proxy: {key}` needs Bowline's own proxy, and {NAME} on {host} runs {}",
             proxy.image
         ),
-        hint: "`bowline proxy reboot` puts Bowline's in its place, unless `proxy: run:` names another image"
-            .into(),
+        hint:
+            "`bowline proxy reboot` replaces it with Bowline's own, unless `proxy: run:` names another image"
+                .into(),
     })
 }
 

@@ -394,7 +394,7 @@ pub fn explain(status: Status, stdout: &str, stderr: &str) -> Option<Explanation
     let explanation = match status {
         Status::PortTaken => Explanation::new(
             stdout.parse::<published::Taken>().ok()?.told(),
-            "end that first; or see `traefik: host_port:`, and `publish` in its `options:`",
+            "stop that first; or see `traefik: host_port:`, and `publish` in its `options:`",
         ),
         Status::ProxyFailed => Explanation::new(
             "Traefik could not be run",

@@ -20,7 +20,7 @@ pub(crate) fn apps_agree(
     let Some((kind, name)) = conflict(labels, theirs) else { return Ok(()) };
     Err(Refusal {
         message: format!(
-            "`{kind}.{}` is set differently by {container} on {host}, which is of another app: Traefik would drop both",
+            "`{kind}.{}` is set differently by {container} of another app on {host}: Traefik would drop both",
             written(labels, name)
         ),
         hint: "name it differently in one of the two; a destination's own routers are called \
@@ -59,7 +59,7 @@ pub(crate) fn shared_requests(
     let (ours, rule) =
         routes(labels).into_iter().find(|(_, rule)| theirs.iter().any(|(_, other)| other == rule))?;
     Some(format!(
-        "{container} takes the same requests ({}): Traefik sends them to one of the two; give each a rule of its own, \
+        "{container} matches the same requests ({}): Traefik sends them to one of the two; give each a rule of its own, \
          `traefik.http.routers.{}.rule`",
         rule.0,
         written(labels, &ours)

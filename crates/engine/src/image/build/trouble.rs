@@ -50,7 +50,9 @@ pub(super) fn is_refused(said: &str) -> bool {
 
 pub(super) fn hint(said: &str, cloned: bool) -> Option<String> {
     if is_refused(said) {
-        return Some("see `registry:` (server, username, password): may this user push there?".into());
+        return Some(
+            "see `registry:` (server, username, password): does this user have permission to push?".into(),
+        );
     }
     let found = USUAL.iter().find(|(words, _)| words.iter().any(|word| said.contains(word)));
     found.map(|(_, hint)| (*hint).to_string()).filter(|hint| cloned || !hint.starts_with("is the file"))
@@ -64,14 +66,14 @@ const USUAL: [(&[&str], &str); 8] = [
             "Multi-platform build is not supported",
             "Attestation is not supported for the docker driver",
         ],
-        "`builder: {driver: docker-container}` can do it",
+        "`builder: {driver: docker-container}` supports it",
     ),
     (
         &["exec format error"],
         "this machine can't run programs of that platform: install emulation (`docker run --privileged --rm \
          tonistiigi/binfmt --install all`), or build there: `builder: {remote: ssh://…}`",
     ),
-    (&["no space left on device"], "make room: `docker system df`, `docker builder prune`"),
+    (&["no space left on device"], "free space: `docker system df`, `docker builder prune`"),
     (
         &["failed to calculate checksum", "COPY failed", "ADD failed", "failed to compute cache key"],
         "is the file committed? A clone of the last commit is built; `builder: {context: .}` builds the working \
@@ -79,17 +81,17 @@ const USUAL: [(&[&str], &str); 8] = [
     ),
     (
         &["Cannot connect to the Docker daemon"],
-        "start Docker, and check that you may use it: `docker version`",
+        "start Docker, and check that you can use it: `docker version`",
     ),
     (
         &["signed by unknown authority", "server gave HTTP response to HTTPS client"],
-        "a builder in a container doesn't know what Docker here knows of the registry: write it into \
+        "a builder in a container doesn't use Docker's own settings for the registry: write them to \
          ~/.docker/buildx/buildkitd.default.toml (`[registry.\"HOST:PORT\"]` with `ca = [\"FILE\"]`, or `http = true`), \
          then `bowline build remove`",
     ),
     (
         &["invalid empty ssh agent socket", "SSH_AUTH_SOCK"],
-        "`builder: {ssh: default}` lends the SSH agent: start one (`eval \"$(ssh-agent)\"; ssh-add`), or name a key: \
+        "`builder: {ssh: default}` needs an SSH agent: start one (`eval \"$(ssh-agent)\"; ssh-add`), or name a key: \
          `ssh: default=${HOME}/.ssh/id_ed25519`",
     ),
     (

@@ -65,7 +65,7 @@ fn failed(reason: &str) -> Cause {
     Cause::Told {
         reason: format!("can't make the image of Bowline's own proxy: {reason}"),
         hint: Some(format!(
-            "install `{PROGRAM}` beside `bowline` or on PATH, or choose Kamal's proxy: `proxy: {{run: {{version: v0.9.2}}}}`"
+            "install `{PROGRAM}` next to `bowline` or on PATH, or choose Kamal's proxy: `proxy: {{run: {{version: v0.9.2}}}}`"
         )),
     }
 }

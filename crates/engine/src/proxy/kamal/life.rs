@@ -30,7 +30,7 @@ pub(crate) async fn carry_out(at: At<'_>, image: &OwnImage, life: &Life) -> Told
         Life::Remove(remove) => {
             let answer: Answer = fleet.ask(host, None, &step(kamal::Step::Remove(remove.clone()))).await?;
             Ok(match answer.kept {
-                Some(services) => format!("{NAME} stays: it routes to {services}"),
+                Some(services) => format!("kept {NAME}: it routes to {services}"),
                 None => format!("removed {NAME}"),
             })
         }

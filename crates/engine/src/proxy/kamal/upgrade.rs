@@ -18,17 +18,17 @@ pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> To
     let look = step(kamal::Step::Look(Box::new(Look { ensure: Ensure { own, ..wanted.clone() } })));
     let found: Found = at.fleet.ask(at.host, None, &look).await?;
     match found.way() {
-        Way::Already(what) => Ok(format!("{NAME} is {what} already")),
+        Way::Already(what) => Ok(format!("{NAME} is already {what}")),
         Way::Newer { runs, wanted } => Ok(format!("{NAME} is {runs}, which is newer than {wanted}")),
         // A stopped container may be of an older version.
         Way::Boot | Way::Reboot => by_reboot(at, image, wanted, &found).await,
         Way::InPlace { from, to } => {
             let made = |ensure| kamal::Step::InPlace(Box::new(InPlace { ensure, version: to.clone() }));
             match with_image(at, image, wanted, made).await {
-                Ok(_) => Ok(format!("upgraded {NAME} from {from} to {to}, no request was held up")),
+                Ok(_) => Ok(format!("upgraded {NAME} from {from} to {to} without delaying requests")),
                 Err(failure) if failure.has_status(Status::NotInPlace) => {
                     at.note(format!(
-                        "{NAME} is rebooted: its container takes no new program{}",
+                        "rebooting {NAME}, because its container can't take the new version{}",
                         said(&failure)
                     ));
                     by_reboot(at, image, wanted, &found).await
@@ -44,7 +44,7 @@ async fn by_reboot(at: At<'_>, image: &OwnImage, wanted: &Ensure, found: &Found)
     let replace = |ensure| kamal::Step::Replace(Box::new(Replace { ensure }));
     let answer = with_image(at, image, wanted, replace).await?;
     if !found.is_running {
-        return Ok(format!("booted {NAME}, which did not run"));
+        return Ok(format!("booted {NAME}, which was not running"));
     }
     let from = found.image.iter().map(|image| format!(" from {image}")).collect::<String>();
     Ok(format!("upgraded {NAME}{from} to {}{}", found.wanted, super::gap(&answer)))
@@ -63,8 +63,9 @@ fn said(failure: &Failure) -> String {
 
 fn goes_on(mut failure: Failure, from: &str) -> Failure {
     if matches!(failure.cause, Cause::Command(_)) {
-        let reason = format!("it was not upgraded, {from} goes on{}", said(&failure));
-        let hint = "`docker logs kamal-proxy` there may say more; `bowline proxy reboot` puts a new container in its place";
+        let reason = format!("it was not upgraded; {from} keeps running{}", said(&failure));
+        let hint =
+            "`docker logs kamal-proxy` there may say more; `bowline proxy reboot` replaces the container";
         failure.cause = Cause::Told { reason, hint: Some(hint.into()) };
     }
     failure

@@ -49,7 +49,7 @@ impl Client {
         let Some(api) = self.api else {
             sleep(PAUSE).await;
             let text = format!(
-                "Traefik here has no API: that requests reach {} was not seen, a 5 s pause stood in",
+                "Traefik here has no API, so Bowline could not check that requests reach {}; it waited 5 s instead",
                 route.container
             );
             At { fleet, host }.note(text);
@@ -66,7 +66,7 @@ impl Client {
             Ok(proof) => {
                 trouble::check_resolvers(fleet, host, route, &proof).await?;
                 for warning in &proof.warnings {
-                    At { fleet, host }.note(format!("Traefik warns of the router {warning}"));
+                    At { fleet, host }.note(format!("Traefik warns about the router {warning}"));
                 }
                 Ok(Seen::Routed)
             }
@@ -97,8 +97,8 @@ impl Client {
         let waited = fleet.timeouts().route.as_secs();
         gone.await?.map_err(|last| Cause::Told {
             reason: match last {
-                Last::Missing(()) => format!("it still did after {waited} s"),
-                Last::Silent(error) => format!("its API did not say in {waited} s: {error}"),
+                Last::Missing(()) => format!("it still routed there after {waited} s"),
+                Last::Silent(error) => format!("its API did not respond within {waited} s: {error}"),
             },
             hint: None,
         })
@@ -233,9 +233,9 @@ async fn ask<T: DeserializeOwned>(
     };
     match answer {
         (200, body) => {
-            read(&body).ok_or_else(|| unreadable("its API gave an answer that can't be read".into()))
+            read(&body).ok_or_else(|| unreadable("its API returned a response that can't be read".into()))
         }
-        (status, _) => Err(unreadable(format!("its API answered {status}"))),
+        (status, _) => Err(unreadable(format!("its API returned {status}"))),
     }
 }
 

@@ -37,8 +37,8 @@ impl Cutting<'_> {
             End::Gone => Ok(IfHealthy::Leave),
             End::Uncut(why) => {
                 self.at.note(format!(
-                    "the cord of {} can't be cut ({why}): it is stopped as one without a cord is, and requests that \
-                     arrive meanwhile may have to be sent again",
+                    "the cord of {} can't be cut ({why}): Traefik routes to it until it stops, and requests \
+                     that arrive meanwhile may fail",
                     cut.name
                 ));
                 Ok(IfHealthy::Stop)
@@ -65,7 +65,7 @@ impl Cutting<'_> {
         self.at.fleet.emit(Event::State {
             host: self.at.host.into(),
             role: self.role.into(),
-            state: "waiting for Traefik to let the old container go".into(),
+            state: "waiting for Traefik to stop routing to the old container".into(),
         });
         if addresses.is_empty() && was_healthy {
             tokio::time::sleep(PAUSE).await;

@@ -52,7 +52,7 @@ pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Told {
         Life::Remove(remove) => {
             let answer: Answer = fleet.ask(host, None, &step(traefik::Step::Remove(remove.clone()))).await?;
             Ok(match answer.kept {
-                Some(others) => format!("Traefik stays: it routes to {others}"),
+                Some(others) => format!("kept Traefik: it routes to {others}"),
                 None => "removed Traefik".into(),
             })
         }

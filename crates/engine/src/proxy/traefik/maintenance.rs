@@ -34,7 +34,7 @@ pub(super) async fn turn(client: Client, at: At<'_>, role: &str, turn: &Turn) ->
                 busy |= stopped.drain == Some(Drained::Busy);
             }
             let requests =
-                if busy { "the app still has open requests" } else { "no request is under way in the app" };
+                if busy { "the app still has open requests" } else { "the app has no open requests" };
             Ok(format!("in maintenance; {requests}"))
         }
         Turn::End { app: None, leave: any } => {

@@ -22,7 +22,7 @@ const APART: Duration = Duration::from_millis(300);
 const PORT: &str = "does the image EXPOSE the app's port, or a label `traefik.http.services.NAME.loadbalancer.server.port` name it?";
 const NETWORKS: &str = "Traefik is not on that network: leave out the label `traefik.docker.network`, or connect Traefik \
                         to it";
-const SOCKET: &str = "is Docker's socket at `traefik: docker_socket:`, and may Traefik use it? `traefik reboot` applies \
+const SOCKET: &str = "is Docker's socket at `traefik: docker_socket:`, and can Traefik use it? `traefik reboot` applies \
                       a change";
 
 /// Asks the server for details. If that fails, returns none, so that the original failure is the only one.
@@ -48,9 +48,9 @@ fn explained(route: &Route, last: &Last<Missing>, trouble: &Trouble) -> (String,
         return (why, "a role behind Traefik must not have that label".into());
     }
     let of_docker =
-        trouble.of_docker().map(|error| (format!("it hears nothing from Docker: {error}"), SOCKET.into()));
+        trouble.of_docker().map(|error| (format!("it can't read from Docker: {error}"), SOCKET.into()));
     match last {
-        Last::Silent(error) => (error.clone(), "`traefik logs` and `traefik details` show how it is".into()),
+        Last::Silent(error) => (error.clone(), "`traefik logs` and `traefik details` show its state".into()),
         Last::Missing(Missing::Refused { router, error }) => (
             format!("it refuses the router {}: {error}", route.written(router)),
             hint_to(route, router, error),
@@ -97,7 +97,7 @@ fn hint_to(route: &Route, router: &str, error: &str) -> String {
              (`certificatesresolvers.NAME.acme.email: …`); `traefik reboot` applies that"
         )
     } else {
-        format!("correct the labels that begin with `{label}`")
+        format!("correct the labels that start with `{label}`")
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn check_resolvers(
     for (router, resolver) in unknown {
         let text = format!(
             "Traefik's arguments define no certificate resolver `{resolver}`, which the router {} names; \
-             its log says nothing against it",
+             its log has no error about it",
             route.written(router)
         );
         At { fleet, host }.note(text);
@@ -152,16 +152,16 @@ pub(super) async fn deaf(fleet: &Fleet, host: &str, last: Last<()>) -> Cause {
     let waited = fleet.timeouts().route.as_secs();
     let reason = match last {
         Last::Missing(()) => format!("Traefik runs, but did not route by its own labels within {waited} s"),
-        Last::Silent(error) => format!("Traefik runs, but its API gave no answer within {waited} s: {error}"),
+        Last::Silent(error) => format!("Traefik runs, but its API did not respond within {waited} s: {error}"),
     };
-    Cause::Told { reason, hint: Some("`traefik logs` shows what it says".into()) }
+    Cause::Told { reason, hint: Some("see `traefik logs`".into()) }
 }
 
 pub(super) async fn complaint_of_docker(fleet: &Fleet, host: &str) -> Option<Cause> {
     let trouble = trouble(fleet, host).await;
     let error = trouble.of_docker()?;
     Some(Cause::Told {
-        reason: format!("Traefik hears nothing from Docker: {error}"),
+        reason: format!("Traefik can't read from Docker: {error}"),
         hint: Some(SOCKET.into()),
     })
 }
@@ -169,8 +169,8 @@ pub(super) async fn complaint_of_docker(fleet: &Fleet, host: &str) -> Option<Cau
 pub(super) async fn not_again(fleet: &Fleet, host: &str, last: Last<Missing>) -> Cause {
     let waited = fleet.timeouts().route.as_secs();
     let (reason, hint) = match last {
-        Last::Silent(error) => (format!("Traefik's API gave no answer within {waited} s: {error}"), None),
-        Last::Missing(Missing::Router(router)) => (format!("Traefik has no router {router} any more"), None),
+        Last::Silent(error) => (format!("Traefik's API did not respond within {waited} s: {error}"), None),
+        Last::Missing(Missing::Router(router)) => (format!("Traefik no longer has the router {router}"), None),
         Last::Missing(Missing::Refused { router, error }) => {
             let name = router.trim_end_matches("@docker");
             (

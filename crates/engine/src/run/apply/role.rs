@@ -75,7 +75,7 @@ impl RoleTask<'_> {
         }
         self.tell(match seen {
             Seen::Routed | Seen::Registered { .. } => "serving",
-            Seen::Unseen => "running, not seen to be routed to",
+            Seen::Unseen => "running, routing not confirmed",
         });
         self.reach(Stage::Serves(booted.clone()));
         if self.apply.plan.kind.direction().is_some() {
@@ -144,7 +144,7 @@ impl RoleTask<'_> {
             biased;
             attached = &mut attaching => attached,
             () = self.interrupted() => {
-                self.tell("the proxy is checking it already: waiting for the result");
+                self.tell("the proxy is already checking it: waiting for the result");
                 attaching.await
             }
         };
@@ -336,7 +336,7 @@ impl RoleTask<'_> {
             && let Err(other) = self.start(back).await
         {
             let text = format!(
-                "could not give the requests back to {} ({}), so the new container still runs: deploy again",
+                "could not switch requests back to {} ({}), so the new container keeps running: deploy again",
                 back.name, other.cause
             );
             self.apply.fleet.emit(Event::Note { host: Some(self.server.host.clone()), text });

@@ -58,7 +58,7 @@ impl RoleTask<'_> {
         if let Err(failure) = self.start(again).await {
             self.apply.fleet.emit(Event::Note {
                 host: Some(self.server.host.clone()),
-                text: format!("{} does not serve again: {}", again.name, failure.cause),
+                text: format!("{} could not be returned to service: {}", again.name, failure.cause),
             });
         }
     }

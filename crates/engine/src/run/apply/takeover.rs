@@ -73,8 +73,7 @@ impl Apply<'_> {
 
     fn tell_taken(&self, host: &str, direction: Direction, gap: Option<u64>) {
         let [from, to] = [direction.from(), direction.to()].map(ProxyKind::name);
-        let gap =
-            gap.map(|gap| format!("; the server took no requests for {:.1} s at most", gap as f64 / 1000.0));
+        let gap = gap.map(|gap| format!("; the server was down for at most {:.1} s", gap as f64 / 1000.0));
         let text = format!("{to} has replaced {from}{}", gap.unwrap_or_default());
         self.fleet.emit(Event::Note { host: Some(host.into()), text });
     }

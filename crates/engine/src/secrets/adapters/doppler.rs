@@ -71,7 +71,7 @@ pub(super) fn configs(tool: &Tool<'_>, request: &FetchRequest) -> Result<Vec<Con
             [.., last] if with_token => (None, *last),
             [project, config, last] => (Some(((*project).into(), (*config).into())), *last),
             _ => {
-                return Err(Trouble::usage(format!("`{name}` lacks a project or a config of Doppler")).hint(
+                return Err(Trouble::usage(format!("`{name}` has no Doppler project or config")).hint(
                     "give them with `--from PROJECT/CONFIG`, or set DOPPLER_TOKEN to a service token",
                 ));
             }

@@ -82,8 +82,8 @@ fn unambiguous(wanted: &[(Option<&str>, &str)]) -> Result<(), Trouble> {
     for (number, (folder, name)) in wanted.iter().enumerate() {
         let others = wanted.get(number + 1..).unwrap_or_default();
         if others.iter().any(|(other, same)| same == name && other != folder) {
-            return Err(Trouble::usage(format!("`{name}` is in two of the Passbolt folders"))
-                .hint("fetch them one by one: Passbolt's answer has only names"));
+            return Err(Trouble::usage(format!("`{name}` was requested from two Passbolt folders"))
+                .hint("fetch them one by one: Passbolt's answer contains only names"));
         }
     }
     Ok(())

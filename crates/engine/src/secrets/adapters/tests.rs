@@ -158,7 +158,7 @@ async fn last_pass() {
     ]);
     assert_eq!(
         fails(&shop, &words).await,
-        "could not log in to LastPass: `lpass` ended with exit status 1\nfailing: denied\n`lpass` can't ask without a terminal: log in first"
+        "could not log in to LastPass: `lpass` ended with exit code 1\nfailing: denied\n`lpass` can't ask without a terminal: log in first"
     );
 }
 

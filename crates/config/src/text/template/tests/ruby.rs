@@ -41,7 +41,7 @@ fn marks_that_ruby_did_not_give_back_do_no_harm() {
 #[test]
 fn ruby_that_fails_is_told_with_the_line() {
     let failed = |stderr: &str| {
-        let ended = Ended::Badly { how: "exit status 7".into(), stderr: stderr.into() };
+        let ended = Ended::Badly { how: "exit code 7".into(), stderr: stderr.into() };
         render_with("service: a\n  <%= x.y -%>\n", |_| ended.clone()).0.unwrap_err()
     };
     insta::assert_snapshot!(failed("warning: hm\n\n@ruby 2 NameError: undefined local variable or method `x'\n"), @r"
@@ -65,7 +65,7 @@ fn ruby_that_fails_is_told_with_the_line() {
     --> deploy.yml:1:1
     ");
     insta::assert_snapshot!(failed("ruby: oh\n"), @r"
-    error: Ruby can't render this template: exit status 7
+    error: Ruby can't render this template: exit code 7
     --> deploy.yml:1:1
     ");
 }

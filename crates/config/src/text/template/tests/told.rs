@@ -99,7 +99,7 @@ fn values_that_cannot_be_had_all_at_once() {
      --> deploy.yml:4:10
       |
     4 |   a: <%= `false` %>
-      |          ^^^^^^^ exit status 1: no such thing
+      |          ^^^^^^^ exit code 1: no such thing
       |
       = help: run it by itself to see why, or append `|| true` to ignore the failure
 

@@ -66,7 +66,7 @@ fn hint(said: &str) -> Option<&'static str> {
         ),
         (
             "unknown flag",
-            "the proxy there does not know this: `bowline proxy reboot` puts Bowline's own in its place, unless `proxy: run:` names another image",
+            "the proxy there does not support this: `bowline proxy reboot` replaces it with Bowline's own, unless `proxy: run:` names another image",
         ),
     ];
     hints.iter().find(|(part, _)| said.contains(part)).map(|(_, hint)| *hint)
@@ -88,9 +88,9 @@ fn check_hint(probe: &Probe, failed: &Failed) -> String {
     {
         "the health path redirects, to https or another host: let the app answer it directly (Rails: exclude it from `force_ssl`)"
     } else if status(&["404"]) {
-        "the health path answers 404: see `proxy: healthcheck: path:` (`/up` unless given)"
+        "the health path returns 404: see `proxy: healthcheck: path:` (`/up` unless given)"
     } else if status(&["401"]) {
-        "the health path wants a login: let the app answer it without one"
+        "the health path requires a login: let the app answer it without one"
     } else if status(&["403", "400", "421"]) {
         "the app refuses the check's host name (Rails: `config.hosts`, Django: `ALLOWED_HOSTS`): let the health path pass"
     } else if status(&["500", "502", "503"]) {
@@ -112,13 +112,15 @@ fn listening(probe: &Probe, failed: &Failed, error: &str) -> String {
     if listens(&failed.listening, asked) {
         return match local(asked) {
             true => {
-                format!("the app listens on port {asked} of its own loopback only: let it listen on 0.0.0.0")
+                format!(
+                    "the app listens on port {asked} of its own loopback address only: let it listen on 0.0.0.0"
+                )
             }
             false if error.contains("timed out") => {
                 "the app takes longer than the check waits: see `proxy: healthcheck: timeout:`".into()
             }
             false => {
-                format!("something listens on port {asked} by now: a slow start? raise `deploy_timeout`")
+                format!("something now listens on port {asked}: a slow start? raise `deploy_timeout`")
             }
         };
     }
@@ -126,7 +128,7 @@ fn listening(probe: &Probe, failed: &Failed, error: &str) -> String {
     ports.dedup();
     match ports.as_slice() {
         [] => format!(
-            "nothing listens in the container, and port {asked} is asked: a slow start? raise `deploy_timeout`"
+            "nothing listens in the container, and the check asks port {asked}: a slow start? raise `deploy_timeout`"
         ),
         ports => {
             let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");

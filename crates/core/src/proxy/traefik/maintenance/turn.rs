@@ -74,7 +74,7 @@ pub(in crate::proxy::traefik) fn end(of: &OfRole<'_>, observed: &Observed) -> Re
     }
     let Some(app) = current(of, observed) else {
         return Err(Refusal {
-            message: "the app does not run".into(),
+            message: "the app is not running".into(),
             hint: "`app boot` boots it, `app start` starts it again; the page stays until then".into(),
         });
     };
@@ -86,7 +86,7 @@ fn traefik_runs(observed: &Observed) -> Result<(), Refusal> {
     match running(observed) {
         Some(_) => Ok(()),
         None => {
-            Err(Refusal { message: "Traefik does not run".into(), hint: "`traefik boot` boots it".into() })
+            Err(Refusal { message: "Traefik is not running".into(), hint: "`traefik boot` boots it".into() })
         }
     }
 }

@@ -112,7 +112,7 @@ async fn gcp_logs_in_and_says_what_it_lacks() {
     };
     assert_eq!(
         fails(&with(says("NOT_FOUND: N", 1)), &words).await,
-        "could not read N from Google Cloud's Secret Manager: `gcloud` ended with exit status 1\nfailing: NOT_FOUND: N"
+        "could not read N from Google Cloud's Secret Manager: `gcloud` ended with exit code 1\nfailing: NOT_FOUND: N"
     );
     assert!(
         fails(&with(says(r#"{"payload":{"data":"/w=="}}"#, 0)), &words)
