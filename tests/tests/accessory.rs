@@ -93,7 +93,7 @@ fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace
     project.bowline(&["accessory", "exec", "tool", "--reuse", "sh", "-c", "exit 9"]).exits(9);
     project.bowline(&["accessory", "stop", "tool"]).says("stopped tool").ok();
     assert_eq!(expect::inspect(server, &name, "{{.State.Running}}"), "false");
-    project.bowline(&["accessory", "boot", "tool"]).says("started tool, which was there").ok();
+    project.bowline(&["accessory", "boot", "tool"]).says("started the existing container of tool").ok();
     project.bowline(&["accessory", "restart", "tool"]).ok();
     project.bowline(&["accessory", "stop", "all"]).ok();
     project.bowline(&["accessory", "start", "tool"]).says("started tool").ok();

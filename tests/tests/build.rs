@@ -277,7 +277,7 @@ fn a_build_with_buildx_gets_its_secrets_by_name_and_a_failure_shows_its_words() 
     ran.says("step 2: exec format error").says("builder: {remote: ssh://").exits(1);
     project.bowline(&["build", "details"]).says(&format!("Builder: local ({name})")).ok();
     project.bowline(&["build", "remove"]).says("removed the builder").ok();
-    project.bowline(&["build", "create"]).says("made the builder").ok();
+    project.bowline(&["build", "create"]).says("created the builder").ok();
 }
 
 /// Runs the sandbox's registry image, under a name of this test, in place of Docker's. Passes the rest to Docker.

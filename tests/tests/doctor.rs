@@ -112,7 +112,7 @@ fn what_is_broken_is_a_problem_with_its_fix_and_the_others_are_examined() {
 
     let ran = project.run_as_is(&["doctor"]);
     ran.exits(1).says(&format!("{}: port 80 is taken by perl", all[0]));
-    ran.says(&format!("{}: sshd forwards no connections: each deploy sends the whole image", all[0]));
+    ran.says(&format!("{}: sshd doesn't forward connections: each deploy sends the whole image", all[0]));
     ran.says("AllowTcpForwarding").says(&format!("{}: full: 0 kB free", all[0]));
     ran.says(&format!("{}: the deploy lock is held (Locked by: ", all[1])).says("Message: maintenance");
     ran.says(&format!("bowline lock release -h {}", all[1]));

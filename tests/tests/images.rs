@@ -119,7 +119,7 @@ fn i5_a_server_that_lacks_an_image_gets_it_from_here_or_from_another_server() {
     let cache = project.home().join(".cache/bowline/images");
     fs::remove_dir_all(cache).unwrap();
     let again = project.bowline(&["deploy", "-P", "--version", "v1"]);
-    again.exits(0).says(&format!("{}: note:", one.address)).says("getting it from here");
+    again.exits(0).says(&format!("{}: note:", one.address)).says("copying it from this server");
     assert!(lease.iter().all(|server| server.serves(&project.host(), "v1")));
     assert_eq!(id, expect::image_id(&project, other, "v1"));
     nothing_else_is_named(other);

@@ -34,7 +34,7 @@ fn logs_are_followed_on_all_servers_through_a_deploy_and_leave_no_process() {
     project.deploy("v2").ok();
     let (old, new) = (project.container("web", "v1"), project.container("web", "v2"));
     for server in lease.iter() {
-        followed.wait_for(&format!("{}: note: {old} has ended; following {new}", server.address), SOON);
+        followed.wait_for(&format!("{}: note: {old} has exited; following {new}", server.address), SOON);
     }
     followed.wait_for("version v2 listening", SOON);
     followed.signal("INT");

@@ -71,7 +71,7 @@ fn what_another_app_needs_stays_when_one_is_removed() {
     second.set("labels", &rule("staying"));
     first.deploy("v1").ok();
     second.deploy("v1").ok();
-    first.bowline(&["remove", "-y"]).says("Traefik stays").ok();
+    first.bowline(&["remove", "-y"]).says("kept Traefik").ok();
     expect::runs(&first, server, &[]);
     expect::runs(&second, server, &[("web", "v1")]);
     assert_eq!(expect::inspect(server, "traefik", "{{.State.Status}}"), "running");

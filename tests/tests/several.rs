@@ -232,7 +232,7 @@ fn names_that_come_out_the_same_are_told_and_harm_nobody() {
     assert_eq!(staging.served(server), "v1");
 
     // Removing the destination leaves the service `mall-staging` alone.
-    staging.run(&["remove", "-y"]).exits(0).says("the app's directory stays").says("Traefik stays");
+    staging.run(&["remove", "-y"]).exits(0).says("kept the app's directory").says("kept Traefik");
     assert_eq!(expect::inspect(server, &namesake.container("v1"), health), "running healthy");
     assert_eq!(namesake.served(server), "v1");
 }

@@ -15,7 +15,7 @@ fn a_rolling_reboot_is_seen_by_no_client_that_can_go_to_a_second_server() {
     project.deploy("v1").ok();
     let image = project.section("traefik").to_owned();
     project.set("traefik", &format!("{image}\n  args: {{accesslog: true}}"));
-    project.bowline(&["plan", "--version", "v1"]).says("`traefik reboot` changes that").ok();
+    project.bowline(&["plan", "--version", "v1"]).says("`traefik reboot` applies the configuration").ok();
     let ids = || lease.iter().map(|server| expect::inspect(server, "traefik", "{{.Id}}")).collect::<Vec<_>>();
     let before = ids();
 
@@ -79,7 +79,7 @@ fn traefik_is_booted_stopped_started_and_removed_and_a_broken_one_gives_way_to_t
     project.bowline(&["traefik", "reboot", "-y"]).ok();
 
     project.bowline(&["traefik", "remove"]).says("-y").exits(2);
-    project.bowline(&["traefik", "remove", "-y"]).says("Traefik stays").ok();
+    project.bowline(&["traefik", "remove", "-y"]).says("kept Traefik").ok();
     project.bowline(&["app", "stop"]).ok();
     project.bowline(&["traefik", "remove", "-y"]).says("removed Traefik").ok();
     assert_eq!(server.ssh("docker ps -aq --filter name=traefik").ok().trim(), "");

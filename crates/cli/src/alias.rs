@@ -45,7 +45,7 @@ pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
         Err(Unknown::Lookup(followed, error)) => {
             if followed.is_empty() {
                 crate::usage(&unknown);
-                ui::out::stderr(["", "the project's aliases can't be looked up:"]);
+                ui::out::stderr(["", "the project's aliases can't be read:"]);
             }
             ui::out::stderr([error.text.trim_end()]);
             tell_followed(&followed);

@@ -36,7 +36,7 @@ pub(crate) fn deploy_version(version: &str) -> String {
 
 /// `release` is the command that releases the lock.
 pub(crate) fn locked(release: &str, host: &str) -> String {
-    format!("wait until it is released; if no deploy is running any more, run `{release} -h {host}`")
+    format!("wait until it is released; if no deploy is running, run `{release} -h {host}`")
 }
 
 pub(crate) fn alias(name: &str, text: &str) -> String {

@@ -369,7 +369,7 @@ fn labels_that_contradict_another_apps_are_refused() {
                 .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`traefik.http.routers.shop` is set differently by neighbour on a, of another app: Traefik would drop both"
+            "`traefik.http.routers.shop` is set differently by neighbour of another app on a: Traefik would drop both"
         );
         let same = [("service", "app-web"), ("traefik.http.middlewares.auth.users", "x")];
         assert_eq!(

@@ -291,7 +291,7 @@ fn one_that_does_not_come_up_gives_the_ports_back() {
         server.write("lost", "");
         let output = server.run(&server.take_over());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("does not have the service app-web any more"), "{said}");
+        assert!(said.contains("no longer has the service app-web"), "{said}");
         assert_eq!(server.containers(), "kamal-proxy stopped waits, traefik runs");
     });
 }

@@ -256,7 +256,7 @@ fn a_source_that_lies_is_refused() {
     let mut files = Files::default();
     let mut disguised = files.image(&[&one], true, "amd64");
     disguised["mediaType"] = json!("application/vnd.docker.distribution.manifest.v2+json");
-    assert!(refused(&files.roots(&[disguised])).contains("and is named as"));
+    assert!(refused(&files.roots(&[disguised])).contains("but its descriptor says"));
     let mut files = Files::default();
     let mut index = files.image(&[&one], true, "amd64");
     for _ in 0..6 {

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(hint, "see the SSH configuration");
         let (reason, _) = parts(tcp(&to, &from("::1"), Duration::from_secs(5)).await);
         assert!(
-            reason.ends_with("BindAddress ::1: this machine has none that reaches 127.0.0.1"),
+            reason.ends_with("BindAddress ::1: it has no address of the same family as 127.0.0.1"),
             "{reason}"
         );
         let ends = Ends { interface: Some("no-such-device".into()), ..Ends::default() };

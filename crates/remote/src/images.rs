@@ -65,7 +65,8 @@ impl Images for KeptImages {
     async fn workspace(&self) -> Result<(String, Held), String> {
         let store = self.store().await?;
         let workspace = aside(move || store.workspace()).await?;
-        let path = workspace.path().to_str().ok_or("the cache directory has no name in UTF-8")?.to_owned();
+        let path =
+            workspace.path().to_str().ok_or("the name of the cache directory is not valid UTF-8")?.to_owned();
         Ok((path, Box::new(workspace)))
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn told(error: &clap::Error) -> Option<(String, Option<String>)> {
             let flag = text(ContextKind::InvalidArg)?;
             let hint = flag
                 .starts_with("--hosts")
-                .then(|| "`-h` names servers, as in Kamal; `--help` shows help".into());
+                .then(|| "`-h` selects servers, as in Kamal; `--help` shows help".into());
             Some((format!("`{flag}` needs a value"), hint))
         }
         ErrorKind::ValueValidation => {
@@ -191,7 +191,7 @@ mod tests {
         says(
             "bowline -h",
             "`--hosts <LIST>` needs a value",
-            Some("`-h` names servers, as in Kamal; `--help` shows help"),
+            Some("`-h` selects servers, as in Kamal; `--help` shows help"),
         );
     }
 }

@@ -79,7 +79,7 @@ enum Run {
 /// The image that would be deployed.
 #[derive(Debug, Default, Args)]
 struct Image {
-    /// Leave out the build and the push.
+    /// Skip the build and the push.
     #[arg(short = 'P', long, conflicts_with = "image_archive")]
     skip_push: bool,
     /// Plan with the image in FILE (from `docker save`, or an OCI layout).

@@ -203,9 +203,9 @@ impl ProxyChange {
             Self::Remove { force, confirm } => {
                 let question = match force {
                     true => {
-                        "This removes the proxy, also where apps can't be reached without it. Are you sure?"
+                        "This removes the proxy, even from servers where apps can't be reached without it. Are you sure?"
                     }
-                    false => "This removes the proxy where no app is left for it to route to. Are you sure?",
+                    false => "This removes the proxy from servers where no app uses it. Are you sure?",
                 };
                 (confirm, question.into())
             }

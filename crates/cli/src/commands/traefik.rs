@@ -89,7 +89,7 @@ impl TraefikChange {
         match self {
             Self::Reboot { rolling, confirm } => Some((*confirm, down(*rolling))),
             Self::Remove(confirm) => {
-                let question = "This removes Traefik where no app is left for it to route to. Are you sure?";
+                let question = "This removes Traefik from servers where no app uses it. Are you sure?";
                 Some((*confirm, question.into()))
             }
             Self::Boot | Self::Start | Self::Stop | Self::Restart => None,

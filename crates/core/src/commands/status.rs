@@ -155,7 +155,7 @@ mod tests {
             ("Get \"http://localhost:40001/v2/\": Bad Gateway", "NO_PROXY"),
             ("no matching manifest for linux/arm64/v8 in the manifest list entries", "builder: arch:"),
             ("unknown blob: blob unknown", "deploy again without `--skip-push`"),
-            ("error pulling image configuration: unexpected EOF", "run the same again"),
+            ("error pulling image configuration: unexpected EOF", "run the command again"),
         ] {
             let explanation = Status::NotReceived.explain(said).unwrap();
             assert!(explanation.reason.contains(said), "{said}");

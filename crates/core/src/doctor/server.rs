@@ -92,14 +92,14 @@ impl Seen<'_> {
         let sends = registry.is_absent() || registry.is_local();
         let asks_traefik = self.kinds().contains(&ProxyKind::Traefik) && self.lacks("curl");
         let text = match (sends, asks_traefik) {
-            (true, _) => "sshd forwards no connections: each deploy sends the whole image",
+            (true, _) => "sshd doesn't forward connections: each deploy sends the whole image",
             (_, true) => {
-                "sshd forwards no connections, and curl is missing: Traefik can't be asked what it routes"
+                "sshd doesn't forward connections, and curl is missing: Traefik can't be asked what it routes"
             }
             _ => {
                 return vec![Finding::ok(
                     Topic::Ssh,
-                    "sshd forwards no connections, and nothing here needs them",
+                    "sshd doesn't forward connections, but nothing here needs it",
                 )];
             }
         };

@@ -93,8 +93,8 @@ mod tests {
         };
         assert_eq!(said("amd64", 0), "3 of 3 layers, 32.0 MB");
         assert_eq!(said("amd64", 2), "1 of 3 layers, 500 B");
-        assert_eq!(said("amd64", 3), "none of its 3 layers, the server has them");
-        assert_eq!(said("amd64", 9), "none of its 3 layers, the server has them");
+        assert_eq!(said("amd64", 3), "none of its 3 layers: the server has them all");
+        assert_eq!(said("amd64", 9), "none of its 3 layers: the server has them all");
         assert_eq!(said("s390x", 0), "the image is not for s390x, which the server is");
         let old = Expected::of(&[image("arm", &[7])], &Held { architecture: "arm64".into(), layers: 0 });
         assert_eq!(old, Expected::Layers { layers: 1, of: 1, bytes: 7 });

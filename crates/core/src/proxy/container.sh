@@ -45,7 +45,7 @@ has_services() {
         case $bowline_new in
             *" $bowline_service "*) ;;
             *)
-                echo "$bowline_name does not have the service $bowline_service any more" >&2
+                echo "$bowline_name no longer has the service $bowline_service" >&2
                 return 1
                 ;;
         esac

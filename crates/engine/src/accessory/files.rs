@@ -66,7 +66,7 @@ async fn content(
     }
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(refused(
-            format!("{path} is not UTF-8"),
+            format!("{path} is not valid UTF-8"),
             "if the file isn't a template, give it an extension other than .erb",
         ));
     };

@@ -58,8 +58,8 @@ pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Bo
     let config = call.config();
     if !config.registry.is_absent() {
         return Err(RunError::Usage {
-            message: "`--image-archive` is for servers that get images from this machine, and the configuration has a registry".into(),
-            hint: Some("push the image there, and deploy with `--skip-push --version V`; or leave `registry:` out".into()),
+            message: "`--image-archive` is for servers that get images from this machine, but the configuration has a registry".into(),
+            hint: Some("push the image there, and deploy with `--skip-push --version V`; or remove `registry:`".into()),
         });
     }
     let refused =
@@ -95,7 +95,7 @@ fn is_for(variants: &[Variant], service: &str, arch: &[String]) -> Result<(), (S
         let there: Vec<&str> = variants.iter().map(|variant| variant.platform.as_str()).collect();
         return Err((
             format!(
-                "the image is for {}, and `builder: arch:` says that servers need {missing}",
+                "the image is for {}, but `builder: arch:` says that servers need {missing}",
                 there.join(", ")
             ),
             format!("build it with `docker build --platform linux/{missing}`"),

@@ -95,7 +95,7 @@ impl Fleet {
 
     pub fn server(&self, host: &str) -> Result<&Arc<dyn Server>, ServerError> {
         self.servers.get(host).ok_or_else(|| ServerError::Unreachable {
-            reason: "no connection to it was made".into(),
+            reason: "no connection was made to it".into(),
             hint: None,
         })
     }

@@ -108,7 +108,7 @@ impl Lock {
             if host != first {
                 fleet.emit(Event::Note {
                     host: None,
-                    text: format!("{first} can't be reached: the deploy lock is taken on {host}"),
+                    text: format!("{first} can't be reached: taking the deploy lock on {host}"),
                 });
             }
             fleet.emit(Event::Phase(Phase::Lock(host.into())));
@@ -295,7 +295,7 @@ async fn primary(call: Call<'_>) -> Result<(Fleet, String), RunError> {
 pub async fn status(call: Call<'_>) -> Result<Gathered, RunError> {
     let hosts = selection::servers(call.config(), &call.options.filters)?;
     let (fleet, failures) = call.connect(&hosts).await?;
-    let step = || Step::Run("look at the lock", lock::status(&Names::of(call.config())));
+    let step = || Step::Run("check the lock", lock::status(&Names::of(call.config())));
     let there = hosts.iter().filter(|host| fleet.has(host));
     let steps = there.map(|host| ((*host).to_owned(), None, step())).collect();
     let mut gathered = run_all(&fleet, steps, failures, hosts.len()).await;
@@ -304,7 +304,7 @@ pub async fn status(call: Call<'_>) -> Result<Gathered, RunError> {
 }
 
 async fn look(fleet: &Fleet, project: &Project, host: &str) -> Result<String, RunError> {
-    let step = Step::Run("look at the lock", lock::status(&Names::of(&project.config)));
+    let step = Step::Run("check the lock", lock::status(&Names::of(&project.config)));
     let output = fleet.run(host, None, &step).await.map_err(servers)?;
     Ok(output.stdout.trim_end().to_owned())
 }

@@ -101,8 +101,8 @@ fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
     }
     if stopped.unseen {
         note(format!(
-            "the open requests of {name} could not be seen: it was stopped after a pause. `nsenter`, `ss` and `awk` \
-             on the server show them (Debian: util-linux, iproute2, mawk)"
+            "Bowline could not see the open requests of {name}, so it stopped the container after a pause. To see them, it \
+             needs `nsenter`, `ss` and `awk` on the server (Debian: util-linux, iproute2, mawk)"
         ));
     }
     tell_returns(fleet, host, name, &stopped.returns);

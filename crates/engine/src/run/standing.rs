@@ -60,7 +60,10 @@ fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves)
     let versions = listed(running.map(|container| container.version(&scope.names, &role.role)));
     match serves {
         Serves::Unknown if versions != "nothing" => {
-            format!("{versions}, as far as can be seen without {}'s answer", role.attach.kind().name())
+            format!(
+                "{versions}, as far as Bowline can tell without a response from {}",
+                role.attach.kind().name()
+            )
         }
         _ => versions,
     }

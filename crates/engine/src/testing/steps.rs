@@ -409,7 +409,7 @@ impl FakeServer {
                 stdout.lines().for_each(|line| on_line(Line::Out(line)));
                 Output { exit: Exit::Status(code), stdout, ..Output::default() }
             }
-            Step::Run("look at the lock", _) => {
+            Step::Run("check the lock", _) => {
                 answer(self.machine().lock.as_ref().map(|lock| lock.details.clone()).unwrap_or_default())
             }
             Step::Run("take the deploy lock", _) => {

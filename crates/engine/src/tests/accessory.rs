@@ -97,7 +97,7 @@ async fn stopped_started_rebooted_and_removed() {
     change(call, &accessory_to("cache", Deed::Boot, false)).await.unwrap();
     assert_eq!(power(Action::Stop).await, ["a: stopped cache"]);
     let gathered = change(call, &accessory_to("cache", Deed::Boot, false)).await.unwrap();
-    assert_eq!(said(&gathered), ["a: started cache, which was there"]);
+    assert_eq!(said(&gathered), ["a: started the existing container of cache"]);
     assert_eq!(power(Action::Restart).await, ["a: restarted cache"]);
     let gathered = change(call, &accessory_to("cache", Deed::Reboot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: rebooted cache"]);
@@ -153,7 +153,7 @@ accessories:
     scripted.network.machine("a").refused.extend([refused]);
     let gathered = change(call, &accessory_to("queue", Deed::Reboot, false)).await.unwrap();
     let failure = &gathered.failures[0];
-    assert_eq!(failure.doing, "see requests reach queue, which runs");
+    assert_eq!(failure.doing, "route requests to queue");
     let cause = failure.cause.to_string();
     assert!(cause.contains("it refuses the router queue: no valid entryPoint"), "{cause}");
     let hint = failure.hint().unwrap();
@@ -384,7 +384,7 @@ async fn a_file_with_a_secret_that_everybody_could_read_is_told() {
             .await
             .unwrap();
         let notes = format!("{:?}", scripted.recorder.events());
-        assert_eq!(notes.contains("config/init.sql.erb has a secret in it"), told, "{notes}");
+        assert_eq!(notes.contains("config/init.sql.erb contains a secret"), told, "{notes}");
         assert!(!notes.contains("config/my.cnf has") && !notes.contains("sentinel-db"));
     }
 }

@@ -123,7 +123,7 @@ async fn a_clone_that_is_there_is_brought_up_to_date_and_one_that_is_not_sound_i
     let (ran, ended, notes) = pushed(&project, with_clone(true, &["0dd", "c0ffee"], "")).await;
     ended.unwrap();
     assert!(ran.contains(&clone().discard().join(" ")) && ran.contains(&clone().make()[2].join(" ")));
-    assert!(notes.iter().any(|note| note.contains("it is at 0dd and not at c0ffee")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("it is at 0dd instead of c0ffee")), "{notes:?}");
 
     let (ran, ended, _) = pushed(&project, with_clone(true, &["c0ffee"], " M app.rb")).await;
     let error = ended.unwrap_err().to_string();

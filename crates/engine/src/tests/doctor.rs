@@ -80,7 +80,7 @@ async fn what_is_wrong_on_one_server_is_said_of_that_one() {
     scripted.network.machine("c").docker = FakeDocker::Missing;
     let all = said(&scripted, &project).await;
     says(&all, "problem a: could not connect: connection refused");
-    says(&all, "ok b: sshd forwards no connections, and nothing here needs them");
+    says(&all, "ok b: sshd doesn't forward connections, but nothing here needs it");
     says(&all, "problem b: the deploy lock is held");
     says(&all, "warning b: the clock is 2 hours ahead of this machine's");
     says(&all, "problem b: r.test refused the login: unauthorized");

@@ -211,7 +211,7 @@ async fn one_with_windows_line_ends_says_so() {
     let world = World::on(first.network.clone(), local);
     let error = deploy::deploy(world.call(&project, &options("v2")), DeployKind::Deploy).await.unwrap_err();
     assert!(
-        matches!(&error, RunError::Local { hint: Some(hint), .. } if hint.contains("Windows line ends")),
+        matches!(&error, RunError::Local { hint: Some(hint), .. } if hint.contains("Windows line endings")),
         "{error:?}"
     );
 }

@@ -175,7 +175,7 @@ async fn an_image_that_is_given_is_sent_without_a_build() {
     for (project, services, fault) in [
         (&project, vec![None], "doesn't have the label `service`"),
         (&project, vec![Some("app"), Some("other")], "has the label service=other"),
-        (&arm, vec![Some("app")], "is for linux/amd64, and `builder: arch:` says that servers need arm64"),
+        (&arm, vec![Some("app")], "is for linux/amd64, but `builder: arch:` says that servers need arm64"),
         (&registry, vec![Some("app")], "the configuration has a registry"),
     ] {
         let (ended, scripted) = run(project, &services).await;

@@ -69,7 +69,7 @@ async fn one_that_is_newer_stays_and_one_that_does_not_run_is_booted() {
     let (scripted, project) = with(|machine| machine.proxies.clear()).await;
     assert_eq!(
         told(&upgrade(&scripted, &project, false).await),
-        ["booted kamal-proxy, which did not run"; 2]
+        ["booted kamal-proxy, which was not running"; 2]
     );
 }
 
@@ -82,7 +82,7 @@ async fn where_the_new_one_does_not_come_up_the_old_one_goes_on_and_no_further_s
     let gathered = upgrade(&scripted, &project, true).await;
     let failures: Vec<(&str, String)> =
         gathered.failures.iter().map(|failure| (failure.host.as_str(), failure.cause.to_string())).collect();
-    let reason = "it was not upgraded, bowline-proxy 0.0.9 goes on: it ended before it was ready";
+    let reason = "it was not upgraded; bowline-proxy 0.0.9 keeps running: it ended before it was ready";
     assert_eq!(failures, [("a", reason.to_owned())]);
     for host in ["a", "b"] {
         let machine = scripted.network.machine(host);

@@ -47,7 +47,7 @@ async fn all_servers_are_followed_at_once_and_through_a_deploy() {
         for host in ["a", "b"] {
             let note = after
                 .iter()
-                .position(|said| *said == format!("{host}: app-web-v1 has ended; following app-web-v2"));
+                .position(|said| *said == format!("{host}: app-web-v1 has exited; following app-web-v2"));
             let line = after.iter().position(|said| *said == format!("{host} web: app-web-v2 says"));
             assert!(note.unwrap() < line.unwrap(), "{after:?}");
         }

@@ -89,10 +89,13 @@ async fn where_traefik_has_no_api_the_report_says_that_nothing_was_seen() {
     scripted.network.machine("a").no_api = true;
     deploy(&scripted, &project, "v2").await.unwrap();
     serve(&scripted, "v2");
-    let unseen = told(&scripted).into_iter().filter(|note| note.contains("was not seen")).collect::<Vec<_>>();
+    let unseen =
+        told(&scripted).into_iter().filter(|note| note.contains("could not check")).collect::<Vec<_>>();
     assert_eq!(
         unseen,
-        ["Traefik here has no API: that requests reach app-web-v2 was not seen, a 5 s pause stood in"]
+        [
+            "Traefik here has no API, so Bowline could not check that requests reach app-web-v2; it waited 5 s instead"
+        ]
     );
     let states = scripted.recorder.events();
     let serving = |host: &str, wanted: &str| {

@@ -191,7 +191,7 @@ const RUN: &[Flag] = &[
     flag("http-port", FlagKind::Int, "80", "Port for HTTP"),
     flag("https-port", FlagKind::Int, "443", "Port for HTTPS"),
     flag("metrics-port", FlagKind::Int, "0", "Port for Prometheus metrics (0 for none)"),
-    flag("http3", FlagKind::Bool, "false", "HTTP/3 is not supported yet: an error"),
+    flag("http3", FlagKind::Bool, "false", "Not supported: the proxy reports an error"),
     flag("header-timeout", FlagKind::Duration, "30s", "Maximum time to read the headers of a request"),
     flag(
         "idle-timeout",

@@ -82,7 +82,7 @@ fn a_changed_key_names_the_line_and_the_way_out() {
 #[test]
 fn a_known_host_with_a_key_of_another_type_is_not_new() {
     let text = format!("web1 ecdsa-sha2-nistp256 {ECDSA}\n");
-    assert!(check(&text, "web1", 22, ED25519).unwrap_err().contains("not the one known"));
+    assert!(check(&text, "web1", 22, ED25519).unwrap_err().contains("has changed"));
     let (_directory, hosts) = files(&text);
     let first = hosts.preferred(&Sources::default(), &HostName::new("web1", 22)).unwrap().remove(0);
     assert_eq!(first, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 });

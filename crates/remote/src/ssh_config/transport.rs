@@ -151,7 +151,7 @@ mod tests {
         ] {
             let error = preferred(list).unwrap_err();
             let names = list.split_once(' ').unwrap().1;
-            assert_eq!(error, format!("of {keyword} ({names}) none is supported"));
+            assert_eq!(error, format!("none of the {keyword} is supported: {names}"));
         }
     }
 

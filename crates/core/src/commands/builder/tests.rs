@@ -254,7 +254,7 @@ fn an_output_is_a_place_where_one_stands_not_where_the_build_runs_and_never_the_
         assert_eq!(built(output).as_deref(), Ok(word));
     }
     for output in ["oci", "tar", "local", "oci,name=x", "oci,dest=-"] {
-        assert_eq!(built(output), Err(format!("`--output {output}` says no place for what is built")));
+        assert_eq!(built(output), Err(format!("`--output {output}` needs a destination")));
     }
 }
 

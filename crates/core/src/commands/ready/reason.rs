@@ -305,9 +305,9 @@ mod tests {
     #[test]
     fn what_the_check_says_is_told_with_its_fix() {
         for (check, listening, part) in [
-            ((22, "curl: (22) The requested URL returned error: 404"), "", "answers 404"),
+            ((22, "curl: (22) The requested URL returned error: 404"), "", "returns 404"),
             ((22, "The requested URL returned error: 301"), "", "redirects"),
-            ((8, "server returned error: HTTP/1.1 403 Forbidden"), "", "wants a login"),
+            ((8, "server returned error: HTTP/1.1 403 Forbidden"), "", "requires a login"),
             ((22, "error: 503"), "", "see its log"),
             ((127, "/bin/sh: curl: not found"), "00000000:0BB8", "isn't in the image"),
             ((1, "connect: Connection refused"), "", "nothing listens"),

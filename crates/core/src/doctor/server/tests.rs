@@ -93,7 +93,7 @@ fn each_thing_that_can_be_wrong_is_named() {
     let all = said(PROXIED, &checkup, Some(&observed), -400);
     for line in [
         "warning sshd: MaxSessions 1, MaxStartups 10:30:100: steps wait for each other",
-        "warning sshd forwards no connections: each deploy sends the whole image",
+        "warning sshd doesn't forward connections: each deploy sends the whole image",
         "problem full: 0 kB free of 256 kB for files (/root)",
         "warning nearly full: 20 GB free of 50 GB for images (/var/lib/docker), and room for 4000 more files (inodes)",
         "warning the clock is 6 minutes behind this machine's",
@@ -130,7 +130,7 @@ fn behind_traefik_other_things_count() {
     let all = said(TRAEFIK, &checkup, Some(&Observed::default()), 0);
     says(
         &all,
-        "warning sshd forwards no connections, and curl is missing: Traefik can't be asked what it routes",
+        "warning sshd doesn't forward connections, and curl is missing: Traefik can't be asked what it routes",
     );
     says(&all, "warning nsenter is missing: a deploy pauses for 5 s instead of waiting for open requests");
     says(&all, "ok port 80 is free");

@@ -70,7 +70,7 @@ pub(super) fn items(request: &FetchRequest) -> Result<Vec<Item>, Trouble> {
     }
     if items.is_empty() {
         return Err(Trouble::usage("no names to fetch from 1Password")
-            .hint("name fields, or an item with `--from VAULT/ITEM`"));
+            .hint("give the names of fields, or an item with `--from VAULT/ITEM`"));
     }
     Ok(items)
 }

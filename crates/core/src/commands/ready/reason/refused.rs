@@ -159,11 +159,11 @@ mod tests {
     fn what_the_last_check_saw_is_told_with_its_fix() {
         let unhealthy = "target failed to become healthy within configured timeout (30s)";
         for (error, listening, part) in [
-            ("unexpected status (404)", "", "answers 404"),
+            ("unexpected status (404)", "", "returns 404"),
             ("unexpected status (301)", "", "redirects"),
             ("Get \\\"https://app.test/up\\\": dial tcp: lookup app.test", "", "redirects"),
             ("unexpected status (404) after a redirect to http://0a1b:3000/login", "", "redirects"),
-            ("unexpected status (401)", "", "wants a login"),
+            ("unexpected status (401)", "", "requires a login"),
             ("unexpected status (403)", "", "config.hosts"),
             ("unexpected status (500)", "", "see its log"),
             ("connection refused", "00000000:1F90", "listens on port 8080, and `proxy: app_port:` is 3000"),

@@ -170,7 +170,7 @@ async fn what_goes_wrong_with_doppler() {
     for words in [&["doppler", "A"][..], &["doppler", "from=p", "A"]] {
         let told = fails(&shop("{}"), words).await;
         assert!(
-            told.contains("lacks a project or a config") && told.contains("--from PROJECT/CONFIG"),
+            told.contains("has no Doppler project or config") && told.contains("--from PROJECT/CONFIG"),
             "{told}"
         );
     }
