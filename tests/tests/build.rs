@@ -202,7 +202,7 @@ fn builders_are_made_looked_at_and_removed_by_the_real_buildx() {
     ] {
         project.set("builder", &format!("{{{builder}}}"));
         project.bowline(&["build", "create"]).says(&format!("created the builder {name}")).ok();
-        project.bowline(&["build", "create"]).says("is there already").ok();
+        project.bowline(&["build", "create"]).says("already exists").ok();
         let inspected = docker(&project, &format!("buildx inspect {name}"));
         assert_eq!(inspected.matches("Endpoint:").count(), nodes, "{inspected}");
         project.bowline(&["build", "details"]).says(&format!("({name})")).ok();

@@ -113,7 +113,7 @@ mod tests {
         let _held = descriptors.take(4, || false).await.unwrap();
         descriptors.keep(4);
         let error = descriptors.take(1, || false).await.unwrap_err();
-        assert!(error.to_string().contains("room for 4 connections"), "{error}");
+        assert!(error.to_string().contains("limit of 4 open connections"), "{error}");
     }
 
     #[test]

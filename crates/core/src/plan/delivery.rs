@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(said("amd64", 2), "1 of 3 layers, 500 B");
         assert_eq!(said("amd64", 3), "none of its 3 layers: the server has them all");
         assert_eq!(said("amd64", 9), "none of its 3 layers: the server has them all");
-        assert_eq!(said("s390x", 0), "the image is not for s390x, which the server is");
+        assert_eq!(said("s390x", 0), "the image has no s390x variant, which this server needs");
         let old = Expected::of(&[image("arm", &[7])], &Held { architecture: "arm64".into(), layers: 0 });
         assert_eq!(old, Expected::Layers { layers: 1, of: 1, bytes: 7 });
     }

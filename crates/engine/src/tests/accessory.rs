@@ -93,7 +93,7 @@ async fn stopped_started_rebooted_and_removed() {
     assert_eq!(power(Action::Stop).await, ["a: cache has no container here"]);
     let gathered = change(call, &accessory_to("cache", Deed::Power(Action::Start), false)).await.unwrap();
     assert_eq!(gathered.failures[0].cause.to_string(), "there is none");
-    assert_eq!(gathered.failures[0].hint().as_deref(), Some("`accessory boot cache` makes one"));
+    assert_eq!(gathered.failures[0].hint().as_deref(), Some("`accessory boot cache` creates one"));
     change(call, &accessory_to("cache", Deed::Boot, false)).await.unwrap();
     assert_eq!(power(Action::Stop).await, ["a: stopped cache"]);
     let gathered = change(call, &accessory_to("cache", Deed::Boot, false)).await.unwrap();

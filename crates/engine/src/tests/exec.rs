@@ -231,5 +231,5 @@ async fn the_container_that_serves_is_found_by_its_version() {
     let gathered = exec::exec(scripted.call(&project, &other), &request).await.unwrap();
     assert!(gathered.outputs.is_empty());
     let reasons: Vec<String> = gathered.failures.iter().map(|failure| failure.cause.to_string()).collect();
-    assert_eq!(reasons, ["no container of version v9 runs"; 3]);
+    assert_eq!(reasons, ["no container of version v9 is running"; 3]);
 }

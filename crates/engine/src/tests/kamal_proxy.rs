@@ -35,7 +35,7 @@ async fn an_older_one_of_ours_is_upgraded_in_its_container_and_only_once() {
     let text = "upgraded kamal-proxy from bowline-proxy 0.0.9 to 0.1.0 without delaying requests";
     assert_eq!((told(&first), first.failures.len()), (vec![text; 2], 0));
     let again = upgrade(&scripted, &project, false).await;
-    assert_eq!(told(&again), ["kamal-proxy is bowline-proxy 0.1.0 already"; 2]);
+    assert_eq!(told(&again), ["kamal-proxy is already bowline-proxy 0.1.0"; 2]);
     assert_eq!(scripted.losses(), [""; 0]);
 }
 

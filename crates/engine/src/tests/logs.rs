@@ -24,7 +24,7 @@ fn heard(scripted: &Scripted) -> Vec<String> {
         Event::Output { host: Some(host), role, line } if line.ends_with("says") => {
             Some(format!("{host} {}: {line}", role.unwrap_or_default()))
         }
-        Event::Note { host: Some(host), text } if text.contains("ended") => Some(format!("{host}: {text}")),
+        Event::Note { host: Some(host), text } if text.contains("exited") => Some(format!("{host}: {text}")),
         _ => None,
     };
     scripted.recorder.events().into_iter().filter_map(said).collect()

@@ -322,7 +322,7 @@ mod tests {
                 "ports 80, 8080, and the check asks port 3000",
             ),
             // Something listens on the requested port by now.
-            ((7, "refused"), "00000000:0BB8", "listens on port 3000 by now"),
+            ((7, "refused"), "00000000:0BB8", "now listens on port 3000"),
             ((7, "refused"), "", "nothing listens"),
             ((1, "stat: cannot statx '/tmp/kamal-cord/cord': Permission denied"), "00000000:0BB8", "SELinux"),
             ((-1, "Health check exceeded timeout (30s)"), "00000000:0BB8", "a slow start?"),

@@ -98,7 +98,7 @@ fn each_thing_that_can_be_wrong_is_named() {
         "warning nearly full: 20 GB free of 50 GB for images (/var/lib/docker), and room for 4000 more files (inodes)",
         "warning the clock is 6 minutes behind this machine's",
         "problem port 80 is taken by nginx (process 7)",
-        "ok port 443 has the container kamal-proxy",
+        "ok port 443 is used by the container kamal-proxy",
         "warning the certificate of x.test can't be read",
         "warning the container kamal-proxy_next is left from a command that did not finish",
         "problem the deploy lock is held (Locked by: ada at noon; Version: 1; Message: x)",

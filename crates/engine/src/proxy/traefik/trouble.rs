@@ -152,7 +152,9 @@ pub(super) async fn deaf(fleet: &Fleet, host: &str, last: Last<()>) -> Cause {
     let waited = fleet.timeouts().route.as_secs();
     let reason = match last {
         Last::Missing(()) => format!("Traefik runs, but did not route by its own labels within {waited} s"),
-        Last::Silent(error) => format!("Traefik runs, but its API did not respond within {waited} s: {error}"),
+        Last::Silent(error) => {
+            format!("Traefik runs, but its API did not respond within {waited} s: {error}")
+        }
     };
     Cause::Told { reason, hint: Some("see `traefik logs`".into()) }
 }
@@ -170,7 +172,9 @@ pub(super) async fn not_again(fleet: &Fleet, host: &str, last: Last<Missing>) ->
     let waited = fleet.timeouts().route.as_secs();
     let (reason, hint) = match last {
         Last::Silent(error) => (format!("Traefik's API did not respond within {waited} s: {error}"), None),
-        Last::Missing(Missing::Router(router)) => (format!("Traefik no longer has the router {router}"), None),
+        Last::Missing(Missing::Router(router)) => {
+            (format!("Traefik no longer has the router {router}"), None)
+        }
         Last::Missing(Missing::Refused { router, error }) => {
             let name = router.trim_end_matches("@docker");
             (

@@ -170,7 +170,7 @@ mod tests {
             ("connection refused", "0100007F:0BB8", "listen on 0.0.0.0"),
             ("connection refused", "", "nothing listens"),
             ("request timed out", "00000000:0BB8", "longer than the check waits"),
-            ("connection refused", "00000000:0BB8", "by now"),
+            ("connection refused", "00000000:0BB8", "now listens"),
         ] {
             let (reason, hint) = explained(unhealthy, error, listening);
             assert!(reason.contains("http://0a1b:3000/up"), "{reason}");
