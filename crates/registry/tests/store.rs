@@ -205,7 +205,7 @@ fn of_several_images_the_one_of_that_name_is_taken() {
     assert_eq!(json!(image.root().digest), roots[0]["digest"]);
     let error = store.take_layout(directory.path(), "third:v1").unwrap_err().to_string();
     let names = "docker.io/library/other:v1, localhost:5000/app:latest, localhost:5000/app:v1";
-    assert_eq!(error, format!("the source has several images and none is named third:v1: {names}"));
+    assert_eq!(error, format!("the source has several images and none is named third:v1; it has {names}"));
 }
 
 #[test]
@@ -241,13 +241,13 @@ fn a_source_that_lies_is_refused() {
     assert!(refused(&files).contains("is not a digest"));
     let mut files = sound(&[&one]);
     *files.file("index.json") = vec![b' '; 5 * 1024 * 1024];
-    assert!(refused(&files).contains("index.json has more than the 4194304 bytes"));
+    assert!(refused(&files).contains("index.json has more than 4194304 bytes"));
     assert!(refused(&Files::default()).contains("is not an OCI layout: it has no index.json"));
     assert!(refused(&Files::default().roots(&[])).contains("names no image"));
 
     let mut files = Files::default();
     let huge = files.blob(MANIFEST, &vec![b' '; 5 * 1024 * 1024]);
-    assert!(refused(&files.roots(&[huge])).contains("has 5242880 bytes; 4194304 are accepted"));
+    assert!(refused(&files.roots(&[huge])).contains("has 5242880 bytes; the limit is 4194304"));
     let mut files = Files::default();
     let blob = files.blob("text/html", b"<html>");
     assert!(
@@ -440,7 +440,7 @@ fn an_archive_that_lies_or_leads_elsewhere_is_refused() {
     *files.file("manifest.json") = b"[]".to_vec();
     assert!(refused_archive(&files.archive()).contains("names no image"));
     *files.file("manifest.json") = vec![b' '; 5 * 1024 * 1024];
-    assert!(refused_archive(&files.archive()).contains("manifest.json has more than the 4194304 bytes"));
+    assert!(refused_archive(&files.archive()).contains("manifest.json has more than 4194304 bytes"));
 
     let whole = sound().archive();
     for cut in [100, 600, whole.len() / 2] {

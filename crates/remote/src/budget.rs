@@ -56,7 +56,7 @@ impl Budget {
                     if wait.is_zero() {
                         self.left = Duration::ZERO;
                         return Err(format!(
-                            "no answer within {} s (`timeouts: {{{setting}: SECONDS}}` gives it more)",
+                            "no response within {} s (`timeouts: {{{setting}: SECONDS}}` raises the limit)",
                             limit.as_secs_f32()
                         ));
                     }
@@ -136,11 +136,11 @@ mod tests {
         };
         let began = Instant::now();
         let why = budget().spend_unless(&pause, silent_server).await.unwrap_err();
-        assert_eq!(why, "no answer within 10 s (`timeouts: {connect: SECONDS}` gives it more)");
+        assert_eq!(why, "no response within 10 s (`timeouts: {connect: SECONDS}` raises the limit)");
         assert!((69..=71).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
         let pause = Pause::default();
         let absent_user = pause.during(std::future::pending::<()>());
         let why = budget().spend_unless(&pause, absent_user).await.unwrap_err();
-        assert_eq!(why, "no answer within 90 s (`timeouts: {confirm: SECONDS}` gives it more)");
+        assert_eq!(why, "no response within 90 s (`timeouts: {confirm: SECONDS}` raises the limit)");
     }
 }

@@ -38,7 +38,11 @@ struct Conflict<'a> {
 impl Conflict<'_> {
     fn told(&self, host: &str) -> String {
         let Self { own, other, route } = self;
-        format!("{own} can't have {} on {host}: kamal-proxy sends it to {}", display_route(route), other.name)
+        format!(
+            "{own} can't use {} on {host}: kamal-proxy already routes it to {}",
+            display_route(route),
+            other.name
+        )
     }
 
     fn refusal(&self, host: &str) -> Refusal {
