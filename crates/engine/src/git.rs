@@ -71,7 +71,7 @@ pub(crate) async fn revision(world: &World) -> Result<Option<String>> {
     if ABSENT.iter().any(|words| output.stderr.contains(words)) {
         return Ok(None);
     }
-    let hint = "with `--version V` and `builder: {context: .}` Bowline needs no git";
+    let hint = "with `--version V` and `builder: {context: .}` Bowline doesn't need git";
     Err(RunError::local("`git rev-parse HEAD`", last(&output.stderr), Some(hint.into())))
 }
 

@@ -80,7 +80,7 @@ async fn pass(world: &World, command: &Command, attached: Attached, console: &dy
     let Attached { output, input } = attached;
     let reads = matches!(mode, Mode::Piped | Mode::Terminal);
     let begun = console.begin(&command.told, reads);
-    begun.map_err(|reason| RunError::local("taking the terminal over", reason, None))?;
+    begun.map_err(|reason| RunError::local("taking over the terminal", reason, None))?;
     let over = tokio::select! {
         over = print(output, console) => over,
         never = read(&*input, console, reads) => match never {},

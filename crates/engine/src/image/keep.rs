@@ -64,7 +64,7 @@ pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Bo
     }
     let refused =
         |reason: String, hint: String| RunError::local(format!("reading {path}"), reason, Some(hint));
-    let expected = "it takes what `docker save IMAGE` writes, also through gzip, or an OCI layout, as a directory or in a tar archive";
+    let expected = "expected what `docker save IMAGE` writes, which may be gzipped, or an OCI layout, as a directory or a tar archive";
     let image = config.image_of(version);
     let found = call.world.unless_stopped(call.world.images.look_into(path, &image)).await?;
     let found = found.map_err(|reason| {
