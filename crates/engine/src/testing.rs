@@ -29,7 +29,7 @@ pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};
 pub(crate) use network::{FakeNetwork, Garbled, How, Silent};
 pub(crate) use program::FakeConsole;
 pub(crate) use shop::{Answer, Shop, says};
-pub(crate) use spontaneous::{Happens, What};
+pub(crate) use spontaneous::{Addresses, Happens, What};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -39,9 +39,16 @@ pub(crate) enum What {
     Flaps(&'static str),
     Sickens(&'static str),
     /// Docker's daemon restarts, and with it all containers.
-    DockerRestarts,
+    DockerRestarts(Addresses),
     /// Traefik's API times out once.
     ApiFails,
+}
+
+/// The addresses that containers get when Docker's daemon starts them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    Same,
+    Other,
 }
 
 /// How long Docker takes to check the health of a container.
@@ -93,7 +100,7 @@ impl FakeNetwork {
             Some(What::Restarts(name)) => start_again(&machine, name, 1),
             Some(What::Flaps(name)) => start_again(&machine, name, FLAPS),
             Some(What::Sickens(name)) => sicken(&machine, name),
-            Some(What::DockerRestarts) => restart_docker(&machine),
+            Some(What::DockerRestarts(addresses)) => restart_docker(&machine, addresses),
             Some(What::ApiFails) => {
                 self.faults().api_fails.insert(host.into(), 1);
             }
@@ -121,7 +128,7 @@ fn start_again(machine: &Arc<Mutex<Machine>>, name: &'static str, times: usize) 
     tokio::spawn(async move {
         for time in 1..=times {
             sleep(Duration::from_millis(200)).await;
-            locked(&machine).start_those(&ids, 1);
+            locked(&machine).start_those(&ids, 1, Addresses::Other);
             sleep(CHECK).await;
             locked(&machine).check_health(&ids);
             if time < times {
@@ -145,7 +152,7 @@ fn sicken(machine: &Arc<Mutex<Machine>>, name: &'static str) {
     });
 }
 
-fn restart_docker(machine: &Arc<Mutex<Machine>>) {
+fn restart_docker(machine: &Arc<Mutex<Machine>>, addresses: Addresses) {
     {
         let mut machine = locked(machine);
         machine.down_until = Some(Instant::now() + DOWN);
@@ -164,7 +171,7 @@ fn restart_docker(machine: &Arc<Mutex<Machine>>) {
         {
             let mut machine = locked(&machine);
             machine.proxies.values_mut().for_each(|runs| *runs = true);
-            machine.start_those(&ids, 0);
+            machine.start_those(&ids, 0, addresses);
         }
         sleep(CHECK).await;
         locked(&machine).check_health(&ids);
@@ -183,8 +190,7 @@ impl Machine {
         self.containers.iter_mut().filter(move |container| container.name.ends_with(ending))
     }
 
-    /// Restarts containers, which get other addresses.
-    fn start_those(&mut self, ids: &[String], restarts: u32) {
+    fn start_those(&mut self, ids: &[String], restarts: u32, addresses: Addresses) {
         for id in ids {
             self.next += 1;
             let address = self.next + 1;
@@ -192,8 +198,7 @@ impl Machine {
             let Some(container) = self.find(id).filter(|c| !c.stopped || c.comes_back()) else { continue };
             container.running = true;
             container.restarts += restarts;
-            // A restarted daemon often gives a container its old address.
-            if restarts > 0 {
+            if addresses == Addresses::Other {
                 container.address = address;
             }
             container.healthy = container.healthy.map(|_| false);

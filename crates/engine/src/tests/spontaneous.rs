@@ -2,10 +2,10 @@
 //! restarts, an API fails once. Before a run stops or detaches an old container, it checks the state at that moment.
 
 use super::*;
-use crate::testing::{Behaviour, FakeLocal, Happens, Scripted as World, What};
+use crate::testing::{Addresses, Behaviour, FakeLocal, Happens, Scripted as World, What};
 
 /// The events to test. `-v1` is the old container, `-v2` the new one.
-const ALL: [What; 10] = [
+const ALL: [What; 11] = [
     What::Ends("-v1"),
     What::Ends("-v2"),
     What::Restarts("-v1"),
@@ -14,7 +14,8 @@ const ALL: [What; 10] = [
     What::Flaps("-v2"),
     What::Sickens("-v1"),
     What::Sickens("-v2"),
-    What::DockerRestarts,
+    What::DockerRestarts(Addresses::Same),
+    What::DockerRestarts(Addresses::Other),
     What::ApiFails,
 ];
 
@@ -217,7 +218,7 @@ async fn what_was_retired_stays_down_when_docker_restarts_and_gets_its_policy_ba
     for version in ["v2", "v3", "v4"] {
         deploy(&scripted, &project, version).await.unwrap();
     }
-    later(&scripted, "c", 0, What::DockerRestarts).await;
+    later(&scripted, "c", 0, What::DockerRestarts(Addresses::Other)).await;
     settle().await;
     let policy = |version: &str| {
         let machine = scripted.network.machine("c");

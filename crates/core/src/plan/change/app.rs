@@ -124,7 +124,7 @@ impl<'a> Basis<'a> {
         })
     }
 
-    /// Whether all roles of a server are selected. If not, the other roles may need what is there.
+    /// Whether all roles of a server are selected. If not, the other roles may need its images and files.
     pub(super) fn is_whole(&self, host: &str) -> bool {
         let roles = self.config.roles.iter();
         let all = roles.filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
