@@ -95,15 +95,20 @@ pub(crate) fn command() -> clap::Command {
     with_underscores(planned(Cli::command()))
 }
 
-/// Changes the help of the commands below `plan`: these exist elsewhere too, and here only show what they would do.
+/// Changes the help of the commands below `plan`: these exist elsewhere too, and here only show what they would do. They
+/// ask for no confirmation, but accept `-y`, so that `plan` can be put before any command line.
 fn planned(command: clap::Command) -> clap::Command {
+    let unasked = |command: clap::Command| {
+        let hidden = |arg: clap::Arg| if arg.get_id() == "confirmed" { arg.hide(true) } else { arg };
+        command.mut_args(hidden).after_help(None)
+    };
     let below = |above: String, command: clap::Command| {
         let about = format!("Show what `{above} {}` would do", command.get_name());
-        command.about(about).after_help(None)
+        unasked(command).about(about)
     };
     let group = |group: clap::Command| {
         let name = group.get_name().to_owned();
-        group.mut_subcommands(|command| below(name.clone(), command))
+        unasked(group).mut_subcommands(|command| below(name.clone(), command))
     };
     command.mut_subcommand("plan", |plan| plan.mut_subcommands(group))
 }
