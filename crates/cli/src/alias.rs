@@ -48,7 +48,7 @@ pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
                 ui::out::stderr(["", "the project's aliases can't be read:"]);
             }
             ui::out::stderr([error.text.trim_end()]);
-            tell_followed(&followed);
+            print_followed(&followed);
             return exit::USAGE;
         }
     };
@@ -70,11 +70,11 @@ fn unusable(mut error: clap::Error, suggestion: Option<String>, line: &Expanded)
     }
     let status = crate::usage(&error);
     if status != exit::DONE {
-        tell_followed(&line.followed);
+        print_followed(&line.followed);
     }
     status
 }
 
-fn tell_followed(followed: &Pairs) {
+fn print_followed(followed: &Pairs) {
     ui::out::stderr(followed.iter().map(|(name, text)| hints::alias(name, text)));
 }

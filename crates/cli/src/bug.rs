@@ -11,10 +11,10 @@ use crate::exit::{self, Ended};
 use crate::hints;
 use crate::ui::{clean, out, terminal};
 
-pub fn tell_panics() {
+pub fn report_panics() {
     set_hook(Box::new(|panic| {
         terminal::restore();
-        out::stderr([told(panic)]);
+        out::stderr([describe(panic)]);
         // Captured only if RUST_BACKTRACE asks for it.
         let trace = Backtrace::capture();
         if trace.status() == BacktraceStatus::Captured {
@@ -23,7 +23,7 @@ pub fn tell_panics() {
     }));
 }
 
-fn told(panic: &PanicHookInfo<'_>) -> String {
+fn describe(panic: &PanicHookInfo<'_>) -> String {
     let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
     format!(
         "bowline: a bug in Bowline{place}: {}",

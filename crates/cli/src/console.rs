@@ -35,7 +35,7 @@ enum Job {
 pub struct StandardStreams {
     terminal: Option<Terminal>,
     /// Whether to announce the start of a command.
-    tells: bool,
+    announces: bool,
     taken: AtomicBool,
     screen: Handle,
     hidden: Mutex<Option<Hidden>>,
@@ -56,7 +56,7 @@ impl StandardStreams {
         let resizes = terminal.as_ref().and_then(|_| signal(SignalKind::window_change()).ok());
         Self {
             terminal,
-            tells: settings.verbosity != Verbosity::Quiet,
+            announces: settings.verbosity != Verbosity::Quiet,
             taken: AtomicBool::new(false),
             screen,
             hidden: Mutex::new(None),
@@ -78,14 +78,14 @@ impl Console for StandardStreams {
         self.terminal.clone()
     }
 
-    fn begin(&self, told: &str, reads: bool) -> Result<(), String> {
+    fn begin(&self, title: &str, reads: bool) -> Result<(), String> {
         *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.screen.hide());
         if !reads {
             return Ok(());
         }
         if self.terminal.is_some() {
-            if self.tells {
-                out::stderr([crate::ui::clean::line(told)]);
+            if self.announces {
+                out::stderr([crate::ui::clean::line(title)]);
             }
             terminal::make_raw(io::stdin()).map_err(|error| error.to_string())?;
             self.taken.store(true, Ordering::Relaxed);

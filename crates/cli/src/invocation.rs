@@ -138,8 +138,8 @@ impl<'a> Invocation<'a> {
     /// Ends the screen, prints the success report, and passes the result on.
     fn close<T>(self, ended: Result<T, RunError>) -> Result<T, Ended> {
         let tally = self.screen.finish(ended.is_ok());
-        let told = self.settings.verbosity != Verbosity::Quiet && self.settings.view != View::Json;
-        if ended.is_ok() && self.focus == Focus::Progress && told {
+        let shown = self.settings.verbosity != Verbosity::Quiet && self.settings.view != View::Json;
+        if ended.is_ok() && self.focus == Focus::Progress && shown {
             out::stdout([report::success(&tally, self.settings.out)]);
         }
         Ok(ended?)

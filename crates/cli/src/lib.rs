@@ -27,7 +27,7 @@ use clap::error::ErrorKind;
 use settings::Surroundings;
 
 pub fn main() -> ExitCode {
-    bug::tell_panics();
+    bug::report_panics();
     let words: Vec<OsString> = std::env::args_os().collect();
     let status = match args::parse(words.clone()) {
         Ok(cli) => commands::run(cli, Arc::default()),
@@ -46,7 +46,7 @@ fn usage(error: &clap::Error) -> u8 {
         ui::out::stdout([error.render().to_string().trim_end()]);
         return exit::DONE;
     }
-    match args::mistyped::told(error) {
+    match args::mistyped::describe(error) {
         Some((message, hint)) => {
             let paint = ui::paint::Paint(Surroundings::look().colour_err);
             ui::out::stderr(ui::report::mistake(&message, hint.as_deref(), paint));

@@ -26,7 +26,7 @@ pub struct LoadError {
 
 /// Reads the configuration and the secrets files, without resolving secrets. Also returns the warnings.
 pub async fn load(settings: &Settings) -> Result<(Project, Diagnostics), LoadError> {
-    read(settings).await.map_err(|error| told(error, settings.err.0))
+    read(settings).await.map_err(|error| render(error, settings.err.0))
 }
 
 /// Like [`load`], with the original error.
@@ -46,11 +46,11 @@ pub async fn aliases(
     match project::aliases(&LocalMachine::default(), templates, config_file, destination).await {
         Ok(aliases) => Ok(aliases),
         Err(project::LoadError::Missing { path, .. }) if path == config_file => Ok(Pairs::new()),
-        Err(error) => Err(told(error, colour)),
+        Err(error) => Err(render(error, colour)),
     }
 }
 
-fn told(error: project::LoadError, colour: bool) -> LoadError {
+fn render(error: project::LoadError, colour: bool) -> LoadError {
     if let project::LoadError::Invalid(errors) = error {
         return LoadError { text: errors.render(colour) };
     }

@@ -94,7 +94,7 @@ fn answers<A: FromStr<Err = Unreadable> + Display + PartialEq + std::fmt::Debug>
 fn what_became_of_a_container() {
     answers(&[given_up(), ready(), ready::Answer::default()]);
     garble::each(&[&given_up().to_string()], |text| {
-        text.lines().for_each(|line| drop(ready::Event::heard(line).and_then(|event| event.told())));
+        text.lines().for_each(|line| drop(ready::Event::heard(line).and_then(|event| event.describe())));
         let read = text.parse::<ready::Answer>().and_then(|answer| answer.not_ready("app-web-1", 30));
         drop(read.map_err(|error| error.to_string()));
     });

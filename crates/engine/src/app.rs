@@ -16,7 +16,7 @@ pub async fn stale(call: Call<'_>) -> Result<Gathered> {
         Basis { config, given, scope: &scope, selection: &looked.selection, observed: &looked.observed };
     let plan = planning::plan(&Intent::StopStale, basis);
     let outputs =
-        plan.pieces().map(|piece| HostOutput::said(&piece.host, piece.role.as_deref(), &told(piece)));
+        plan.pieces().map(|piece| HostOutput::said(&piece.host, piece.role.as_deref(), &describe(piece)));
     Ok(Gathered {
         outputs: outputs.collect(),
         failures: looked.failures,
@@ -24,7 +24,7 @@ pub async fn stale(call: Call<'_>) -> Result<Gathered> {
     })
 }
 
-fn told(piece: &Piece) -> String {
+fn describe(piece: &Piece) -> String {
     let Work::Retire { retire, .. } = &piece.work else { return piece.work.reason().unwrap_or_default() };
     let lines = retire.iter().map(|retire| match &piece.role {
         Some(_) => format!("{} (version {})", retire.stop.name, retire.version),

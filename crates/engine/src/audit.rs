@@ -18,7 +18,7 @@ pub async fn audit(call: Call<'_>, lines: usize) -> Result<Gathered> {
     let results = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
     let mut outputs = Vec::new();
     for (host, result) in hosts.into_iter().zip(results) {
-        let output = fleet.told(result, &mut failures);
+        let output = fleet.report(result, &mut failures);
         outputs.extend(output.map(|output| HostOutput { host: host.into(), role: None, output }));
     }
     Ok(Gathered { outputs, failures, total: selection.hosts.len() })

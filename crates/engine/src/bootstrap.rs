@@ -64,7 +64,7 @@ impl Site<'_> {
         let mut gathered = Gathered { total: self.hosts.len(), ..Gathered::default() };
         let mut joined = Vec::new();
         for (host, stand) in hosts.into_iter().zip(stands) {
-            match self.fleet.told(stand, &mut gathered.failures) {
+            match self.fleet.report(stand, &mut gathered.failures) {
                 Some(Stand::Ready(said)) => gathered.outputs.push(HostOutput::said(host, None, &said)),
                 Some(Stand::Joined(said)) => joined.push((host, said)),
                 None => {}
@@ -74,7 +74,7 @@ impl Site<'_> {
             self.log_in_again(&joined, lock).await?;
             let again = join_all(joined.iter().map(|(host, said)| self.after_login(host, said))).await;
             for ((host, _), said) in joined.iter().zip(again) {
-                let said = self.fleet.told(said, &mut gathered.failures);
+                let said = self.fleet.report(said, &mut gathered.failures);
                 gathered.outputs.extend(said.map(|said| HostOutput::said(host, None, &said)));
             }
         }
@@ -85,13 +85,13 @@ impl Site<'_> {
 
     async fn one(&self, host: &str) -> Result<Stand, Failure> {
         let step = Step::Bootstrap(Bootstrap);
-        let told = |line: &str| {
+        let on_line = |line: &str| {
             if line.parse::<Answer>().is_ok_and(|heard| heard.installing) {
                 let text = format!("Docker is missing: installing it with {INSTALLER}");
                 self.fleet.emit(Event::Note { host: Some(host.into()), text });
             }
         };
-        let output = self.fleet.run_watched(host, None, &step, &told).await?;
+        let output = self.fleet.run_watched(host, None, &step, &on_line).await?;
         let cause = match output.answer() {
             Ok(answer) if output.success() => {
                 return stand(answer).map_err(|error| self.fleet.failed(host, None, &step, error.into()));
@@ -110,7 +110,7 @@ impl Site<'_> {
                 host: host.into(),
                 role: None,
                 doing: "bootstrap the server".into(),
-                cause: Cause::Told {
+                cause: Cause::Other {
                     reason: "this user is in the group `docker` but still can't use Docker".into(),
                     hint: Some("run the command again; if that doesn't help, check the permissions of /var/run/docker.sock there".into()),
                 },

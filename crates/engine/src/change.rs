@@ -13,7 +13,7 @@ use crate::error::{Result, RunError};
 use crate::error_pages;
 use crate::proxy::{any_role, behind};
 use crate::run::change::Change;
-use crate::run::observe::{Looked, look_at, tell_locks};
+use crate::run::observe::{Looked, look_at, note_locks};
 use crate::run::work::refused;
 use crate::world::Gathered;
 
@@ -43,7 +43,7 @@ pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     if observed.is_empty() {
         return Err(RunError::servers(failures, total));
     }
-    tell_locks(call, &observed);
+    note_locks(call, &observed);
     let scope = &call.scope_to_look();
     let basis =
         Basis { config: call.config(), given: &given, scope, selection: &selection, observed: &observed };

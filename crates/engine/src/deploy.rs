@@ -31,7 +31,7 @@ use crate::image::keep;
 use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::{Lock, is_inherited};
-use crate::run::observe::{observe, tell_locks};
+use crate::run::observe::{note_locks, observe};
 use crate::run::standing::standing;
 use crate::version;
 
@@ -77,7 +77,7 @@ pub async fn plan(call: Call<'_>, kind: DeployKind) -> Result<Planned, RunError>
     let (observed, unseen) = observe(&fleet, &run.scope, &call.config().repository(), false).await;
     failures.extend(unseen);
     run.worth_going_on(|host| observed.contains_key(host), &failures)?;
-    tell_locks(call, &observed);
+    note_locks(call, &observed);
     let plan = run.plan(&observed)?;
     let unseen = (!failures.is_empty()).then(|| run.failed(failures, Vec::new()));
     let expected = expected(call.world, &fleet, &plan, run.builds(), given).await;
@@ -245,7 +245,7 @@ impl<'a> Run<'a> {
             return Err(self.failed(failures, Vec::new()));
         }
         apply.deliver(self.call.world).await;
-        apply.tell_kept();
+        apply.note_kept();
         if self.call.world.stop.is_set() {
             return Err(RunError::Interrupted { standing: self.standing(&apply, &plan).await });
         }

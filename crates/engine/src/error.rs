@@ -47,14 +47,14 @@ pub enum Cause {
     #[error("the image {image} has no directory {path}: {found}")]
     NoAssets { image: String, path: String, found: String },
     #[error("{reason}")]
-    Told { reason: String, hint: Option<String> },
+    Other { reason: String, hint: Option<String> },
 }
 
 impl Failure {
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
             Cause::Server(ServerError::Unreachable { hint, .. }) => hint.clone(),
-            Cause::Told { reason, hint } => hint_to(reason).or_else(|| hint.clone()),
+            Cause::Other { reason, hint } => hint_to(reason).or_else(|| hint.clone()),
             Cause::NotReady(not_ready) => not_ready.hint.clone(),
             Cause::NoAssets { .. } => Some(
                 "`asset_path:` (the role's, or else the root's) is a directory in the image; without it, no assets are bridged"
@@ -146,7 +146,7 @@ fn command_text(output: &Output) -> String {
 
 impl From<Explanation> for Cause {
     fn from(Explanation { reason, hint }: Explanation) -> Self {
-        Cause::Told { reason, hint }
+        Cause::Other { reason, hint }
     }
 }
 

@@ -169,7 +169,7 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
         host: host.into(),
         role: Some(role.into()),
         doing: "find the container".into(),
-        cause: Cause::Told { reason, hint: Some(hint.into()) },
+        cause: Cause::Other { reason, hint: Some(hint.into()) },
     }
 }
 

@@ -151,11 +151,11 @@ pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
     }
     env.extend(environment(call, facts));
     let command = LocalCommand { words: vec![program], env, ..Default::default() };
-    let told = |line: Line<'_>| {
+    let on_line = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
         call.world.events.emit(Event::Hook { name: name.into(), line: line.into(), level });
     };
-    let running = within(call.world.local.as_ref(), &command, Limit::hook(call.world), &told);
+    let running = within(call.world.local.as_ref(), &command, Limit::hook(call.world), &on_line);
     let output = call.world.unless_stopped(running).await?;
     let windows = || {
         let text = call.world.local.read(&file).ok().flatten()?;

@@ -73,7 +73,7 @@ pub async fn versions(call: Call<'_>) -> Result<Gathered> {
     let looked = look(call).await?;
     let names = Names::of(call.config());
     let latest = call.config().latest_image();
-    Ok(looked.told(|role, observed| match observed.current(&names, role, &latest) {
+    Ok(looked.describe(|role, observed| match observed.current(&names, role, &latest) {
         Some(container) => container.version(&names, role).to_string(),
         None => "no container is running".into(),
     }))

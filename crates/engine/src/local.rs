@@ -43,7 +43,7 @@ pub(crate) async fn within(
     local: &dyn Local,
     command: &LocalCommand,
     limit: Limit,
-    told: OnLine<'_>,
+    on_line: OnLine<'_>,
 ) -> Result<Output, String> {
     let last = Mutex::new(VecDeque::new());
     let heard = |line: Line<'_>| {
@@ -55,7 +55,7 @@ pub(crate) async fn within(
                 last.pop_front();
             }
         }
-        told(line);
+        on_line(line);
     };
     let ended = tokio::time::timeout(limit.time, local.run(command, &heard)).await;
     ended.unwrap_or_else(|_| {
@@ -130,13 +130,13 @@ pub(crate) async fn run_shown(
     shown: String,
 ) -> Result<Output, Failed> {
     world.events.emit(Event::Program { command: shown });
-    let told = |line: Line<'_>| {
+    let on_line = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
         if !is_about_the_legacy_builder(line) {
             world.events.emit(Event::Output { host: None, role: None, line: line.into() });
         }
     };
-    wanted(world, command, &told).await
+    wanted(world, command, &on_line).await
 }
 
 pub(crate) async fn ask(world: &World, words: &[String]) -> Result<Output, Failed> {
@@ -156,10 +156,10 @@ pub(crate) async fn ask_without(
 async fn wanted(
     world: &World,
     command: &LocalCommand,
-    told: &(dyn Fn(Line<'_>) + Send + Sync),
+    on_line: &(dyn Fn(Line<'_>) + Send + Sync),
 ) -> Result<Output, Failed> {
     let output = tokio::select! {
-        output = within(world.local.as_ref(), command, Limit::build(world), told) => {
+        output = within(world.local.as_ref(), command, Limit::build(world), on_line) => {
             output.map_err(Failed::Because)?
         }
         () = world.stop.triggered() => return Err(Failed::Stopped),

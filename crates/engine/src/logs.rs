@@ -180,7 +180,7 @@ async fn ended(
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
     for ended in join_all(followed).await {
-        fleet.told(ended, &mut failures);
+        fleet.report(ended, &mut failures);
     }
     failures
 }
@@ -195,7 +195,7 @@ async fn pass(fleet: &Fleet, host: &str, role: Option<&str>, step: &Step) -> Res
             Some(Said::Ended(at)) => return Ok(Some(at)),
             Some(Said::Refused(reason)) => {
                 let hint = Some("see `--grep` and `--grep-options`".into());
-                return Err(fleet.failed(host, role, step, Cause::Told { reason, hint }));
+                return Err(fleet.failed(host, role, step, Cause::Other { reason, hint }));
             }
             None => {}
         }

@@ -246,7 +246,7 @@ pub trait Console: Send + Sync {
     fn terminal(&self) -> Option<Terminal>;
     /// Called when the command runs. Starts to read standard input if `reads` is set, and lets the terminal pass on
     /// every key. Returns an error, with the reason, if the terminal can't do that.
-    fn begin(&self, told: &str, reads: bool) -> Result<(), String>;
+    fn begin(&self, title: &str, reads: bool) -> Result<(), String>;
     /// The next bytes of standard input; `None` when it has ended.
     async fn read(&self) -> Option<Vec<u8>>;
     /// Waits until the terminal's size changes, and returns the new size.

@@ -21,7 +21,7 @@ use bowline_core::selection::{Filters, Selection};
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::run::change::Told;
+use crate::run::change::Done;
 use crate::run::fleet::Fleet;
 use crate::world::OwnImage;
 use bowline_core::proxy::kamal::Listed;
@@ -48,7 +48,7 @@ pub(crate) trait Proxy: Send + Sync {
     async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure>;
 
     /// Replaces the role's containers with a maintenance page, or the other way around. Returns when requests follow.
-    async fn maintain(&self, role: &str, how: &Maintain) -> Told;
+    async fn maintain(&self, role: &str, how: &Maintain) -> Done;
 
     async fn serves(&self) -> Serves;
 }

@@ -61,12 +61,13 @@ async fn connect(address: SocketAddr, ends: &Ends) -> io::Result<TcpStream> {
         bound.map_err(|error| io::Error::other(format!("BindInterface {interface}: {error}")))?;
     }
     if let Some(own) = &ends.address {
-        let told = |why: String| io::Error::other(format!("BindAddress {own}: {why}"));
-        let mut found = tokio::net::lookup_host((own.as_str(), 0)).await.map_err(|e| told(e.to_string()))?;
+        let failed = |why: String| io::Error::other(format!("BindAddress {own}: {why}"));
+        let mut found =
+            tokio::net::lookup_host((own.as_str(), 0)).await.map_err(|e| failed(e.to_string()))?;
         let own = found.find(|own| own.is_ipv4() == address.is_ipv4());
         let own =
-            own.ok_or_else(|| told(format!("it has no address of the same family as {}", address.ip())))?;
-        socket.bind(own).map_err(|e| told(e.to_string()))?;
+            own.ok_or_else(|| failed(format!("it has no address of the same family as {}", address.ip())))?;
+        socket.bind(own).map_err(|e| failed(e.to_string()))?;
     }
     socket.connect(address).await
 }

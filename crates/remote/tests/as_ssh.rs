@@ -220,7 +220,7 @@ async fn more_servers_than_connections() {
     let Err(ServerError::Unreachable { reason, hint }) = run(&servers[4], "true").await else {
         panic!("a fifth connection")
     };
-    assert!(reason.contains("room for 4 connections"), "{reason}");
+    assert!(reason.contains("the limit of 4 open connections"), "{reason}");
     assert!(hint.unwrap().contains("ulimit -n"));
     kept.pop();
     assert!(run(&servers[4], "true").await.unwrap().success());

@@ -163,7 +163,7 @@ async fn a_script_without_a_first_line_is_run_by_sh_and_one_with_a_wrong_one_is_
     let output = run(&program(at, "plain", b"echo \"$1\"; exit 3\n")).await.unwrap();
     assert_eq!((output.stdout.as_str(), output.exit), ("an argument\n", Exit::Status(3)));
     let error = run(&program(at, "windows", b"#!/bin/sh\r\necho x\r\n")).await.unwrap_err();
-    assert!(error.contains(r#"wants "/bin/sh\r", which is not installed"#), "{error}");
+    assert!(error.contains(r#"needs "/bin/sh\r", which is not installed"#), "{error}");
     let error = run(&program(at, "none", b"#!/no/such/thing -x\necho x\n")).await.unwrap_err();
     assert!(error.contains(r#""/no/such/thing""#), "{error}");
     let error = run(&program(at, "foreign", b"\x7fELF\0\0\0\0nothing")).await.unwrap_err();

@@ -27,7 +27,7 @@ const ELSEWHERE: [(&str, &[&str]); 14] = [
 ];
 
 /// The message and a hint. `None` if clap's own message is good enough.
-pub(crate) fn told(error: &clap::Error) -> Option<(String, Option<String>)> {
+pub(crate) fn describe(error: &clap::Error) -> Option<(String, Option<String>)> {
     let text = |kind| text(error, kind);
     let asked = asked(error);
     match error.kind() {
@@ -140,7 +140,7 @@ mod tests {
     #[track_caller]
     fn says(line: &str, message: &str, hint: Option<&str>) {
         let error = parse(line.split(' ').map(Into::into)).unwrap_err();
-        assert_eq!(super::told(&error), Some((message.into(), hint.map(Into::into))), "{line}");
+        assert_eq!(super::describe(&error), Some((message.into(), hint.map(Into::into))), "{line}");
     }
 
     #[test]

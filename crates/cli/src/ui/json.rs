@@ -302,7 +302,7 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::NoAssets { .. } => "no_assets",
         Cause::Interrupted => "interrupted",
         Cause::LockLost => "lock_lost",
-        Cause::Told { .. } => "other",
+        Cause::Other { .. } => "other",
     }
 }
 

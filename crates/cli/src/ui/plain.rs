@@ -16,7 +16,7 @@ pub struct Plain {
 
 impl Plain {
     pub fn lines(&self, event: &Event) -> Vec<String> {
-        let told = match self.verbosity {
+        let shown = match self.verbosity {
             Verbosity::Quiet => false,
             Verbosity::Normal => {
                 let quiet = matches!(event, Event::Phase(Phase::Hook { quiet: true, .. }));
@@ -24,7 +24,7 @@ impl Plain {
             }
             Verbosity::Verbose => true,
         };
-        if told { self.all_lines(event) } else { Vec::new() }
+        if shown { self.all_lines(event) } else { Vec::new() }
     }
 
     fn all_lines(&self, event: &Event) -> Vec<String> {

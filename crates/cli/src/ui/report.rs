@@ -75,9 +75,9 @@ fn servers(ended: &Ended, failures: &[Failure], standing: &[String], paint: Pain
 fn alike<'f>(failures: impl Iterator<Item = &'f Failure>) -> Vec<Vec<&'f Failure>> {
     // The server's name is often part of the cause.
     let without_host = |failure: &&Failure| {
-        let told = format!("{}\n{}", words::went_wrong(failure), failure.cause);
-        let told = format!("{told}\n{}", failure.hint().unwrap_or_default());
-        (failure.role.clone(), told.replace(&failure.host, "\0"))
+        let text = format!("{}\n{}", words::went_wrong(failure), failure.cause);
+        let text = format!("{text}\n{}", failure.hint().unwrap_or_default());
+        (failure.role.clone(), text.replace(&failure.host, "\0"))
     };
     let sorted = |(_, mut group): (_, Vec<&'f Failure>)| {
         group.sort_by(|one, other| order::natural(&one.host, &other.host));

@@ -36,10 +36,10 @@ const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"
 
 /// The template for all containers. It prints everything about ours and the proxies, the labels of other running ones, and
 /// the role of a maintenance page. A running container in the network proves that the network exists, which saves a call.
-fn told(names: &Names) -> String {
-    let told =
+fn template(names: &Names) -> String {
+    let proxy =
         |name: &str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}");
-    let proxies: String = proxy::containers().map(told).collect();
+    let proxies: String = proxy::containers().map(proxy).collect();
     format!(
         "{{{{$service := index .Config.Labels \"service\"}}}}\
          {{{{if eq $service {service:?}}}}}@container {CONTAINER}{{{{\"\\n\"}}}}\
@@ -48,7 +48,7 @@ fn told(names: &Names) -> String {
          {{{{if .State.Running}}}}{{{{if eq .Name \"/{KAMAL}\"}}}}@routes{{{{\"\\n\"}}}}{{{{end}}}}{{{{if index .NetworkSettings.Networks \"{NETWORK}\"}}}}@network {NETWORK}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}\
          {maintenance}",
         service = names.service(),
-        maintenance = maintenance::told(names),
+        maintenance = maintenance::template(names),
     )
 }
 
@@ -65,12 +65,12 @@ impl Observe {
             proxy::containers().map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).collect();
         let claim = if self.claim { self.scope.claim() } else { String::new() };
         Script::new(format!(
-            "bowline_list_format={list} bowline_proxies={proxies} bowline_told={told} bowline_network={NETWORK}\n\
+            "bowline_list_format={list} bowline_proxies={proxies} bowline_template={template} bowline_network={NETWORK}\n\
              bowline_upgraded={UPGRADED} bowline_repository={repository} bowline_lock={lock} bowline_history={history}\n\
              {claim}{services}rows() {{ {ROWS}; }}\n{observe}",
             list = quote(&list),
             proxies = quote(&proxies),
-            told = quote(&told(names)),
+            template = quote(&template(names)),
             repository = quote(&self.repository),
             lock = quote(&names.lock()),
             history = quote(&names.history()),

@@ -5,7 +5,7 @@ containers() {
     bowline_all=$(docker container ls --all --no-trunc --format "$bowline_list_format") || return
     bowline_ids=$(printf '%s\n' "$bowline_all" | sed -n '/^[0-9a-f]\{64\} [^ ]/{'"$bowline_proxies"'s/ [^ ]* ..*//p}')
     # shellcheck disable=SC2086 # ids
-    [ -z "$bowline_ids" ] || docker container inspect --format "$bowline_told" $bowline_ids
+    [ -z "$bowline_ids" ] || docker container inspect --format "$bowline_template" $bowline_ids
 }
 bowline_version=$(docker version --format '{{.Server.Version}}') || exit
 claim

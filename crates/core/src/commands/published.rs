@@ -31,7 +31,7 @@ impl FromStr for Taken {
 }
 
 impl Taken {
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let said = self.0.iter().map(|(port, who)| match who {
             Some(who) => format!("port {port} is taken by {who}"),
             None => format!("port {port} is taken"),

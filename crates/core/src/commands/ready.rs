@@ -151,7 +151,7 @@ impl Event {
     }
 
     /// The container's state, for display.
-    pub fn told(&self) -> Option<String> {
+    pub fn describe(&self) -> Option<String> {
         match self {
             Event::State(State { status, health, code, restarts, .. }) => {
                 let mut text = match (status.as_str(), health.as_str()) {

@@ -108,7 +108,7 @@ impl ServerPlan {
 }
 
 /// Says which servers and roles stay as they are, for display, if any do. `kept` takes a server and a role.
-pub fn told<'a>(plan: &'a Plan, kept: impl Fn(&str, &str) -> bool) -> Option<String> {
+pub fn summary<'a>(plan: &'a Plan, kept: impl Fn(&str, &str) -> bool) -> Option<String> {
     let (mut whole, mut parts): (Vec<&'a str>, Vec<String>) = (Vec::new(), Vec::new());
     for server in &plan.servers {
         let roles: Vec<&str> = server

@@ -50,7 +50,7 @@ pub fn with_amounts(plan: &Plan, expected: &AllExpected) -> String {
             "if a server fails, servers that have already switched go back to their previous version"
         );
     }
-    if let Some(kept) = resume::told(plan, |host, role| {
+    if let Some(kept) = resume::summary(plan, |host, role| {
         let here = plan.servers.iter().filter(|server| server.host == host).flat_map(|server| &server.roles);
         here.into_iter().any(|here| here.role == role && here.kept.is_some())
     }) {

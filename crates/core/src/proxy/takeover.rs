@@ -114,24 +114,24 @@ pub(super) struct Parts {
     /// Define `answers` and `names`, and the functions of `container.sh`.
     pub functions: String,
     /// Print further lines of the answer at the end.
-    pub told: String,
+    pub answer: String,
 }
 
-/// The script with which a proxy takes over the ports. It prints `@gap MILLISECONDS`, then the lines of `parts.told`.
+/// The script with which a proxy takes over the ports. It prints `@gap MILLISECONDS`, then the lines of `parts.answer`.
 pub(super) fn script(direction: Direction, scope: &Scope, parts: &Parts) -> String {
     let [from, to] = direction.containers();
     let [next, old] = direction.beside();
     let replacement =
         Replacement { name: to, next, old, gives: from, stop_wait: Some(STOP_WAIT_S), failed: PROXY_FAILED };
     format!(
-        "{fence}{replacement}{make}{functions}bowline_from={from}\n{audit}{take_over}{told}",
+        "{fence}{replacement}{make}{functions}bowline_from={from}\n{audit}{take_over}{answer}",
         fence = scope.fence(),
         replacement = replacement.functions(),
         make = parts.make,
         functions = parts.functions,
         audit = scope.audit(None, &format!("Replaced {from} with {to}")),
         take_over = sent(include_str!("takeover.sh")),
-        told = parts.told,
+        answer = parts.answer,
     )
 }
 

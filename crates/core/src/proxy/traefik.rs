@@ -236,7 +236,7 @@ impl Step {
             Step::Remove(step) => step.script(),
             Step::Cut(step) => step.script(),
             Step::BeginPage(step) => step.script(),
-            Step::EndPages(step) => step.tell(),
+            Step::EndPages(step) => step.stop(),
             Step::RemovePages(step) => step.remove(),
             Step::Idle(step) => step.script(),
         }

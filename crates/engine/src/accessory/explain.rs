@@ -22,6 +22,6 @@ pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
         host: host.into(),
         role: Some(accessory.name.clone()),
         doing: "find the container".into(),
-        cause: Cause::Told { reason: "there is none".into(), hint: Some(hint) },
+        cause: Cause::Other { reason: "there is none".into(), hint: Some(hint) },
     }
 }

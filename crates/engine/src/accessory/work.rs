@@ -10,8 +10,8 @@ use bowline_core::proxy::{Attach, ProxyKind, kamal, traefik};
 use super::explain;
 use crate::error::{Cause, Failure};
 use crate::proxy::{self, At, Seen, Target};
-use crate::run::change::Told;
-use crate::run::retire::tell_returns;
+use crate::run::change::Done;
+use crate::run::retire::note_returns;
 use crate::run::work::Crew;
 
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub(crate) struct OnServer<'a> {
 }
 
 impl OnServer<'_> {
-    pub(crate) async fn carry_out(self, work: &OnAccessory) -> Told {
+    pub(crate) async fn carry_out(self, work: &OnAccessory) -> Done {
         let (name, host) = (&self.accessory.name, self.at.host);
         if let Some(step) = work.unregister.clone() {
             self.at.fleet.run(host, Some(name), &Step::Proxy(step)).await?;
@@ -43,7 +43,7 @@ impl OnServer<'_> {
             }
             What::Pull { image, .. } => format!("pulled {image}"),
             What::Power { action, .. } => {
-                tell_returns(self.at.fleet, host, name, &answer.returns);
+                note_returns(self.at.fleet, host, name, &answer.returns);
                 match (action, answer.none) {
                     (Action::Stop, true) => return Ok(format!("{name} has no container here")),
                     (_, true) => return Err(explain::no_container(self.accessory, host)),

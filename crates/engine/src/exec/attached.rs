@@ -79,7 +79,7 @@ async fn pass(world: &World, command: &Command, attached: Attached, console: &dy
     let mode = command.mode;
     let Attached { output, input } = attached;
     let reads = matches!(mode, Mode::Piped | Mode::Terminal);
-    let begun = console.begin(&command.told, reads);
+    let begun = console.begin(&command.title, reads);
     begun.map_err(|reason| RunError::local("taking over the terminal", reason, None))?;
     let over = tokio::select! {
         over = print(output, console) => over,

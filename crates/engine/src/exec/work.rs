@@ -29,7 +29,7 @@ pub(crate) struct Command {
     pub(super) role: Option<String>,
     pub(super) mode: Mode,
     /// The command and its place, for display.
-    pub(super) told: String,
+    pub(super) title: String,
     pub(super) step: Step,
     prepare: Option<Step>,
     /// The image to send if the server lacks it.
@@ -66,7 +66,7 @@ impl Command {
         Self {
             host: host.into(),
             mode: exec.mode,
-            told: format!("{host} ({name}): `{words}` in {place}"),
+            title: format!("{host} ({name}): `{words}` in {place}"),
             role: Some(name),
             step: Step::Exec(exec.clone()),
             prepare: new.then(|| Step::Prepare(exec.clone())),
@@ -82,7 +82,7 @@ impl Command {
             host: host.into(),
             role: None,
             mode: command.mode,
-            told: format!("{host}: `{}`", command.command),
+            title: format!("{host}: `{}`", command.command),
             step: Step::OnServer(command.clone()),
             prepare: None,
             bring: None,
@@ -128,7 +128,7 @@ impl Work {
             Gathered { outputs: Vec::new(), failures: self.failures.clone(), total: self.total };
         for (command, result) in self.commands.iter().zip(results) {
             let (host, role) = (command.host.clone(), command.role.clone());
-            let output = self.fleet.told(result, &mut gathered.failures);
+            let output = self.fleet.report(result, &mut gathered.failures);
             gathered.outputs.extend(output.map(|output| HostOutput { host, role, output }));
         }
         gathered
@@ -209,7 +209,7 @@ fn too_much(mut failure: Failure) -> Failure {
     if let Cause::Server(error) = &failure.cause
         && is_too_much(error)
     {
-        failure.cause = Cause::Told {
+        failure.cause = Cause::Other {
             reason: error.to_string(),
             hint: Some("`--raw` passes on output of any length, from one container or server".into()),
         };

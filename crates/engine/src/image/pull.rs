@@ -114,7 +114,7 @@ async fn pull_on(fleet: &Fleet, pull: &Pull, hosts: &[&str], gathered: &mut Gath
     let step = Step::Pull(pull.clone());
     let pulled = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
     for (host, pulled) in hosts.iter().zip(pulled) {
-        let pulled = fleet.told(pulled.map_err(Failure::explained), &mut gathered.failures);
+        let pulled = fleet.report(pulled.map_err(Failure::explained), &mut gathered.failures);
         let said = pulled.map(|_| HostOutput::said(host, None, &format!("pulled {}", pull.image)));
         gathered.outputs.extend(said);
     }

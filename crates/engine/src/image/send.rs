@@ -140,7 +140,7 @@ impl<'a> Sender<'a> {
     }
 
     fn absent(&self) -> Cause {
-        Cause::Told {
+        Cause::Other {
             reason: format!("{} is neither on this server nor on this machine", self.receive.image),
             hint: Some("build it: deploy without `--skip-push`, or run `bowline build push` first".into()),
         }
@@ -161,7 +161,7 @@ impl<'a> Sender<'a> {
         self.fleet.ended(host, None, &step, started, matches!(taken, Ok(Ok(()))));
         let opened = match taken {
             Ok(Ok(())) => images.open(image, &self.receive.offered()).await.map_err(unusable),
-            Ok(Err(reason)) => Err(Cause::Told { reason, hint: None }),
+            Ok(Err(reason)) => Err(Cause::Other { reason, hint: None }),
             Err(error) => Err(error.into()),
         };
         self.image = opened.map_err(|cause| self.fleet.failed(host, None, &step, cause))?;
@@ -200,7 +200,7 @@ impl<'a> Sender<'a> {
         let Some(variant) = fitting(&image.variants(), &architecture) else {
             let said = format!("this server is {architecture}");
             let unfit = Status::OtherPlatform.explain(&said).map(Cause::from);
-            return Err(failed(unfit.unwrap_or(Cause::Told { reason: said, hint: None })));
+            return Err(failed(unfit.unwrap_or(Cause::Other { reason: said, hint: None })));
         };
         let (attached, started) = self.fleet.attach(host, None, step, None).await?;
         let pieces = image.archive(&self.receive.image, &variant);
@@ -230,7 +230,7 @@ fn fitting(variants: &[Variant], server: &str) -> Option<String> {
 
 fn unusable(reason: String) -> Cause {
     let hint = Some("deploy without `--skip-push`, which rebuilds what is missing or damaged".into());
-    Cause::Told { reason: format!("the image can't be read on this machine: {reason}"), hint }
+    Cause::Other { reason: format!("the image can't be read on this machine: {reason}"), hint }
 }
 
 /// The output of a program on a server, such as an image archive.

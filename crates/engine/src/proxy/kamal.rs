@@ -16,7 +16,7 @@ use bowline_core::proxy::{self, Attach, Detach, Maintain};
 
 use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::run::change::Told;
+use crate::run::change::Done;
 use crate::run::health;
 use crate::world::OwnImage;
 
@@ -80,7 +80,7 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
     if output.status() == Some(Status::PortTaken)
         && let Ok(taken) = output.answer::<bowline_core::commands::published::Taken>()
     {
-        failure.cause = Cause::Told { reason: taken.told(), hint: None };
+        failure.cause = Cause::Other { reason: taken.describe(), hint: None };
         return failure;
     }
     if output.status() != Some(Status::ProxyFailed) {
@@ -93,7 +93,8 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
     } else {
         "`docker logs kamal-proxy` there may say more"
     };
-    failure.cause = Cause::Told { reason: format!("{NAME} is not running: {said}"), hint: Some(hint.into()) };
+    failure.cause =
+        Cause::Other { reason: format!("{NAME} is not running: {said}"), hint: Some(hint.into()) };
     failure
 }
 
@@ -138,7 +139,7 @@ impl Proxy for KamalProxy<'_> {
         Ok(IfHealthy::Stop)
     }
 
-    async fn maintain(&self, role: &str, how: &Maintain) -> Told {
+    async fn maintain(&self, role: &str, how: &Maintain) -> Done {
         let Maintain::Kamal(pause) = how else { return Ok(String::new()) };
         let At { fleet, host } = self.at;
         let step = step(kamal::Step::Pause(pause.as_ref().clone()));
@@ -164,7 +165,7 @@ fn without_service(mut failure: Failure, role: &str) -> Failure {
     {
         let reason = format!("{NAME} has no service for the role {role}");
         failure.cause =
-            Cause::Told { reason, hint: Some("`app boot` boots it; `app start` starts it again".into()) };
+            Cause::Other { reason, hint: Some("`app boot` boots it; `app start` starts it again".into()) };
     }
     failure
 }

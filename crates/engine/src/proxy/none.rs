@@ -6,7 +6,7 @@ use bowline_core::proxy::{Attach, Detach, Maintain};
 
 use super::{Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::run::change::Told;
+use crate::run::change::Done;
 
 pub(super) struct NoProxy;
 
@@ -24,7 +24,7 @@ impl Proxy for NoProxy {
         Ok(IfHealthy::Stop)
     }
 
-    async fn maintain(&self, _: &str, _: &Maintain) -> Told {
+    async fn maintain(&self, _: &str, _: &Maintain) -> Done {
         Ok(String::new())
     }
 

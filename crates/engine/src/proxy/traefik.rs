@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::run::change::Told;
+use crate::run::change::Done;
 pub(crate) use api::Client;
 #[cfg(test)]
 pub(crate) use api::read_any;
@@ -66,7 +66,7 @@ impl<'a> Traefik<'a> {
 }
 
 fn down(reason: String) -> Cause {
-    Cause::Told { reason, hint: Some("`traefik boot` boots it".into()) }
+    Cause::Other { reason, hint: Some("`traefik boot` boots it".into()) }
 }
 
 #[async_trait(?Send)]
@@ -113,7 +113,7 @@ impl Proxy for Traefik<'_> {
         }
     }
 
-    async fn maintain(&self, role: &str, how: &Maintain) -> Told {
+    async fn maintain(&self, role: &str, how: &Maintain) -> Done {
         let Maintain::Traefik(turn) = how else { return Ok(String::new()) };
         maintenance::turn(self.client().unwrap_or_default(), self.at, role, turn).await
     }

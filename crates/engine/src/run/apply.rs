@@ -135,16 +135,16 @@ impl<'a> Apply<'a> {
         };
         self.at_once(Phase::Send(to.len()), vec![work]).await;
         let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut told = Vec::new();
+        let mut received = Vec::new();
         for (host, output, bytes) in sent {
             let Some((server, receive)) = to.iter().find(|(server, _)| server.host == host) else { continue };
             let step = Step::Receive((*receive).clone());
             match self.learn(server, &step, &output) {
-                Ok(()) => told.push((host.to_owned(), bytes)),
+                Ok(()) => received.push((host.to_owned(), bytes)),
                 Err(error) => self.fail(self.fleet.failed(host, None, &step, error.into())),
             }
         }
-        self.fleet.emit(Event::Sent(told));
+        self.fleet.emit(Event::Sent(received));
     }
 
     pub async fn proxy(&self) {

@@ -30,7 +30,7 @@ pub(crate) struct Change<'a> {
 }
 
 /// The result of a piece of work: a human-readable line, empty if there is nothing to say, or the failure.
-pub(crate) type Told = Result<String, Failure>;
+pub(crate) type Done = Result<String, Failure>;
 
 impl<'a> Change<'a> {
     /// Connects, takes the lock on the first selected server, then observes and claims every server.

@@ -105,7 +105,7 @@ impl Fleet {
     }
 
     /// Reports a failure, and adds it to the others.
-    pub(crate) fn told<T>(&self, result: Result<T, Failure>, failures: &mut Vec<Failure>) -> Option<T> {
+    pub(crate) fn report<T>(&self, result: Result<T, Failure>, failures: &mut Vec<Failure>) -> Option<T> {
         let report = |failure: Failure| {
             self.emit(Event::Failed(failure.clone()));
             failures.push(failure);
@@ -163,7 +163,7 @@ impl Fleet {
         step: &Step,
         on_line: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Output, ServerError> {
-        let told = |line: Line<'_>| {
+        let watch = |line: Line<'_>| {
             let (Line::Out(line) | Line::Err(line)) = line;
             on_line(line);
             // Lines that begin with `@` are the script's answers, not output.
@@ -171,7 +171,7 @@ impl Fleet {
                 self.emit(Event::Output { host: Some(host.into()), role: None, line: line.into() });
             }
         };
-        self.server(host)?.run(step, limit(&self.timeouts, step), &told).await
+        self.server(host)?.run(step, limit(&self.timeouts, step), &watch).await
     }
 
     /// Lets programs on a server connect to us; `None` if sshd doesn't allow it.
@@ -300,7 +300,7 @@ pub async fn run_all(
     .await;
     let mut outputs = Vec::new();
     for ((host, role, _), result) in steps.into_iter().zip(results) {
-        let output = fleet.told(result, &mut failures);
+        let output = fleet.report(result, &mut failures);
         outputs.extend(output.map(|output| HostOutput { host, role, output }));
     }
     Gathered { outputs, failures, total }

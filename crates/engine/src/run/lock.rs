@@ -75,7 +75,7 @@ impl Lock {
             Ok(Ok(Answer::Said(_))) => {}
             Ok(Ok(Answer::Ended(said))) => {
                 let said = if said.is_empty() { "the server printed nothing" } else { &said };
-                return Err(failed(Cause::Told {
+                return Err(failed(Cause::Other {
                     reason: format!("the lock could not be created: {said}"),
                     hint: Some("is `.kamal` there writable?".into()),
                 }));
@@ -170,18 +170,18 @@ async fn patiently<T>(
     take: impl AsyncFn() -> Result<T, RunError>,
 ) -> Result<T, RunError> {
     let until = Instant::now() + world.lock_wait;
-    let mut told = false;
+    let mut noted = false;
     loop {
         match take().await {
             Err(RunError::Locked { details, .. }) if Instant::now() < until => {
-                if !told {
+                if !noted {
                     let text = format!(
                         "waiting up to {} s for the deploy lock ({})",
                         world.lock_wait.as_secs(),
                         details.trim().replace('\n', "; ")
                     );
                     fleet.emit(Event::Note { host: Some(host.into()), text });
-                    told = true;
+                    noted = true;
                 }
             }
             taken => return taken,

@@ -37,7 +37,7 @@ pub(crate) async fn look_at<'a>(call: Call<'a>, selection: Selection<'a>) -> Res
 }
 
 /// Reports servers on which the deploy lock is held, because a plan may then soon be out of date.
-pub(crate) fn tell_locks(call: Call<'_>, observed: &BTreeMap<String, Observed>) {
+pub(crate) fn note_locks(call: Call<'_>, observed: &BTreeMap<String, Observed>) {
     for (host, server) in observed {
         if let Some(details) = &server.lock {
             let text = format!("the deploy lock is held: {}", details.trim().replace('\n', "; "));
@@ -47,12 +47,12 @@ pub(crate) fn tell_locks(call: Call<'_>, observed: &BTreeMap<String, Observed>) 
 }
 
 impl Looked<'_> {
-    pub(crate) fn told(self, tell: impl Fn(&str, &Observed) -> String) -> Gathered {
+    pub(crate) fn describe(self, describe: impl Fn(&str, &Observed) -> String) -> Gathered {
         let mut outputs = Vec::new();
         for (role, hosts) in &self.selection.roles {
             for host in hosts {
                 let Some(observed) = self.observed.get(&host.host) else { continue };
-                outputs.push(HostOutput::said(&host.host, Some(&role.name), &tell(&role.name, observed)));
+                outputs.push(HostOutput::said(&host.host, Some(&role.name), &describe(&role.name, observed)));
             }
         }
         Gathered { outputs, failures: self.failures, total: self.selection.hosts.len() }
@@ -72,7 +72,7 @@ pub async fn observe(
     let mut observed = BTreeMap::new();
     let mut failures = Vec::new();
     for (host, answer) in hosts.into_iter().zip(answers) {
-        observed.extend(fleet.told(answer, &mut failures).map(|server| (host.to_string(), server)));
+        observed.extend(fleet.report(answer, &mut failures).map(|server| (host.to_string(), server)));
     }
     (observed, failures)
 }
@@ -81,7 +81,7 @@ pub async fn observe(
 const LONGEST: usize = 4 * 1024 * 1024;
 
 pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
-    let told = |line: &str| {
+    let on_line = |line: &str| {
         if line == WAITS {
             let text = format!(
                 "a step of the previous run is still running: waiting up to {WAIT_S} s for it to finish"
@@ -89,7 +89,7 @@ pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observ
             fleet.emit(Event::Note { host: Some(host.into()), text });
         }
     };
-    let output = fleet.run_watched(host, None, step, &told).await?;
+    let output = fleet.run_watched(host, None, step, &on_line).await?;
     let failed = |cause| Failure { host: host.into(), role: None, doing: step.describe(), cause };
     if output.exit != Exit::Status(0) {
         return Err(failed(explain(output)));

@@ -105,14 +105,14 @@ fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
              needs `nsenter`, `ss` and `awk` on the server (Debian: util-linux, iproute2, mawk)"
         ));
     }
-    tell_returns(fleet, host, name, &stopped.returns);
+    note_returns(fleet, host, name, &stopped.returns);
     if let Some(directory) = stopped.left {
         note(format!("{directory} belongs to another user and could not be removed; remove it by hand"));
     }
 }
 
 /// Reports a stopped container that Docker will start again.
-pub(crate) fn tell_returns(fleet: &Fleet, host: &str, name: &str, Returns(policy): &Returns) {
+pub(crate) fn note_returns(fleet: &Fleet, host: &str, name: &str, Returns(policy): &Returns) {
     let Some(policy) = policy else { return };
     let text = format!(
         "{name} is stopped, but its restart policy `{policy}` could not be changed: it will start again when Docker restarts"

@@ -38,12 +38,12 @@ impl Spot<'_> {
         container: &str,
         timeout: u64,
     ) -> Result<(Vec<IpAddr>, u32), Failure> {
-        let told = |line: &str| {
-            if let Some(state) = Heard::heard(line).and_then(|heard| heard.told()) {
+        let on_line = |line: &str| {
+            if let Some(state) = Heard::heard(line).and_then(|heard| heard.describe()) {
                 (self.tell)(&state);
             }
         };
-        let output = self.at.fleet.run_watched(self.at.host, Some(self.role), step, &told).await?;
+        let output = self.at.fleet.run_watched(self.at.host, Some(self.role), step, &on_line).await?;
         let restarts = health::restarts(&output);
         let addresses = health::outcome(container, timeout, output)
             .map_err(|cause| self.failure(&step.describe(), cause))?;

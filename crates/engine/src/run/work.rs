@@ -17,7 +17,7 @@ use crate::accessory::work::OnServer;
 use crate::call::Call;
 use crate::error::{Cause, Failure};
 use crate::proxy::{self, At, Proxy, kamal, traefik};
-use crate::run::change::Told;
+use crate::run::change::Done;
 use crate::run::fleet::Fleet;
 use crate::run::retire::retire;
 use crate::run::start::Spot;
@@ -30,7 +30,7 @@ pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
         host: piece.host.clone(),
         role: piece.role.clone(),
         doing: doing.clone(),
-        cause: Cause::Told { reason: reason.clone(), hint: hint.clone() },
+        cause: Cause::Other { reason: reason.clone(), hint: hint.clone() },
     })
 }
 
@@ -56,14 +56,14 @@ impl Crew<'_> {
             }
         }));
         let mut gathered = Gathered::default();
-        for (Piece { host, role, .. }, told) in stage.pieces.iter().zip(done.await) {
-            let said = self.fleet.told(told, &mut gathered.failures).filter(|said| !said.is_empty());
+        for (Piece { host, role, .. }, result) in stage.pieces.iter().zip(done.await) {
+            let said = self.fleet.report(result, &mut gathered.failures).filter(|said| !said.is_empty());
             gathered.outputs.extend(said.map(|said| HostOutput::said(host, role.as_deref(), &said)));
         }
         gathered
     }
 
-    async fn work(self, piece: &Piece) -> Told {
+    async fn work(self, piece: &Piece) -> Done {
         let at = At { fleet: self.fleet, host: &piece.host };
         let role = piece.role.as_deref().unwrap_or_default();
         if let Some(failure) = refused(piece) {
@@ -120,7 +120,7 @@ impl Crew<'_> {
         }
     }
 
-    async fn retire(self, at: At<'_>, all: &[Retire], then: &[Step]) -> Told {
+    async fn retire(self, at: At<'_>, all: &[Retire], then: &[Step]) -> Done {
         let mut stopped = Vec::new();
         for one in all {
             let proxy = self.proxy(one.detach.kind(), at);

@@ -167,8 +167,8 @@ impl Console for FakeConsole {
         self.terminal.clone()
     }
 
-    fn begin(&self, told: &str, _: bool) -> Result<(), String> {
-        *locked(&self.began) = Some((told.into(), false));
+    fn begin(&self, title: &str, _: bool) -> Result<(), String> {
+        *locked(&self.began) = Some((title.into(), false));
         Ok(())
     }
 

@@ -187,13 +187,13 @@ impl FakeServer {
 
     /// Ends pages: Traefik no longer routes to them.
     async fn end_pages(&self, end: &maintenance::End) -> Output {
-        let told = self
+        let addresses = self
             .effect(|machine| {
                 let ended = machine.pages.iter_mut().filter(|page| page.is_ended_by(end));
                 ended.map(|page| (page.routed = false, page.address).1).collect::<Vec<u8>>()
             })
             .await;
-        answer(at(&told))
+        answer(at(&addresses))
     }
 
     async fn remove_pages(&self, end: &maintenance::End) -> Output {

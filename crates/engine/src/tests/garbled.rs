@@ -31,7 +31,7 @@ fn how_a_container_came_up() {
                 let _ = cause.to_string();
             }
         }
-        text.lines().for_each(|line| drop(Event::heard(line).and_then(|event| event.told())));
+        text.lines().for_each(|line| drop(Event::heard(line).and_then(|event| event.describe())));
     });
 }
 

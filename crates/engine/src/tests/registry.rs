@@ -45,7 +45,7 @@ async fn where_nobody_shares_a_mirror_all_pull_at_once_and_to_their_own_end() {
     failed.sort_unstable();
     assert_eq!(failed, ["b", "c"]);
     let why = gathered.failures.iter().find(|failure| failure.host == "b").unwrap();
-    assert!(matches!(&why.cause, Cause::Told { hint: Some(_), .. }), "{why:?}");
+    assert!(matches!(&why.cause, Cause::Other { hint: Some(_), .. }), "{why:?}");
     let events = scripted.recorder.events();
     assert!(position(&events, started("b", "pull")) < position(&events, ended("a", "pull")), "at once");
 }

@@ -71,7 +71,7 @@ impl Answer {
         let name = &accessory.name;
         let (reason, hint) = match status {
             Some(Status::PortTaken) => (
-                stdout.parse::<published::Taken>().ok()?.told(),
+                stdout.parse::<published::Taken>().ok()?.describe(),
                 format!("stop it first, or see `accessories: {name}: port:`, and `publish` in its `options:`"),
             ),
             Some(Status::NotStarted) if is_port_taken(stderr) => (

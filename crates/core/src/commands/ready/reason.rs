@@ -49,9 +49,9 @@ impl Facts<'_> {
         if self.failed.why == Why::Exited {
             return self.states.last().map(|state| state.code.to_string());
         }
-        let told = self.failed.ends.split(' ').rev().find_map(|end| end.strip_prefix("die="));
+        let reported = self.failed.ends.split(' ').rev().find_map(|end| end.strip_prefix("die="));
         let seen = || self.states.iter().rev().map(|state| state.code).find(|code| *code != 0);
-        told.map(Into::into).or_else(|| seen().map(|code| code.to_string()))
+        reported.map(Into::into).or_else(|| seen().map(|code| code.to_string()))
     }
 
     fn out_of_memory(&self) -> bool {

@@ -36,7 +36,7 @@ struct Conflict<'a> {
 }
 
 impl Conflict<'_> {
-    fn told(&self, host: &str) -> String {
+    fn message(&self, host: &str) -> String {
         let Self { own, other, route } = self;
         format!(
             "{own} can't use {} on {host}: kamal-proxy already routes it to {}",
@@ -48,7 +48,7 @@ impl Conflict<'_> {
     fn refusal(&self, host: &str) -> Refusal {
         let other = &self.other.name;
         Refusal {
-            message: self.told(host),
+            message: self.message(host),
             hint: format!(
                 "give one of them another `host:` or `path_prefix:`; if {other} is no longer needed, \
                  `docker exec {NAME} {NAME} remove {other}` there frees it"
@@ -113,7 +113,7 @@ pub(super) fn notes(site: &Site<'_>) -> Vec<String> {
     // Only a remark, because a deploy doesn't boot accessories.
     let refused = accessories(site.config, site.host).into_iter().filter_map(|accessory| {
         let found = conflict(vec![accessory], site.observed, &ours)?;
-        Some(format!("the accessory {}", found.told(site.host)))
+        Some(format!("the accessory {}", found.message(site.host)))
     });
     older(site.host, site.observed).into_iter().chain(paused).chain(refused).collect()
 }

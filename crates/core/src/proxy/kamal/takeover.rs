@@ -22,7 +22,7 @@ impl TakeOver {
         let parts = Parts {
             make: network::create() + &ensure.ready_to_make(),
             functions: functions() + "silent() { back; }\n",
-            told: String::new(),
+            answer: String::new(),
         };
         Script::new(takeover::script(Direction::Upgrade, &ensure.scope, &parts))
     }

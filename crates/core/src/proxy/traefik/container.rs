@@ -393,7 +393,7 @@ fn flags(traefik: &Traefik) -> Vec<String> {
 pub fn explain(status: Status, stdout: &str, stderr: &str) -> Option<Explanation> {
     let explanation = match status {
         Status::PortTaken => Explanation::new(
-            stdout.parse::<published::Taken>().ok()?.told(),
+            stdout.parse::<published::Taken>().ok()?.describe(),
             "stop that first; or see `traefik: host_port:`, and `publish` in its `options:`",
         ),
         Status::ProxyFailed => Explanation::new(

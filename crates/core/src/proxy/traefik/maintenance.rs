@@ -65,7 +65,7 @@ fn label(names: &Names) -> String {
 }
 
 /// The part of an inspection template that prints `@maintenance ROLE` if the container is a running page of this app.
-pub(crate) fn told(names: &Names) -> String {
+pub(crate) fn template(names: &Names) -> String {
     format!(
         "{{{{if and .State.Running (eq (index .Config.Labels \"{LABEL}\") {:?})}}}}@maintenance {{{{index .Config.Labels \"{ROLE}\"}}}}\
          {{{{\"\\n\"}}}}{{{{end}}}}",
@@ -261,14 +261,14 @@ impl End {
     }
 
     /// Asks the containers to stop, and waits until they are unhealthy. They still respond. Prints [`super::Answer`].
-    pub fn tell(&self) -> Script {
+    pub fn stop(&self) -> Script {
         Script::new(format!(
-            "{fence}{ask}{ids}bowline_address={address}\n{tell}",
+            "{fence}{ask}{ids}bowline_address={address}\n{stop}",
             fence = self.scope.fence(),
             ask = ask::functions(),
             ids = self.ids(),
             address = quote(ADDRESS),
-            tell = sent(include_str!("maintenance/end.sh")),
+            stop = sent(include_str!("maintenance/end.sh")),
         ))
     }
 

@@ -35,7 +35,7 @@ impl TakeOver {
                 ensure.make_next()
             ),
             functions: "names() { :; }\nanswers() { sleep 0.2; came_up >/dev/null || back; }\n".into(),
-            told: format!("ask_name {NAME} '{ADDRESS}' && echo \"@address $bowline_said\"\n"),
+            answer: format!("ask_name {NAME} '{ADDRESS}' && echo \"@address $bowline_said\"\n"),
         };
         let text = takeover::script(Direction::Downgrade, &ensure.scope, &parts);
         Script::new(text).with_input(ensure.secret.input())

@@ -62,7 +62,7 @@ impl OwnImage {
 }
 
 fn failed(reason: &str) -> Cause {
-    Cause::Told {
+    Cause::Other {
         reason: format!("can't make the image of Bowline's own proxy: {reason}"),
         hint: Some(format!(
             "install `{PROGRAM}` next to `bowline` or on PATH, or choose Kamal's proxy: `proxy: {{run: {{version: v0.9.2}}}}`"

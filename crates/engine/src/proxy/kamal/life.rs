@@ -7,9 +7,9 @@ use bowline_core::proxy::kamal::{self, Answer, NAME};
 use super::image::OwnImage;
 use super::{ensure, explained, gap, step, upgrade, with_image};
 use crate::proxy::At;
-use crate::run::change::Told;
+use crate::run::change::Done;
 
-pub(crate) async fn carry_out(at: At<'_>, image: &OwnImage, life: &Life) -> Told {
+pub(crate) async fn carry_out(at: At<'_>, image: &OwnImage, life: &Life) -> Done {
     let At { fleet, host } = at;
     match life {
         Life::Boot(wanted) => {

@@ -8,9 +8,9 @@ use bowline_core::proxy::kamal::{self, NAME};
 use super::image::OwnImage;
 use super::{At, step, with_image};
 use crate::error::{Cause, Failure};
-use crate::run::change::Told;
+use crate::run::change::Done;
 
-pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> Told {
+pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> Done {
     let own = match wanted.image {
         Image::Own => image.reference().await.map_err(|cause| unmade(at, cause))?,
         Image::Named(_) => String::new(),
@@ -40,7 +40,7 @@ pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> To
 }
 
 /// Replaces the container, with a short downtime.
-async fn by_reboot(at: At<'_>, image: &OwnImage, wanted: &Ensure, found: &Found) -> Told {
+async fn by_reboot(at: At<'_>, image: &OwnImage, wanted: &Ensure, found: &Found) -> Done {
     let replace = |ensure| kamal::Step::Replace(Box::new(Replace { ensure }));
     let answer = with_image(at, image, wanted, replace).await?;
     if !found.is_running {
@@ -66,7 +66,7 @@ fn goes_on(mut failure: Failure, from: &str) -> Failure {
         let reason = format!("it was not upgraded; {from} keeps running{}", said(&failure));
         let hint =
             "`docker logs kamal-proxy` there may say more; `bowline proxy reboot` replaces the container";
-        failure.cause = Cause::Told { reason, hint: Some(hint.into()) };
+        failure.cause = Cause::Other { reason, hint: Some(hint.into()) };
     }
     failure
 }

@@ -95,7 +95,7 @@ impl Client {
             Ok(Ok(()))
         });
         let waited = fleet.timeouts().route.as_secs();
-        gone.await?.map_err(|last| Cause::Told {
+        gone.await?.map_err(|last| Cause::Other {
             reason: match last {
                 Last::Missing(()) => format!("it still routed there after {waited} s"),
                 Last::Silent(error) => format!("its API did not respond within {waited} s: {error}"),

@@ -8,10 +8,10 @@ use bowline_core::proxy::traefik::{self, Answer, Api, NAME};
 use super::settle::{client_at, deaf, explained, gives_way, settle, start};
 use super::{Client, step};
 use crate::proxy::At;
-use crate::run::change::Told;
-use crate::run::retire::tell_returns;
+use crate::run::change::Done;
+use crate::run::retire::note_returns;
 
-pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Told {
+pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Done {
     let At { fleet, host } = at;
     match life {
         Life::Boot { ensure, routes } => {
@@ -42,7 +42,7 @@ pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Told {
         }
         Life::Power { power, routes } => {
             let answer: Answer = fleet.ask(host, None, &step(traefik::Step::Power(power.clone()))).await?;
-            tell_returns(fleet, host, NAME, &answer.returns);
+            note_returns(fleet, host, NAME, &answer.returns);
             if let (Some(Routes { own, has_api }), Some(address)) = (routes, answer.address()) {
                 let heard = client_at(address, *has_api).hears_docker(at, own).await;
                 heard.map_err(|cause| deaf(host, cause))?;

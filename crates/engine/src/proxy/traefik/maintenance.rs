@@ -11,9 +11,9 @@ use bowline_core::proxy::traefik::{self, Answer};
 use super::{Client, step};
 use crate::error::{Cause, Failure};
 use crate::proxy::At;
-use crate::run::change::Told;
+use crate::run::change::Done;
 
-pub(super) async fn turn(client: Client, at: At<'_>, role: &str, turn: &Turn) -> Told {
+pub(super) async fn turn(client: Client, at: At<'_>, role: &str, turn: &Turn) -> Done {
     let At { fleet, host } = at;
     let failed = |cause: Cause| Failure {
         host: host.into(),

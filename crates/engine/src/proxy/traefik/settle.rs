@@ -34,7 +34,7 @@ pub(crate) async fn gives_way(at: At<'_>, ensure: &Ensure, cause: Cause) -> Fail
         Ok(_) => "it was removed".into(),
         Err(other) => format!("it could not be removed ({})", other.cause),
     };
-    failure.cause = Cause::Told { reason: format!("{}; {became}", failure.cause), hint: failure.hint() };
+    failure.cause = Cause::Other { reason: format!("{}; {became}", failure.cause), hint: failure.hint() };
     failure
 }
 

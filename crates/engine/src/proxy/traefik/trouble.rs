@@ -128,7 +128,7 @@ pub(super) async fn check_resolvers(
                     "Traefik has no certificate resolver `{resolver}` for the router {}: {error}",
                     route.written(router)
                 );
-                return Err(Cause::Told { reason, hint: Some(hint_to(route, router, "resolver")) });
+                return Err(Cause::Other { reason, hint: Some(hint_to(route, router, "resolver")) });
             }
         }
     }
@@ -156,13 +156,13 @@ pub(super) async fn deaf(fleet: &Fleet, host: &str, last: Last<()>) -> Cause {
             format!("Traefik runs, but its API did not respond within {waited} s: {error}")
         }
     };
-    Cause::Told { reason, hint: Some("see `traefik logs`".into()) }
+    Cause::Other { reason, hint: Some("see `traefik logs`".into()) }
 }
 
 pub(super) async fn complaint_of_docker(fleet: &Fleet, host: &str) -> Option<Cause> {
     let trouble = trouble(fleet, host).await;
     let error = trouble.of_docker()?;
-    Some(Cause::Told {
+    Some(Cause::Other {
         reason: format!("Traefik can't read from Docker: {error}"),
         hint: Some(SOCKET.into()),
     })
@@ -187,7 +187,7 @@ pub(super) async fn not_again(fleet: &Fleet, host: &str, last: Last<Missing>) ->
             (format!("Traefik did not route to {to} again within {waited} s"), None)
         }
     };
-    Cause::Told { reason, hint }
+    Cause::Other { reason, hint }
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ impl Apply<'_> {
         }
     }
 
-    pub fn tell_kept(&self) {
-        if let Some(text) = resume::told(self.plan, |host, role| self.keeps(host, role)) {
+    pub fn note_kept(&self) {
+        if let Some(text) = resume::summary(self.plan, |host, role| self.keeps(host, role)) {
             self.fleet.emit(Event::Note { host: None, text });
         }
     }

@@ -231,12 +231,12 @@ impl RoleTask<'_> {
     async fn boot(&self) -> Result<Booted, Failure> {
         let step = Step::Boot(Box::new(self.role.boot.clone()));
         let seen = watch::Sender::new(None::<String>);
-        let told = |line: &str| match Heard::heard(line) {
+        let on_line = |line: &str| match Heard::heard(line) {
             Some(Heard::Id(id)) => drop(seen.send_replace(Some(id))),
-            heard => heard.and_then(|heard| heard.told()).iter().for_each(|state| self.tell(state)),
+            heard => heard.and_then(|heard| heard.describe()).iter().for_each(|state| self.tell(state)),
         };
         self.apply.may_go_on().map_err(|cause| self.failure(&step.describe(), cause))?;
-        let run = self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told);
+        let run = self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &on_line);
         tokio::pin!(run);
         let ended = tokio::select! {
             ended = &mut run => Some(ended),
@@ -274,7 +274,10 @@ impl RoleTask<'_> {
             (Ok(addresses), Some(id)) => Ok(booted(id, addresses)),
             (Ok(_), None) => Err(self.failure(
                 &step.describe(),
-                Cause::Told { reason: "the server did not say which container it booted".into(), hint: None },
+                Cause::Other {
+                    reason: "the server did not say which container it booted".into(),
+                    hint: None,
+                },
             )),
             (Err(failure), Some(id)) => {
                 // If the end of the boot wasn't seen, the container may be healthy and routed to by now.

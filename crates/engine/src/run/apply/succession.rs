@@ -89,7 +89,7 @@ impl RoleTask<'_> {
     /// Stops a new container that has ended or doesn't stay healthy. If its state is unknown, it is left alone.
     async fn or_undone(&self, ended: Result<(), Failure>, new: &Booted) -> Result<(), Failure> {
         match ended {
-            Err(failure) if matches!(failure.cause, Cause::NotReady(_) | Cause::Told { .. }) => {
+            Err(failure) if matches!(failure.cause, Cause::NotReady(_) | Cause::Other { .. }) => {
                 self.apply.progress.fall_back(&self.server.host, &self.role.role);
                 let switches = self.role.attach.kind().switches();
                 let gets = if switches { Gets::All } else { Gets::Some };
@@ -102,7 +102,7 @@ impl RoleTask<'_> {
     fn flaps(&self) -> Failure {
         self.failure(
             "retire the old container",
-            Cause::Told {
+            Cause::Other {
                 reason: format!("{} does not stay healthy", self.role.boot.container()),
                 hint: Some("see its log and its health check: `bowline logs`, `bowline app details`".into()),
             },

@@ -39,7 +39,7 @@ impl Apply<'_> {
         self.may_go_on().map_err(|cause| failure(host, direction, cause))?;
         self.progress.take_over(host);
         match self.switch(server, direction).await {
-            Ok(gap) => self.tell_taken(host, direction, gap),
+            Ok(gap) => self.note_taken(host, direction, gap),
             Err(failure) => {
                 if !matches!(failure.cause, Cause::Server(ServerError::Lost { .. }) | Cause::LockLost) {
                     self.give_up(server, direction, Verdict::GivesBack).await;
@@ -71,7 +71,7 @@ impl Apply<'_> {
         Ok(gap.map(|gap| gap + unrouted_ms))
     }
 
-    fn tell_taken(&self, host: &str, direction: Direction, gap: Option<u64>) {
+    fn note_taken(&self, host: &str, direction: Direction, gap: Option<u64>) {
         let [from, to] = [direction.from(), direction.to()].map(ProxyKind::name);
         let gap = gap.map(|gap| format!("; the server was down for at most {:.1} s", gap as f64 / 1000.0));
         let text = format!("{to} has replaced {from}{}", gap.unwrap_or_default());
@@ -131,7 +131,7 @@ impl Apply<'_> {
                     return false;
                 }
             }
-            Err(error) => return failed(Cause::Told { reason: error.to_string(), hint: None }),
+            Err(error) => return failed(Cause::Other { reason: error.to_string(), hint: None }),
         }
         let target = Target { role: None, id, addresses: &[] };
         let attached = self.proxies.on(host, route.kind()).attach(route, target).await;

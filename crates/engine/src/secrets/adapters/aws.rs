@@ -63,8 +63,8 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fet
 
 fn complete(names: &[String], answer: &Answer) -> Result<(), Trouble> {
     if !answer.errors.is_empty() {
-        let told = |error: &Refusal| format!("{}: {}", error.secret_id, error.message);
-        let errors: Vec<String> = answer.errors.iter().map(told).collect();
+        let describe = |error: &Refusal| format!("{}: {}", error.secret_id, error.message);
+        let errors: Vec<String> = answer.errors.iter().map(describe).collect();
         return Err(Trouble::failed(format!("AWS Secrets Manager: {}", errors.join("; "))));
     }
     // An id is a name or an ARN, and an ARN may lack its random suffix.
