@@ -8,9 +8,11 @@ mod tests;
 
 use std::ffi::OsString;
 
+use bowline_engine::error::RunError;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, ValueHint};
 
 use crate::commands::Command;
+use crate::exit;
 
 const EVERYWHERE: &str = "Global flags";
 
@@ -88,6 +90,25 @@ pub struct Globals {
     /// Show this help.
     #[arg(long, global = true, action = ArgAction::Help)]
     pub help: Option<bool>,
+}
+
+impl Globals {
+    /// Rejects a filter without a value, as `-h "$HOST"` is while `HOST` is not set: it would otherwise mean all servers.
+    pub(crate) fn check(&self) -> Result<(), RunError> {
+        let blank =
+            |values: &[String]| !values.is_empty() && values.iter().all(|value| value.trim().is_empty());
+        let version = self.version.as_deref().is_some_and(|version| version.trim().is_empty());
+        for (flag, empty) in
+            [("--hosts", blank(&self.hosts)), ("--roles", blank(&self.roles)), ("--version", version)]
+        {
+            if empty {
+                let hint =
+                    format!("leave out {flag}, or give it a value: is a variable in your command not set?");
+                return Err(exit::usage(format!("{flag} is empty"), hint));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The description of the whole command line. Names of commands can be typed with `_` for `-`.

@@ -145,7 +145,10 @@ pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     if settings.view == View::Json {
         out::stdout([json::began(&path).to_string()]);
     }
-    let ended = in_runtime(&settings, command);
+    let ended = match globals.check() {
+        Ok(()) => in_runtime(&settings, command),
+        Err(error) => Err(error.into()),
+    };
     invocation::conclude(&settings, ended)
 }
 

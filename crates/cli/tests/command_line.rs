@@ -35,6 +35,10 @@ fn usage_errors_end_with_2_and_are_told_on_standard_error() {
         &["lock", "acquire"],
         &["plan", "deploy", "1f3a9c2"],
         &["plan", "everything"],
+        // As with a variable that isn't set: not all servers.
+        &["deploy", "-h", ""],
+        &["app", "stop", "-r", " ,"],
+        &["deploy", "--version", ""],
     ];
     for words in wrong {
         let (status, out, err) = bowline(words);
