@@ -425,7 +425,7 @@ fn s15_killed_at_any_call_the_next_run_sets_all_right() {
     shells::each(|| {
         let server = v1_serves(2);
         let copy_of = |original: &Server| {
-            let server = Server { home: home(), run: original.run.clone() };
+            let server = Server { home: home() };
             let from = original.home.path().join(".");
             assert!(
                 Command::new("cp").arg("-a").arg(from).arg(server.home.path()).status().unwrap().success()

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bowline_config::AssetPath;
@@ -54,7 +55,6 @@ exec "/usr/bin/$tool" "$@"
 
 pub(super) struct Server {
     pub(super) home: tempfile::TempDir,
-    pub(super) run: std::cell::Cell<u32>,
 }
 
 /// In memory if possible, because the tests write many small files.
@@ -79,7 +79,7 @@ impl Server {
         {
             program(home.path().join("counted").join(tool), COUNTED);
         }
-        Self { home, run: std::cell::Cell::new(0) }
+        Self { home }
     }
 
     pub(super) fn tool(&self, name: &str, text: &str) {
@@ -98,10 +98,12 @@ impl Server {
         }
     }
 
+    /// A new run. No other test has its id: a script waits for processes with the id of the run before it.
     pub(super) fn scope(&self) -> Scope {
-        self.run.set(self.run.get() + 1);
-        let run = format!("{:032x}", self.run.get());
-        Scope { names: Names::new("app", None), run: run.chars().rev().collect(), performer: "me".into() }
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let run = format!("{:08x}{number:08x}{:016x}", std::process::id(), 0);
+        Scope { names: Names::new("app", None), run, performer: "me".into() }
     }
 
     pub(super) fn prepare(&self, version: &str, running: &[&str]) -> Prepare {
