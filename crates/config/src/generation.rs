@@ -58,7 +58,10 @@ pub(super) fn decide(keys: &[GenerationKey], report: &mut Report) -> (Generation
 }
 
 fn conflict(one: &GenerationKey, two: &GenerationKey) -> Diagnostic {
-    let message = format!("{}: a key of Kamal 1, and {} is one of Kamal 2", one.path, two.path);
+    let message = format!(
+        "{} is a key of Kamal 1, and {} one of Kamal 2: a project can't have both",
+        one.path, two.path
+    );
     Diagnostic::error(one.span, message)
         .label("Kamal 1's")
         .also(two.span, "Kamal 2's")

@@ -33,7 +33,7 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> S
         return format!("did you mean `{right}`?");
     }
     if name.starts_with("x-") {
-        return "keys that begin with `x-` are left alone at the root only".into();
+        return "keys that start with `x-` are left alone at the root only".into();
     }
     let section = path.rsplit('/').next().unwrap_or_default();
     if let Some((_, _, advice)) = ADVICE.iter().find(|(at, key, _)| (*at, *key) == (section, name)) {

@@ -216,7 +216,7 @@ pub(super) fn lines(accessories: &Accessories<'_>) -> String {
             .collect();
         let data = match data.as_slice() {
             [] => String::new(),
-            data => format!(" WITH THE DATA in {}", data.join(", ")),
+            data => format!(", including the data in {}", data.join(", ")),
         };
         format!("  {service} on {}: container, image and directory{data}", hosts.join(", "))
     };
@@ -238,7 +238,7 @@ mod tests {
         let accessories = Accessories::new(&config, &Filters::default(), "all").unwrap();
         assert_eq!(
             removes(&accessories),
-            "This removes\n  shop-db on a, b: container, image and directory WITH THE DATA in data, more\n  \
+            "This removes\n  shop-db on a, b: container, image and directory, including the data in data, more\n  \
              shop-cache on c: container, image and directory\nAre you sure?"
         );
     }

@@ -48,11 +48,11 @@ pub(super) async fn confirmed(
 
 /// The question before a proxy changes on servers.
 pub(super) fn down(rolling: bool) -> String {
-    let down = "down for a moment, until the new proxy has the ports";
+    let until = "until the new proxy has the ports";
     match rolling {
-        true => format!("Each server in turn is {down}. Are you sure?"),
+        true => format!("Each server in turn is down {until}. Are you sure?"),
         false => format!(
-            "All servers are {down}, at the same time (`--rolling`: one after the other). Are you sure?"
+            "All servers are down at the same time {until}. With `--rolling`, one after the other. Are you sure?"
         ),
     }
 }

@@ -59,13 +59,13 @@ fn concerned<'c>(
 fn question(removal: &Removal, app: &str, hosts: &[&str], accessories: &Accessories<'_>) -> String {
     let what = match removal {
         Removal::Everything => {
-            "all containers and images, the files on the servers, and the proxy where no other app needs it"
+            "all containers, images and files of {app}, and the proxy where no other app needs it"
         }
-        Removal::App => "all containers, images and files on the servers",
+        Removal::App => "all containers, images and files of {app}",
         Removal::Container(_) | Removal::Containers => {
-            "all stopped containers: there is no version left to roll back to"
+            "all stopped containers of {app}, so that there is no version left to roll back to,"
         }
-        Removal::Images => "all images that no container needs",
+        Removal::Images => "all images of {app} that no container uses",
     };
     let count = hosts.len();
     let servers = if count == 1 { "server" } else { "servers" };
@@ -77,7 +77,8 @@ fn question(removal: &Removal, app: &str, hosts: &[&str], accessories: &Accessor
         [] => String::new(),
         _ => format!("It also removes the accessories:\n{}\n", accessory::lines(accessories)),
     };
-    format!("This removes {what}, of {app} on {count} {servers} ({named}).\n{too}Are you sure?")
+    let what = what.replace("{app}", app);
+    format!("This removes {what} from {count} {servers} ({named}).\n{too}Are you sure?")
 }
 
 #[cfg(test)]
@@ -92,9 +93,9 @@ mod tests {
         let text = question(&Removal::Images, "shop-staging", &["a", "b", "c", "d"], &none);
         assert_eq!(
             text,
-            "This removes all images that no container needs, of shop-staging on 4 servers (a, b, c, …).\nAre you sure?"
+            "This removes all images of shop-staging that no container uses from 4 servers (a, b, c, …).\nAre you sure?"
         );
-        assert!(question(&Removal::App, "shop", &["a"], &none).contains("on 1 server (a)"));
+        assert!(question(&Removal::App, "shop", &["a"], &none).contains("files of shop from 1 server (a)"));
     }
 
     #[test]
@@ -107,7 +108,7 @@ mod tests {
             question(&removal, "shop", &hosts, &accessories)
         };
         assert!(asked(Removal::Everything).contains(
-            "on 2 servers (a, d).\nIt also removes the accessories:\n  shop-db on d: container, image and directory WITH THE DATA in data\n"
+            "from 2 servers (a, d).\nIt also removes the accessories:\n  shop-db on d: container, image and directory, including the data in data\n"
         ));
         assert!(!asked(Removal::App).contains("shop-db"));
     }

@@ -11,7 +11,7 @@ const LEVEL: Form = Form::Word(&["quiet", "verbose"]);
 
 const PROXY: Form = Form::Either(&[
     Form::Keys(&proxy::KEYS),
-    Form::Refused("whether a proxy serves a role is the role's to say: `servers/ROLE/proxy`"),
+    Form::Refused("set `proxy: false` in the role: `servers/ROLE/proxy`"),
 ]);
 
 const VERSION: Like = Like {

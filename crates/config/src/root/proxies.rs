@@ -58,7 +58,7 @@ fn check_routes(services: &[Service], servers: &Field, report: &mut Report) {
             }
             reported.push((other, name));
             let message = format!(
-                "{} and {} both answer for {} on {}, and kamal-proxy can't tell them apart",
+                "{} and {} both serve {} on {}, and kamal-proxy can't tell them apart",
                 given(other),
                 given(name),
                 given(&display_route(&route)),

@@ -259,7 +259,7 @@ fn bad_name(name: &str) -> Option<&'static str> {
         return Some("a variable without a name");
     }
     if name.starts_with('#') {
-        return Some("a variable's name can't begin with `#`");
+        return Some("a variable's name can't start with `#`");
     }
     name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control())
         .then_some("a variable's name can't contain `=`, blanks or control characters")

@@ -152,9 +152,12 @@ fn lists_something(section: &Field) -> bool {
 /// Why a text can't be the name or address of a server, with or without a user.
 pub(crate) fn bad_host(host: &str) -> Option<&'static str> {
     let (user, address) = host.rsplit_once('@').unwrap_or(("root", host));
+    if host.contains("://") {
+        return Some("a server is written without `http://` or another scheme");
+    }
     let (name, port) = split_port(address);
     if name.is_empty() || name.starts_with('-') {
-        return Some("a host's name can't be empty or begin with `-`");
+        return Some("a host's name can't be empty or start with `-`");
     }
     if user.is_empty() || user.starts_with('-') || user.contains('@') {
         return Some("a host with a user is written `USER@HOST`");

@@ -156,7 +156,7 @@ fn indentation() {
 #[test]
 fn a_special_character() {
     insta::assert_snapshot!(errors("cmd: @x\n"), @r##"
-    error: a value can't begin with `@`
+    error: a value can't start with `@`
      --> config/deploy.yml:5:6
       |
     5 | cmd: @x
@@ -175,7 +175,7 @@ fn an_unknown_alias() {
     5 | cmd: *x
       |      ^
       |
-      = help: define it with `&name` first, or quote the value if it should begin with `*`
+      = help: define it with `&name` first, or quote the value if it should start with `*`
     "##);
 }
 

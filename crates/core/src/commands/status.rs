@@ -92,7 +92,7 @@ impl Status {
                 not_received(stderr),
             ),
             Status::OtherPlatform => {
-                Explanation::new("the image is for another platform than this server", PLATFORM)
+                Explanation::new("the image is for a different platform from this server's", PLATFORM)
             }
             Status::NotLabelled => Explanation::new(
                 "the image doesn't have this service's label `service`",
@@ -163,9 +163,9 @@ mod tests {
         }
         let unfit = Status::OtherPlatform.explain("it is for arm64, and this server is amd64").unwrap();
         assert!(
-            unfit
-                .reason
-                .ends_with("another platform than this server: it is for arm64, and this server is amd64")
+            unfit.reason.ends_with(
+                "a different platform from this server's: it is for arm64, and this server is amd64"
+            )
         );
     }
 }

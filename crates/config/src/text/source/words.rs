@@ -169,7 +169,7 @@ fn explain_rare(kind: &ErrorKind) -> Words {
         }
         E::InvalidBlockEntryWhitespace => words("a `-` without a space after it", "write `- value`"),
         E::UnexpectedCharacter { character } => {
-            (format!("a value can't begin with `{}`", character.escape_default()), Some("quote the value"))
+            (format!("a value can't start with `{}`", character.escape_default()), Some("quote the value"))
         }
         E::PlainScalarStartsWithDashFlowIndicator
         | E::ExpectedNodeContent
@@ -178,7 +178,7 @@ fn explain_rare(kind: &ErrorKind) -> Words {
         }
         E::UnknownAnchor => words(
             "an alias to an anchor that isn't defined above it",
-            "define it with `&name` first, or quote the value if it should begin with `*`",
+            "define it with `&name` first, or quote the value if it should start with `*`",
         ),
         E::UnknownQuotedScalarEscape | E::InvalidQuotedScalarHexEscape | E::InvalidUnicodeEscape => words(
             "an unknown escape in a double-quoted value",

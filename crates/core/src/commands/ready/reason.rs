@@ -118,7 +118,7 @@ const NOT_FOUND: &str = "the command was not found in the image: see `cmd` and t
 fn exit_hint(code: &str, log: &[String]) -> Option<String> {
     let says = |text: &str| log.iter().any(|line| line.to_lowercase().contains(text));
     let hint = if says("exec format error") {
-        "the image was built for another platform than the server's: see `builder: arch:`"
+        "the image was built for a different platform from the server's: see `builder: arch:`"
     } else if says("address already in use") || says("eaddrinuse") {
         "the port that the app needs is taken: by another process in the container, or on the server, if `options:` \
          have `network: host`"
@@ -192,9 +192,9 @@ fn check_hint(status: i64, said: &str, failed: &Failed) -> String {
     let hint = if said.contains("404") {
         "the health path returns 404: see `healthcheck: path:`"
     } else if ["301", "302", "307", "308"].iter().any(|code| said.contains(code)) {
-        "the health path redirects (to https?): let the app answer it directly"
+        "the health path redirects (to https?): let the app return 200 there without a redirect"
     } else if ["401", "403"].iter().any(|code| said.contains(code)) {
-        "the health path requires a login, or refuses the check's host name: let the app answer it on `localhost`"
+        "the health path requires a login, or refuses the check's host name: let the app accept requests for `localhost` there"
     } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
         "the app responds on its health path with an error; see its log"
     } else if let Some(port) = asked(&failed.command) {
@@ -202,7 +202,7 @@ fn check_hint(status: i64, said: &str, failed: &Failed) -> String {
             Some(hint) => hint,
             None if said.contains("refused") && listens(&failed.listening, port) => format!(
                 "something now listens on port {port}: a slow start (raise `deploy_timeout`)? Or does the health path \
-                 redirect, to https or another port? Then let the app answer it directly"
+                 redirect, to https or another port? Then let the app return 200 there without a redirect"
             ),
             None => slow(&said),
         };

@@ -86,7 +86,7 @@ fn check_hint(probe: &Probe, failed: &Failed) -> String {
         || error.contains("https://")
         || error.contains("redirect")
     {
-        "the health path redirects, to https or another host: let the app answer it directly (Rails: exclude it from `force_ssl`)"
+        "the health path redirects, to https or another host: let the app return 200 there without a redirect (Rails: exclude it from `force_ssl`)"
     } else if status(&["404"]) {
         "the health path returns 404: see `proxy: healthcheck: path:` (`/up` unless given)"
     } else if status(&["401"]) {
