@@ -1,7 +1,7 @@
 use bowline_core::plan::change::Intent;
 use clap::Subcommand;
 
-/// Write or remove the app's env files on the servers without a deploy.
+/// Write or remove env files on the servers without a deploy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Env {
     /// Write the env files with the secrets of roles and accessories.
