@@ -82,7 +82,7 @@ fn a_healthy_project_has_no_problems_and_nothing_is_changed() {
     project.deploy("v1").ok();
     let before = (state(&lease[0]), state(&lease[1]), files(&project));
     let ran = project.run_as_is(&["doctor"]);
-    ran.exits(0).says("port 80 has the container kamal-proxy").says("kamal-proxy runs bowline-proxy:");
+    ran.exits(0).says("port 80 is used by the container kamal-proxy").says("kamal-proxy runs bowline-proxy:");
     let json = project.run_as_is(&["doctor", "--json", "-h", all[1]]);
     json.exits(0).says(r#""event":"finding""#).says(&format!(r#""host":"{}""#, all[1]));
     json.never_says(&format!(r#""host":"{}""#, all[0]));

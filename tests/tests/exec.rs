@@ -111,7 +111,7 @@ fn s12_once_for_each_role_on_each_server_with_its_env_volumes_and_options() {
     ]);
     assert_eq!(ran.ok(), format!("worker 1 {}", all[1]));
     let ran = project.bowline(&["app", "exec", "--reuse", "--version", "v0", "true"]);
-    ran.exits(1).says("no container of version v0 runs");
+    ran.exits(1).says("no container of version v0 is running");
 
     for server in lease.iter() {
         nothing_left(&project, server);

@@ -110,7 +110,7 @@ fn p5_the_proxy_itself_is_stopped_rebooted_shown_and_kept_for_as_long_as_an_app_
     assert_eq!(expect::inspect(server, CONTAINER, "{{.Id}} {{.State.StartedAt}}"), started);
     project.set_proxy("healthcheck: {interval: 1}");
 
-    project.bowline(&["proxy", "remove", "-y"]).says(&format!("{CONTAINER} stays")).ok();
+    project.bowline(&["proxy", "remove", "-y"]).says(&format!("kept {CONTAINER}")).ok();
     assert!(server.serves(&host, "v1"));
     project.bowline(&["app", "remove", "-y"]).ok();
     project.bowline(&["proxy", "remove", "-y"]).ok();
