@@ -24,7 +24,7 @@ fn labels_that_traefik_refuses_fail_the_deploy_in_its_words_and_the_old_version_
     let cases = [
         ("entrypoints: websecure", "entryPoint \"websecure\" doesn't exist", "entryPoints.websecure.address"),
         ("tls.certresolver: nosuch", "nonexistent certificate resolver", "certificatesresolvers.NAME.acme"),
-        ("rule: Host(shop.example.com)", "error while parsing rule Host(shop.example.com)", "put values in backticks"),
+        ("rule: Host(shop.example.com)", "error while parsing rule Host(shop.example.com)", "in backticks"),
     ];
     for (label, error, fix) in cases {
         project.set("labels", &format!("\n  {router}.{label}"));

@@ -31,7 +31,7 @@ fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
     project.bowline(&["app", "images"]).says("v1").says("v2").says("latest").ok();
     project.bowline(&["details"]).says("traefik").says(&container("v2")).ok();
     project.bowline(&["prune", "containers", "--retain", "0"]).exits(2);
-    project.bowline(&["app", "remove-container", "v2"]).says("it runs").exits(1);
+    project.bowline(&["app", "remove-container", "v2"]).says("it is running").exits(1);
     project.bowline(&["app", "remove-container", "v1"]).says("removed").ok();
     project.bowline(&["prune", "all"]).says("pruned containers and images").ok();
     project.bowline(&["prune", "images"]).says("pruned").ok();

@@ -57,7 +57,7 @@ fn a_key_that_is_a_secret_lets_in_and_is_never_shown_or_written_down() {
     let kept = run(Command::new("grep").arg("-rlF").args([inside, "--"]).arg(project.path()));
     assert_eq!(kept.ok(), project.path().join(".kamal/secrets").to_str().unwrap());
     project.secret("DEPLOY_KEY", "nonsense");
-    project.bowline(&["lock", "status"]).says("the secret DEPLOY_KEY (not a private key").exits(4);
+    project.bowline(&["lock", "status"]).says("the secret DEPLOY_KEY (not a supported private key").exits(4);
 }
 
 #[test]
