@@ -41,7 +41,7 @@ fn log(directory: &Path) -> String {
 fn bowline(directory: &Path, words: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
     command.args(words).current_dir(directory).env("PATH", path(directory)).env("HOME", directory);
-    common::ran(command.write_stdin("what nobody may read\n"))
+    common::ran(command.write_stdin("standard input of the caller\n"))
 }
 
 /// The search path, with the stand-ins first.

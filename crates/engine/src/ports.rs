@@ -293,7 +293,7 @@ pub enum ServerError {
     #[error("together the servers printed more than {limit} bytes")]
     TooMuchTogether { limit: usize },
     /// `setting` is the key of `timeouts` that raises the limit.
-    #[error("did not respond within {} s", (.limit.as_secs_f32() * 10.0).round() / 10.0)]
+    #[error("did not respond within {} s", .limit.as_secs_f32())]
     Deadline { limit: Duration, setting: &'static str },
 }
 

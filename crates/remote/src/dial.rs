@@ -30,7 +30,7 @@ pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result
     match tokio::time::timeout(within, answer).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved(host, "the name has no address")),
         Ok(answer) => answer,
-        Err(_) => Err(unresolved(host, &format!("no response within {} s", within.as_secs_f32()))),
+        Err(_) => Err(unresolved(host, &format!("no response within {} s", tenths(within)))),
     }
 }
 
@@ -149,10 +149,15 @@ fn failed(address: SocketAddr, error: &io::Error) -> ServerError {
     ServerError::Unreachable { reason, hint: Some(hint) }
 }
 
+/// Seconds, rounded to tenths: what is left of a limit has many digits.
+fn tenths(time: Duration) -> f32 {
+    (time.as_secs_f32() * 10.0).round() / 10.0
+}
+
 fn silent(address: SocketAddr, within: Duration) -> ServerError {
     let time = match within {
         Duration::ZERO => String::new(),
-        within => format!(" within {} s", within.as_secs_f32()),
+        within => format!(" within {} s", tenths(within)),
     };
     ServerError::Unreachable {
         reason: format!("{address} did not respond{time}"),
@@ -169,6 +174,13 @@ mod tests {
             Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_time_without_a_response_is_rounded() {
+        let address = ([192, 0, 2, 1], 22).into();
+        let (reason, _) = parts::<()>(Err(silent(address, Duration::from_micros(1_999_995))));
+        assert_eq!(reason, "192.0.2.1:22 did not respond within 2 s");
     }
 
     #[tokio::test]
