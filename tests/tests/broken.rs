@@ -170,7 +170,7 @@ fn what_people_run_into_is_told_with_its_fix() {
     project.write("app/Dockerfile", &format!("{dockerfile}\nCOPY foreign /app/foreign\n"));
     for runtime in ["runc", "crun"] {
         project.roles(&[("web", &[web], &format!("cmd: /app/foreign\noptions: {{runtime: {runtime}}}"))]);
-        project.deploy("v1").says("the image was built for another platform").exits(1);
+        project.deploy("v1").says("the image was built for a different platform").exits(1);
     }
     expect::runs(&project, &lease[0], &[]);
 }
