@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::local::{Limit, last, within};
-use crate::ports::{Line, Local, LocalCommand};
+use crate::ports::{Line, Local, LocalCommand, PathKind};
 use crate::version::now;
 
 /// Extensions of programs. (Another one, such as `.sample` or `.off`, may be there to turn the hook off.)
@@ -29,8 +29,8 @@ pub struct Doubtful {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It isn't executable, so a deploy fails at it.
-    NotExecutable,
+    /// It can't be run, so a deploy fails at it.
+    Unusable,
     /// It has an extension, so it never runs.
     Extension,
 }
@@ -40,13 +40,10 @@ pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
     let path = |file: &str| format!("{directory}/{file}");
     let names: Vec<&str> = hook_names().collect();
     let mut doubtful = Vec::new();
-    for name in names.iter().filter(|name| local.executable(&path(name)) == Some(false)) {
-        let path = path(name);
-        doubtful.push(Doubtful {
-            kind: Fault::NotExecutable,
-            text: format!("the hook {path} is not executable, so a deploy will fail"),
-            hint: format!("`chmod +x {path}`"),
-        });
+    for path in names.iter().map(|name| path(name)) {
+        let Some((why, hint)) = local.kind(&path).and_then(|kind| unusable(&path, kind)) else { continue };
+        let text = format!("the hook {path} is {why}, so a deploy will fail");
+        doubtful.push(Doubtful { kind: Fault::Unusable, text, hint });
     }
     let mut files = local.list(&format!("{directory}/"));
     files.sort();
@@ -61,6 +58,17 @@ pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
         }
     }
     doubtful
+}
+
+/// Why a hook that exists can't be run, and what to do.
+fn unusable(path: &str, kind: PathKind) -> Option<(&'static str, String)> {
+    match kind {
+        PathKind::Program => None,
+        PathKind::File => Some(("not executable", format!("`chmod +x {path}`"))),
+        PathKind::Directory => {
+            Some(("a directory", format!("a hook is one program: put it at {path} itself")))
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -93,7 +101,7 @@ impl Facts {
 /// Runs pre-connect, for commands other than a deploy.
 pub async fn pre_connect(call: Call<'_>, hosts: &[&str]) -> Result<()> {
     if call.options.skip_hooks
-        || call.world.local.executable(&format!("{}/pre-connect", call.config().hooks_path)).is_none()
+        || call.world.local.kind(&format!("{}/pre-connect", call.config().hooks_path)).is_none()
     {
         return Ok(());
     }
@@ -113,8 +121,7 @@ pub async fn prepare(call: Call<'_>) -> Result<()> {
         let text = format!("{} ({})", hook.text, hook.hint);
         call.world.events.emit(Event::Note { host: None, text });
     }
-    let there =
-        |name: &str| call.world.local.executable(&format!("{}/{name}", call.config().hooks_path)).is_some();
+    let there = |name: &str| call.world.local.kind(&format!("{}/{name}", call.config().hooks_path)).is_some();
     if !call.options.skip_hooks && WITH_SECRETS.into_iter().any(there) {
         call.project.hook_secrets(call.world).await?;
     }
@@ -129,15 +136,9 @@ pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
         return Ok(());
     }
     let failed = |reason, hint| RunError::local(format!("hook {name}"), reason, hint);
-    match call.world.local.executable(&path) {
-        None => return Ok(()),
-        Some(false) => {
-            return Err(failed(
-                format!("{path} is not executable"),
-                Some(format!("make it executable: `chmod +x {path}`")),
-            ));
-        }
-        Some(true) => {}
+    let Some(kind) = call.world.local.kind(&path) else { return Ok(()) };
+    if let Some((why, hint)) = unusable(&path, kind) {
+        return Err(failed(format!("{path} is {why}"), Some(hint)));
     }
     let level = call.config().hooks_output.of(name);
     let quiet = level == Some(HookLevel::Quiet);

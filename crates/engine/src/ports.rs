@@ -344,8 +344,8 @@ pub trait Local: Send + Sync {
     fn read(&self, path: &str) -> Result<Option<String>, String>;
     /// Reads a file of the project; `Ok(None)` if it doesn't exist.
     fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
-    /// Whether a file is executable; `None` if it doesn't exist.
-    fn executable(&self, path: &str) -> Option<bool>;
+    /// What is at a path; `None` if nothing is.
+    fn kind(&self, path: &str) -> Option<PathKind>;
     /// The names of a directory's entries (the current directory if empty); empty if it can't be read.
     fn list(&self, directory: &str) -> Vec<String>;
     /// Creates a file if necessary, and locks it until the returned value is dropped or this process ends. `None`
@@ -426,6 +426,15 @@ pub trait Offer: Accept {
 pub trait Pieces: Send {
     /// The next bytes; `None` at the end. The error is the reason why they ended early.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// What is at a path. Symbolic links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind {
+    Directory,
+    /// A file that isn't executable.
+    File,
+    Program,
 }
 
 pub trait Files {

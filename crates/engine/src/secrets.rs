@@ -99,7 +99,7 @@ impl Store {
         if store.files.is_empty() {
             let own = store.destination.as_ref().map(|destination| format!(".env.{destination}"));
             let kamal1 = own.into_iter().chain([".env".to_owned()]);
-            store.passed_over = kamal1.into_iter().find(|path| local.executable(path).is_some());
+            store.passed_over = kamal1.into_iter().find(|path| local.kind(path).is_some());
         }
         store
     }

@@ -79,9 +79,10 @@ fn moving<'a>(
     mut selection: Selection<'a>,
     direction: Direction,
 ) -> Result<Selection<'a>, RunError> {
+    let still = selection.roles.iter().any(|(role, _)| ProxyKind::of(role) == direction.from());
     selection.roles.retain(|(role, _)| ProxyKind::of(role) == direction.to());
     if selection.roles.is_empty() {
-        return Err(none_there(direction.to()));
+        return Err(if still { not_prepared(direction) } else { none_there(direction.to()) });
     }
     let on = |host: &str| selection.roles.iter().any(|(_, hosts)| hosts.iter().any(|at| at.host == host));
     selection.hosts.retain(|host| on(host));
@@ -101,6 +102,17 @@ fn moving<'a>(
         });
     }
     Ok(selection)
+}
+
+fn not_prepared(direction: Direction) -> RunError {
+    let edit = match direction {
+        Direction::Upgrade => "replace `traefik:` and `healthcheck:` in it with `proxy:`",
+        Direction::Downgrade => "replace `proxy:` in it with `traefik:` and `healthcheck:`",
+    };
+    RunError::Usage {
+        message: format!("the configuration still puts the app behind {}", direction.from().name()),
+        hint: Some(format!("{edit}, then run `bowline {}` again", direction.command())),
+    }
 }
 
 struct Moving<'a> {

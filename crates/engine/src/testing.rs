@@ -39,7 +39,7 @@ use bowline_config::{SourceFile, load};
 
 use crate::call::Call;
 use crate::event::{Event, Events};
-use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output, Pieces};
+use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output, PathKind, Pieces};
 use crate::project::Project;
 use crate::secrets::Store;
 use crate::world::{Options, OwnImage, StopSignal, StopTrigger, World};
@@ -133,9 +133,11 @@ impl Local for FakeLocal {
         self.files.keys().filter_map(within).collect()
     }
 
-    fn executable(&self, path: &str) -> Option<bool> {
-        let file = || self.files.contains_key(path).then_some(false);
-        self.programs.contains_key(path).then_some(true).or_else(file)
+    fn kind(&self, path: &str) -> Option<PathKind> {
+        let file = || self.files.contains_key(path).then_some(PathKind::File);
+        let inside = |name: &&String| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        let directory = || self.files.keys().find(inside).map(|_| PathKind::Directory);
+        self.programs.contains_key(path).then_some(PathKind::Program).or_else(file).or_else(directory)
     }
 
     fn hold(&self, _: &str) -> Result<Option<Held>, String> {

@@ -118,7 +118,8 @@ pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn 
     }
 }
 
-pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn Bytes>> {
+/// Starts a proxy command. Also returns the line that the shell got.
+pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<(Box<dyn Bytes>, String)> {
     let tokens = Tokens { options, endpoint: &to.endpoint, settings: &to.settings };
     let line = tokens.command(line).map_err(|why| ServerError::Unreachable {
         reason: format!("the proxy command can't be used: {why}"),
@@ -136,7 +137,7 @@ pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn
     match (child.stdout.take(), child.stdin.take()) {
         (Some(stdout), Some(stdin)) => {
             let group = Group::of(&child);
-            Ok(Box::new(ProxyCommand { stdout, stdin, _group: group, _child: child }))
+            Ok((Box::new(ProxyCommand { stdout, stdin, _group: group, _child: child }), line))
         }
         _ => Err(trouble("it has no standard input or output".to_owned())),
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bowline_config::secret::Secret;
-use bowline_engine::ports::{Exit, Files, Held, Loan, Local, LocalCommand, OnLine, Output, Pieces};
+use bowline_engine::ports::{Exit, Files, Held, Loan, Local, LocalCommand, OnLine, Output, PathKind, Pieces};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -74,11 +74,14 @@ impl Local for LocalMachine {
     }
 
     fn read(&self, path: &str) -> Result<Option<String>, String> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some(text)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(format!("can't read {path}: {e}")),
-        }
+        let text = |bytes| {
+            String::from_utf8(bytes).map_err(|e| {
+                let sound = e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default();
+                let line = 1 + sound.iter().filter(|byte| **byte == b'\n').count();
+                format!("{path} is not UTF-8 text (line {line})")
+            })
+        };
+        self.read_bytes(path)?.map(text).transpose()
     }
 
     fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
@@ -102,9 +105,13 @@ impl Local for LocalMachine {
         beside.unwrap_or_else(|| program.into())
     }
 
-    fn executable(&self, path: &str) -> Option<bool> {
+    fn kind(&self, path: &str) -> Option<PathKind> {
         let metadata = std::fs::metadata(path).ok()?;
-        Some(metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+        Some(match metadata.permissions().mode() & 0o111 {
+            _ if metadata.is_dir() => PathKind::Directory,
+            0 => PathKind::File,
+            _ => PathKind::Program,
+        })
     }
 
     fn hold(&self, path: &str) -> Result<Option<Held>, String> {

@@ -230,6 +230,7 @@ impl Shared {
         let mut budget = Budget::new(self.options.timeouts);
         let settings = &hop.settings;
         let agent = u32::from(settings.agent.is_some());
+        let mut command = None;
         let (stream, room, _turn) = match (via.as_ref(), &route.proxy_command) {
             (Some(via), _) => {
                 let room = if agent > 0 { Some(self.room(agent).await?) } else { None };
@@ -241,7 +242,9 @@ impl Shared {
             (None, Some(line)) => {
                 let room = self.room(COMMAND + agent).await?;
                 let turn = self.starts.turn(Gate::Command).await;
-                (jump::command(line, hop, &self.options)?, Some(room), turn)
+                let (stream, line) = jump::command(line, hop, &self.options)?;
+                command = Some(line);
+                (stream, Some(room), turn)
             }
             (None, None) => {
                 let room = self.room(1 + agent).await?;
@@ -249,7 +252,7 @@ impl Shared {
                 (stream, Some(room), turn)
             }
         };
-        let way = Way { stream, room, agent, descriptors: Arc::clone(&self.descriptors), via };
+        let way = Way { stream, command, room, agent, descriptors: Arc::clone(&self.descriptors), via };
         Session::open(way, self.target(hop)?, &self.keys, budget).await
     }
 

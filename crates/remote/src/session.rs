@@ -48,6 +48,8 @@ pub(crate) struct Target {
 
 pub(crate) struct Way {
     pub(crate) stream: Box<dyn Bytes>,
+    /// The proxy command behind the stream, as the shell got it.
+    pub(crate) command: Option<String>,
     /// Permits for its own descriptors, if it has any, and for the agent's during the login.
     pub(crate) room: Option<OwnedSemaphorePermit>,
     /// How many of these permits are for the agent.
@@ -106,7 +108,8 @@ impl Session {
         keys: &KeyStore,
         mut budget: Budget,
     ) -> Result<Self> {
-        let Way { stream, mut room, agent, descriptors, via } = way;
+        let Way { stream, command, mut room, agent, descriptors, via } = way;
+        let by_command = command.as_deref();
         // The agent's permits are released after the login.
         let for_login = room.as_mut().and_then(|room| room.split(agent as usize));
         let room = room.filter(|room| room.num_permits() > 0);
@@ -135,8 +138,8 @@ impl Session {
         let mut handle = match budget.spend(connecting).await {
             Ok(Ok(handle)) => handle,
             Ok(Err(ClientError::Host(error))) => return Err(error),
-            Ok(Err(ClientError::Ssh(error))) => return Err(handshake(&target.name, &error)),
-            Err(why) => return Err(silent(&target.name, &why)),
+            Ok(Err(ClientError::Ssh(error))) => return Err(handshake(&target.name, by_command, &error)),
+            Err(why) => return Err(silent(&target.name, by_command, &why)),
         };
         let login = Login::new(&mut handle, &target.credentials, keys, &mut budget).run().await;
         let key = login.map_err(|refused| {
@@ -375,32 +378,44 @@ fn config(target: &Target) -> Result<Config> {
     })
 }
 
-fn handshake(name: &HostName, error: &russh::Error) -> ServerError {
+/// The error of a handshake. `command` is the proxy command that carries the connection.
+fn handshake(name: &HostName, command: Option<&str>, error: &russh::Error) -> ServerError {
     use russh::Error;
-    let (reason, hint) = match error {
-        Error::Version => {
+    let (reason, hint) = match (error, command) {
+        (Error::Version | Error::HUP | Error::Disconnect | Error::IO(_), Some(line)) => (
+            format!("the proxy command `{line}` did not connect to {name}: {error}"),
+            "run the command yourself: it should print a line that starts with `SSH-2.0`".to_owned(),
+        ),
+        (Error::Version, None) => {
             (format!("{name} does not speak SSH"), "is another service on this port?".to_owned())
         }
-        Error::NoCommonAlgo { kind, theirs, .. } => (
+        (Error::NoCommonAlgo { kind, theirs, .. }, _) => (
             format!("no {kind:?} algorithm in common with {name}, which has {}", theirs.join(", ")),
             "its OpenSSH may be too old".to_owned(),
         ),
-        Error::HUP | Error::Disconnect | Error::IO(_) => (
+        (Error::HUP | Error::Disconnect | Error::IO(_), None) => (
             format!("{name} hung up during the handshake: {error}"),
             "sshd may be overloaded (MaxStartups), or a firewall may block this address".to_owned(),
         ),
-        error => {
+        (error, _) => {
             (format!("the handshake with {name} failed: {error}"), format!("does `ssh -v {name}` work?"))
         }
     };
     ServerError::Unreachable { reason, hint: Some(hint) }
 }
 
-fn silent(name: &HostName, why: &str) -> ServerError {
-    ServerError::Unreachable {
-        reason: format!("{name} accepted the connection but sent nothing: {why}"),
-        hint: Some("does sshd listen on this port? Is the server overloaded?".into()),
-    }
+fn silent(name: &HostName, command: Option<&str>, why: &str) -> ServerError {
+    let (reason, hint) = match command {
+        Some(line) => (
+            format!("the proxy command `{line}` started, but {name} sent nothing: {why}"),
+            "run the command yourself: it should print a line that starts with `SSH-2.0`",
+        ),
+        None => (
+            format!("{name} accepted the connection but sent nothing: {why}"),
+            "does sshd listen on this port? Is the server overloaded?",
+        ),
+    };
+    ServerError::Unreachable { reason, hint: Some(hint.into()) }
 }
 
 #[derive(Debug)]

@@ -323,8 +323,9 @@ async fn through_a_proxy_command() {
     assert_eq!(run(&server, "echo x").await.unwrap().stdout, "x\n");
     assert!(sshd.known_hosts().starts_with("[no-such-host.invalid]:1 "));
     let ssh = Ssh { proxy_command: Some("false".into()), ..sshd.ssh() };
-    let (reason, _) = unreached(&network(ssh, sshd.options()), "127.0.0.1").await;
-    assert!(reason.contains("hung up during the handshake"), "{reason}");
+    let (reason, hint) = unreached(&network(ssh, sshd.options()), "127.0.0.1").await;
+    assert!(reason.starts_with("the proxy command `false` did not connect to "), "{reason}");
+    assert!(hint.starts_with("run the command yourself"), "{hint}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bowline_config::secret::Secret;
-use bowline_engine::ports::{Exit, Files, Line, Local, LocalCommand, Output};
+use bowline_engine::ports::{Exit, Files, Line, Local, LocalCommand, Output, PathKind};
 use bowline_remote::LocalMachine;
 
 fn sh(text: &str) -> LocalCommand {
@@ -131,13 +131,14 @@ fn files_and_chance() {
     assert_eq!(LocalMachine::default().read(&path("text")), Ok(Some("text".into())));
     assert_eq!(LocalMachine::default().read(&path("none")), Ok(None));
     assert!(LocalMachine::default().read(&path("")).is_err());
-    assert_eq!(LocalMachine::default().executable(&path("text")), Some(false));
-    assert_eq!(LocalMachine::default().executable("/bin/sh"), Some(true));
-    assert_eq!(LocalMachine::default().executable(&path("none")), None);
+    assert_eq!(LocalMachine::default().kind(&path("text")), Some(PathKind::File));
+    assert_eq!(LocalMachine::default().kind("/bin/sh"), Some(PathKind::Program));
+    assert_eq!(LocalMachine::default().kind(&path("none")), None);
+    assert_eq!(LocalMachine::default().kind("/"), Some(PathKind::Directory));
     assert_eq!(LocalMachine::default().create(&path("a/b/new"), "text", true), Ok(true));
     assert_eq!(LocalMachine::default().create(&path("a/b/new"), "other", false), Ok(false));
     assert_eq!(LocalMachine::default().read(&path("a/b/new")), Ok(Some("text".into())));
-    assert_eq!(LocalMachine::default().executable(&path("a/b/new")), Some(true));
+    assert_eq!(LocalMachine::default().kind(&path("a/b/new")), Some(PathKind::Program));
     assert_eq!(
         (LocalMachine::default().exists(&path("a/b")), LocalMachine::default().exists(&path("a/c"))),
         (true, false)

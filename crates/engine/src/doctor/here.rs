@@ -189,7 +189,7 @@ async fn of_version(call: Call<'_>) -> Vec<Finding> {
         ));
     }
     let file = &config.builder.dockerfile;
-    if config.builder.pack.is_none() && call.world.local.executable(file).is_none() {
+    if config.builder.pack.is_none() && call.world.local.kind(file).is_none() {
         found.push(Finding::problem(
             Topic::Configuration,
             format!("there is no {file} to build from"),
@@ -255,7 +255,7 @@ pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<F
         Ok(Err(_)) => return None,
         Err(_) => Finding::problem(
             Topic::Registry,
-            format!("{server} did not respond this machine within {} s", LOGIN.as_secs()),
+            format!("{server} did not respond to this machine within {} s", LOGIN.as_secs()),
             hint,
         ),
     })

@@ -20,12 +20,14 @@ struct Name<'p> {
 
 pub(super) async fn findings(call: Call<'_>) -> Vec<Finding> {
     let config = call.config();
+    // Without the user and the port.
+    let name_of = |host| config.ssh.target(host).host;
     let roles = config.roles.iter().filter_map(|role| {
-        let hosts: Vec<&str> = role.hosts.iter().map(|at| at.host.as_str()).collect();
+        let hosts: Vec<&str> = role.hosts.iter().map(|at| name_of(&at.host)).collect();
         Some((role.kamal_proxy()?, hosts))
     });
     let accessories = config.accessories.iter().filter_map(|accessory| {
-        Some((accessory.proxy.as_ref()?, accessory.hosts.iter().map(String::as_str).collect()))
+        Some((accessory.proxy.as_ref()?, accessory.hosts.iter().map(|host| name_of(host)).collect()))
     });
     let mut names: Vec<Name<'_>> = Vec::new();
     for (proxy, hosts) in roles.chain(accessories) {
@@ -76,9 +78,8 @@ async fn one(world: &World, name: &Name<'_>) -> Finding {
 }
 
 async fn addresses(world: &World, host: &str) -> Vec<IpAddr> {
-    let name = host.rsplit_once('@').map_or(host, |(_, name)| name);
-    match name.trim_matches(['[', ']']).parse() {
+    match host.parse() {
         Ok(address) => vec![address],
-        Err(_) => world.network.resolve(name).await.unwrap_or_default(),
+        Err(_) => world.network.resolve(host).await.unwrap_or_default(),
     }
 }

@@ -117,7 +117,7 @@ impl<'a> Build<'a> {
             Some(directory) => directory.join(&wanted.dockerfile).to_string_lossy().into_owned(),
             None => wanted.dockerfile.clone(),
         };
-        if self.call.world.local.executable(&path).is_some() {
+        if self.call.world.local.kind(&path).is_some() {
             return Ok(());
         }
         let (reason, hint) = match clone {

@@ -116,7 +116,7 @@ impl Preparation<'_> {
     /// If the update fails, recreates the clone once. Leaves directories alone that aren't Bowline's.
     async fn carry_out(&self) -> Result<()> {
         self.world.events.emit(Event::Phase(Phase::Clone(self.clone.directory())));
-        let there = self.world.local.executable(&self.clone.directory()).is_some();
+        let there = self.world.local.kind(&self.clone.directory()).is_some();
         let first = if there {
             self.is_ours().await?;
             self.update().await

@@ -17,7 +17,7 @@ use crate::world::Gathered;
 /// generation of Kamal, so that a hook for a load balancer always runs.
 pub(crate) fn hook(call: Call<'_>, kind: ProxyKind, when: &str) -> String {
     let path = &call.config().hooks_path;
-    let there = |name: &str| call.world.local.executable(&format!("{path}/{name}")).is_some();
+    let there = |name: &str| call.world.local.kind(&format!("{path}/{name}")).is_some();
     let [own, other] = match kind {
         ProxyKind::Traefik => ["traefik", "proxy"],
         ProxyKind::Kamal | ProxyKind::None => ["proxy", "traefik"],

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::{Printed, locked};
-use crate::ports::{Exit, Held, Line, Loan, Local, LocalCommand, OnLine, Output, Pieces};
+use crate::ports::{Exit, Held, Line, Loan, Local, LocalCommand, OnLine, Output, PathKind, Pieces};
 
 pub(crate) type Answer = Result<Output, String>;
 
@@ -135,8 +135,8 @@ impl Local for Shop {
         Vec::new()
     }
 
-    fn executable(&self, path: &str) -> Option<bool> {
-        self.files.contains_key(path).then_some(false)
+    fn kind(&self, path: &str) -> Option<PathKind> {
+        self.files.contains_key(path).then_some(PathKind::File)
     }
 
     fn hold(&self, path: &str) -> Result<Option<Held>, String> {

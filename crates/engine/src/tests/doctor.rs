@@ -133,12 +133,14 @@ async fn hooks_that_never_run_are_found() {
         ".kamal/hooks/pre-deploy.sh",
         ".kamal/hooks/pre-build.sample",
         ".kamal/hooks/post-deploy",
+        ".kamal/hooks/pre-connect/check",
     ];
     let files: BTreeMap<String, String> = files.map(|path| (path.to_owned(), String::new())).into();
     let scripted = Scripted::on(scripted.network.clone(), FakeLocal { files, ..FakeLocal::default() });
     let all = said(&scripted, &project).await;
     says(&all, "warning .kamal/hooks/pre-deploy.sh never runs: hooks have no extension");
     says(&all, "problem the hook .kamal/hooks/post-deploy is not executable");
+    says(&all, "problem the hook .kamal/hooks/pre-connect is a directory");
     assert!(!all.iter().any(|line| line.contains("sample")), "{all:#?}");
 }
 

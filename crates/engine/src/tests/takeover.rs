@@ -122,7 +122,7 @@ async fn p6_other_apps_and_roles_that_stay_are_told_before_anything_changes() {
 
     let (scripted, _) = to_upgrade().await;
     let refused = said(upgraded(&scripted, &project(CONFIG), ALL_AT_ONCE).await.unwrap_err());
-    assert!(refused.contains("no role behind a proxy"), "{refused}");
+    assert!(refused.contains("still puts the app behind Traefik"), "{refused}");
     let roles = Options {
         filters: bowline_core::selection::Filters { roles: vec!["web".into()], ..Default::default() },
         ..Options::default()
