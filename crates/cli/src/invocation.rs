@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_config::{Config, SshConfig};
+use bowline_config::Config;
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::call::Call;
 use bowline_engine::error::RunError;
@@ -83,9 +83,6 @@ impl<'a> Invocation<'a> {
         subject: Subject<'_>,
         new_hosts: NewHosts,
     ) -> Result<Self, Ended> {
-        if matches!(&project.config.ssh.config, SshConfig::Files(files) if files.len() > 1) {
-            return Err(RunError::several_ssh_files().into());
-        }
         let (trigger, stop) = StopSignal::new();
         let trigger = Arc::new(trigger);
         let servers = subject.servers(&project.config, &settings.options.filters).map_err(RunError::from)?;

@@ -5,7 +5,7 @@
 //! errors of meaning, and its caller continues with the next key, so that one run shows all the errors of the files.
 //! Any reported error means that there is no configuration.
 //!
-//! Types are named in Kamal's words (`should be a string`), and paths have Kamal's form (`servers/web/hosts/0`).
+//! Paths have Kamal's form (`servers/web/hosts/0`).
 //!
 //! Where a string is expected, a plain scalar keeps the text of the file: `1.10` is "1.10" and `0644` is "0644". Only
 //! booleans become `true` and `false`, as in YAML 1.1 and so in Kamal: an env value of `yes` reaches the container as
@@ -120,6 +120,11 @@ impl<'n> Field<'n> {
 
     pub(super) fn error(&self, message: &str) -> Diagnostic {
         error(&self.path, self.node, message)
+    }
+
+    /// The error about a required key that this section doesn't have.
+    pub(super) fn missing(&self, name: &str) -> Diagnostic {
+        self.error(&format!("`{name}` is required"))
     }
 
     /// An error about this value that points at a part of it.

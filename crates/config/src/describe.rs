@@ -46,6 +46,13 @@ impl Keys {
         if setting.status == Status::Works { self.status } else { setting.status }
     }
 
+    /// The first key on the way to a section that is inside another one: `proxy` of `proxy/run`.
+    pub(super) fn outer(&self) -> Option<&'static str> {
+        let (outer, inner) = self.path.split_once('/')?;
+        let placeholder = inner.chars().all(|c| c.is_ascii_uppercase());
+        (!placeholder).then_some(outer)
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&'static Setting> {
         self.settings.iter().find(|setting| setting.name == name)
     }
@@ -207,7 +214,7 @@ pub(super) const COUNT: Form = Form::Integer(0, i64::MAX);
 pub(super) const A_DAY: i64 = 86_400;
 
 impl Form {
-    /// The expected kind of value, in Kamal's words.
+    /// The expected kind of value.
     pub(super) fn wanted(&self) -> String {
         let forms: Vec<&Form> = match self {
             Form::Either(forms) => forms.iter().collect(),
@@ -225,9 +232,9 @@ impl Form {
             Form::Nothing => "empty",
             Form::False => "false",
             Form::Integer(..) | Form::Seconds(_) | Form::Port => "an integer",
-            Form::Credential => "a string or an array with one string (for secret lookup)",
-            Form::List(_) => "an array",
-            Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => "a hash",
+            Form::Credential => "a string or a list with the name of one secret",
+            Form::List(_) => "a list",
+            Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => "a map",
             Form::Either(forms) => forms.first().map_or("", Form::kind),
             Form::Refused(_) => "absent",
         }

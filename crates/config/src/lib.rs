@@ -30,7 +30,7 @@ pub use sections::{
     accessory, alias, boot, builder, env, healthcheck, hooks, logging, output, proxy, registry, role, ssh,
     timeouts, traefik,
 };
-use sections::{image, servers, sshkit, version};
+use sections::{image, publish, servers, sshkit, version};
 pub use text::{diagnostic, dotenv, template};
 use text::{given, mask, merge, rendered, source};
 

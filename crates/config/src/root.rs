@@ -1,5 +1,6 @@
 //! The root of the configuration: its keys, and the checks that look at more than one of them.
 
+mod hosts;
 mod keys;
 mod proxies;
 
@@ -49,8 +50,10 @@ pub(super) fn decode(
         let used = roles.iter().flat_map(|role| &role.hosts).flat_map(|host| &host.tags);
         tags.warn_unused(&used.collect::<Vec<_>>(), destination, report);
     }
-    let context = accessory::Context { service: &service, roles: &roles, tags: &tags };
+    let ssh = Ssh::decode(&root.at("ssh"), report);
+    let context = accessory::Context { service: &service, destination, roles: &roles, tags: &tags };
     let accessories = accessory::decode(&root.at("accessories"), &context, report);
+    hosts::check(root, &ssh, report);
     if let Some(servers) = root.get("servers") {
         proxies::check(&roles, &accessories, &servers, report);
     }
@@ -73,14 +76,14 @@ pub(super) fn decode(
         volumes: root.at("volumes").strings(),
         logging: Logging::decode(&root.at("logging")),
         traefik: Traefik::decode(&root.at("traefik"), report),
-        boot: Boot::decode(&root.at("boot")),
-        ssh: Ssh::decode(&root.at("ssh"), report),
+        boot: Boot::decode(&root.at("boot"), report),
+        ssh,
         timeouts: Timeouts::decode(&root.at("timeouts")),
         readiness_delay: root.at("readiness_delay").seconds().unwrap_or(Duration::from_secs(7)),
         drain_timeout: inherited.drain_timeout,
         retain_containers: retain_containers(root, report),
         hooks_path: root.at("hooks_path").text().unwrap_or_else(|| ".kamal/hooks".into()),
-        hooks_output: HooksOutput::decode(&root.at("hooks_output")),
+        hooks_output: HooksOutput::decode(&root.at("hooks_output"), report),
         secrets_path: root.at("secrets_path").text().unwrap_or_else(|| ".kamal/secrets".into()),
         aliases: alias::decode(&root.at("aliases"), report),
         error_pages_path: root.at("error_pages_path").text_unless_off(),
@@ -112,7 +115,7 @@ fn required<'n>(root: &Field<'n>, name: &str, report: &mut Report) -> Option<Fie
     let meant = Some(format!("did you mean `{name}`?"));
     let spoken_of = |item: &Diagnostic| item.help == meant && item.message.starts_with("unknown key: ");
     if !root.has(name) && !report.items.iter().any(spoken_of) {
-        let message = format!("Missing required configuration for {name}");
+        let message = root.missing(name).message;
         report.push(Diagnostic::error(Span::whole(0), message).help(example(name)));
     }
     root.get(name)
@@ -122,7 +125,7 @@ fn example(key: &str) -> &'static str {
     match key {
         "service" => "`service: myapp`, the first part of every container's name",
         "image" => "`image: me/myapp`, the image's name without server and tag",
-        _ => "`servers: [192.0.2.1]`, or a hash of roles",
+        _ => "`servers: [192.0.2.1]`, or a map of roles",
     }
 }
 

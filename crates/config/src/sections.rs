@@ -11,6 +11,7 @@ pub(crate) mod image;
 pub mod logging;
 pub mod output;
 pub mod proxy;
+pub(crate) mod publish;
 pub mod registry;
 pub mod role;
 pub(crate) mod servers;

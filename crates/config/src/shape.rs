@@ -67,7 +67,12 @@ impl Shape<'_> {
             }
             (Form::Keys(keys), NodeKind::Map(_)) => self.keys(path, node, keys),
             (Form::KeysOr(keys, other), NodeKind::Map(entries)) => {
-                match entries.iter().any(|(key, _)| keys.get(&key.text).is_some()) {
+                let known = |(key, value): &(Key, Node)| {
+                    let meant = || suggest::slip(&key.text, keys).is_some();
+                    let nested = matches!(value.kind, NodeKind::List(_) | NodeKind::Map(_));
+                    keys.get(&key.text).is_some() || (nested && meant())
+                };
+                match entries.iter().any(known) {
                     true => self.keys(path, node, keys),
                     false => self.value(path, node, other),
                 }
@@ -145,7 +150,9 @@ impl Shape<'_> {
             let message = format!("{path}: not one of the usual values");
             self.report.push(Diagnostic::warning(node.span, message).help(question));
         }
-        blank(path, node, scalar)
+        let boolean = matches!(scalar.read(), Some(Plain::Boolean(_)));
+        let error = boolean.then(|| error(path, node, "should be a string").label("this is a boolean"));
+        error.or_else(|| blank(path, node, scalar))
     }
 
     /// Reports a text that none of several forms accepts.
@@ -260,8 +267,8 @@ fn out_of_bounds(path: &str, node: &Node, scalar: &Scalar, least: i64, most: i64
 
 fn describe(node: &Node) -> &'static str {
     match &node.kind {
-        NodeKind::Map(_) => "a hash",
-        NodeKind::List(_) => "an array",
+        NodeKind::Map(_) => "a map",
+        NodeKind::List(_) => "a list",
         NodeKind::Null => "empty",
         NodeKind::Wrong => "wrong",
         NodeKind::Scalar(scalar) => scalar.read().map_or("a string", Plain::words),

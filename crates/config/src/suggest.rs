@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::describe::{Form, Keys, Origin, sections};
+use super::describe::{Form, Keys, Origin, Setting, sections};
 use super::given::given;
 
 /// What to write instead of the shell's `$NAME` or `${NAME}` in this text.
@@ -22,6 +22,7 @@ const ADVICE: &[(&str, &str, &str)] = &[
     ),
     ("proxy", "host_port", "the port on the server is `http_port` of `proxy/run`"),
     ("proxy", "http_port", "this key belongs in `proxy/run`"),
+    ("healthcheck", "cmd", "kamal-proxy runs no command: its check is a request, to `path`"),
 ];
 
 /// How many places to list for a misplaced key.
@@ -29,7 +30,7 @@ const PLACES: usize = 4;
 
 /// How to fix an unknown key: the right name, the right place below the root, or where to look.
 pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> String {
-    if let Some((_, right)) = keys.slips.iter().find(|(slip, _)| *slip == name) {
+    if let Some(right) = slip(name, keys) {
         return format!("did you mean `{right}`?");
     }
     if name.starts_with("x-") {
@@ -39,7 +40,7 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> S
     if let Some((_, _, advice)) = ADVICE.iter().find(|(at, key, _)| (*at, *key) == (section, name)) {
         return (*advice).to_owned();
     }
-    if let Some(belongs) = elsewhere(path, name, root) {
+    if let Some(belongs) = elsewhere(path, name, keys, root) {
         return belongs;
     }
     match did_you_mean(name, keys.settings.iter().map(|setting| setting.name)) {
@@ -53,8 +54,18 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> S
     }
 }
 
-/// The places where this key is known, in sections that the Kamal of this path has.
-fn elsewhere(path: &str, name: &str, root: &'static Keys) -> Option<String> {
+/// The key that another name means without doubt: a common slip, or the same word in the plural or the singular.
+pub(super) fn slip(name: &str, keys: &Keys) -> Option<&'static str> {
+    let slip = keys.slips.iter().find(|(slip, _)| *slip == name).map(|(_, right)| *right);
+    let number = |known: &str| known.strip_suffix('s') == Some(name) || name.strip_suffix('s') == Some(known);
+    let allowed = |setting: &&Setting| !matches!(setting.form, Form::Refused(_));
+    let mut names = keys.settings.iter().filter(allowed).map(|setting| setting.name);
+    slip.or_else(|| names.find(|known| number(known)))
+}
+
+/// The places where this key is known, in sections that the Kamal of this path has. A key of a section inside another one is
+/// rarely meant for a distant section, unless there is only one place for it.
+fn elsewhere(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> Option<String> {
     let known = |keys: &Keys| keys.get(name).is_some_and(|setting| !matches!(setting.form, Form::Refused(_)));
     let other = match generation(path, root) {
         Origin::Kamal1 => Origin::Kamal2,
@@ -67,6 +78,9 @@ fn elsewhere(path: &str, name: &str, root: &'static Keys) -> Option<String> {
         .map(|(path, _)| path)
         .collect();
     paths.sort_by_key(|path| path.matches('/').count());
+    if let (Some(outer), true) = (keys.outer(), paths.len() > 1) {
+        paths.retain(|other| other.is_empty() || other.split('/').any(|key| key == outer));
+    }
     let mut places: Vec<String> = paths
         .iter()
         .map(|path| match path.is_empty() {

@@ -196,14 +196,6 @@ impl RunError {
         RunError::Interrupted { standing: Vec::new() }
     }
 
-    /// Kamal accepts several files in `ssh/config`.
-    pub fn several_ssh_files() -> Self {
-        RunError::Usage {
-            message: "ssh/config with several files is not supported yet".into(),
-            hint: Some("name one that includes the others (`Include`)".into()),
-        }
-    }
-
     pub fn servers(failures: Vec<Failure>, total: usize) -> Self {
         RunError::Servers { failures, total, standing: Vec::new() }
     }

@@ -88,10 +88,7 @@ impl Options {
         let user_config = match &ssh.config {
             SshConfig::Default => self.user_config,
             SshConfig::Off => UserConfig::None,
-            SshConfig::Files(files) => match files.first() {
-                Some(file) => UserConfig::File(self.expand(file)),
-                None => UserConfig::None,
-            },
+            SshConfig::File(file) => UserConfig::File(self.expand(file)),
         };
         Self { user_config, ..self }
     }
@@ -115,10 +112,7 @@ mod tests {
         let config = |config| options.clone().for_project(&Ssh { config, ..Ssh::default() }).user_config;
         assert_eq!(config(SshConfig::Default), UserConfig::Default);
         assert_eq!(config(SshConfig::Off), UserConfig::None);
-        assert_eq!(config(SshConfig::Files(vec!["~/one".into()])), UserConfig::File("/home/me/one".into()));
-        assert_eq!(
-            config(SshConfig::Files(vec!["ssh/config".into()])),
-            UserConfig::File("ssh/config".into())
-        );
+        assert_eq!(config(SshConfig::File("~/one".into())), UserConfig::File("/home/me/one".into()));
+        assert_eq!(config(SshConfig::File("ssh/config".into())), UserConfig::File("ssh/config".into()));
     }
 }

@@ -4,6 +4,7 @@
 //! servers that have this tag, regardless of how the roles list them.
 
 mod keys;
+mod names;
 mod port;
 
 use serde::{Serialize, Serializer};
@@ -72,6 +73,7 @@ const WHERE: &[&str] = &["host", "hosts", "role", "roles", "tag", "tags"];
 pub(crate) struct Context<'c> {
     /// The app's service.
     pub(crate) service: &'c str,
+    pub(crate) destination: Option<&'c str>,
     pub(crate) roles: &'c [Role],
     pub(crate) tags: &'c Tags,
 }
@@ -82,14 +84,26 @@ pub(crate) fn tags(accessories: &Field) -> Vec<String> {
     fields.flat_map(|field| names(&field)).map(|(tag, _)| tag).collect()
 }
 
+/// The hosts that accessories name directly, as written.
+pub(crate) fn hosts_of<'n>(accessories: &Field<'n>) -> Vec<(String, Field<'n>)> {
+    let entries = accessories.entries();
+    let fields = entries.iter().flat_map(|(_, section)| [section.at("host"), section.at("hosts")]);
+    fields.flat_map(|field| names(&field)).collect()
+}
+
 pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Accessory> {
     let mut accessories = Vec::new();
     for (key, field) in field.entries() {
         if let Some(problem) = bad_role(&key.text) {
             report.push(field.error_at(key.span, &problem.replace("a role", "an accessory")));
+        } else if key.text == "all" {
+            let error = field.error_at(key.span, "an accessory can't be called `all`");
+            report.push(error.help("rename it: `bowline accessory boot all` means all accessories"));
         }
         if field.is_map() {
-            accessories.push(Accessory::decode(&key.text, &field, context, report));
+            let accessory = Accessory::decode(&key.text, &field, context, report);
+            names::check(&accessory, &field, &accessories, context, report);
+            accessories.push(accessory);
         }
     }
     accessories
@@ -127,9 +141,7 @@ impl Accessory {
 
 fn image(section: &Field, registry: Option<&Registry>, report: &mut Report) -> Option<String> {
     let Some(field) = section.get("image") else {
-        report.push(
-            section.error("image is required").help("`image: mysql:8.4`, the image's name with its tag"),
-        );
+        report.push(section.missing("image").help("`image: mysql:8.4`, the image's name with its tag"));
         return None;
     };
     let image = field.text()?;
@@ -279,7 +291,7 @@ impl AccessoryMount {
     fn of_map(section: &Field, report: &mut Report) -> Option<Self> {
         for key in ["local", "remote"] {
             if !section.has(key) {
-                report.push(section.error(&format!("{key} is required")));
+                report.push(section.missing(key));
             }
         }
         Some(Self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::decode::Field;
+use crate::decode::{Field, Report};
 use crate::describe::{Form, Keys, Like, Setting};
 use crate::shown;
 
@@ -23,7 +23,7 @@ pub struct Boot {
 
 impl Default for Boot {
     fn default() -> Self {
-        Self::decode(&Field::nothing())
+        Self::decode(&Field::nothing(), &mut Report::default())
     }
 }
 
@@ -124,7 +124,11 @@ pub(crate) const KEYS: Keys = Keys::new(
 );
 
 impl Boot {
-    pub(crate) fn decode(section: &Field) -> Self {
+    pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
+        if let (Some(wait), false) = (section.get("wait"), section.has("limit")) {
+            let warning = wait.warning("has no effect without `limit`: all servers boot at the same time");
+            report.push(warning.help("`limit: 1` boots one server after the other"));
+        }
         Self {
             limit: Limit::decode(&section.at("limit")),
             wait: section.at("wait").seconds(),

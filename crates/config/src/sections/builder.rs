@@ -82,7 +82,7 @@ impl Builder {
             dockerfile: section.at("dockerfile").text().unwrap_or_else(|| "Dockerfile".into()),
             target: section.at("target").text_unless_off(),
             args: section.at("args").pairs(),
-            arch: arch(section),
+            arch: arch(section, report),
             driver: section.at("driver").text(),
             remote: section.get("remote").and_then(|field| Machine::of_remote(&field)),
             local: section.at("local").boolean().unwrap_or(true),
@@ -117,9 +117,14 @@ impl Builder {
 }
 
 /// `arch`: one platform or several. Kamal 1's `multiarch: true` means `amd64` and `arm64`.
-fn arch(section: &Field) -> Vec<String> {
+fn arch(section: &Field, report: &mut Report) -> Vec<String> {
     match section.get("arch") {
-        Some(field) if field.is_list() => field.strings(),
+        Some(field) if field.is_list() => {
+            if field.list().is_empty() {
+                report.push(field.error("names no CPU").help("`arch: amd64`, or remove the key"));
+            }
+            field.strings()
+        }
         Some(field) => field.text().into_iter().collect(),
         None if section.at("multiarch").boolean() == Some(true) => vec!["amd64".into(), "arm64".into()],
         None => Vec::new(),
@@ -147,7 +152,7 @@ fn engine_url(given: &str) -> String {
 impl Pack {
     fn decode(section: &Field, report: &mut Report) -> Self {
         if !section.has("builder") {
-            report.push(section.error("builder is required").help("`pack: {builder: heroku/builder:24}`"));
+            report.push(section.missing("builder").help("`pack: {builder: heroku/builder:24}`"));
         }
         Self { builder: section.at("builder").text(), buildpacks: section.at("buildpacks").strings() }
     }

@@ -2,8 +2,11 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::decode::Field;
+use crate::decode::{Field, Report};
+use crate::diagnostic::Diagnostic;
+use crate::init::hook_names;
 use crate::shown;
+use crate::suggest::{did_you_mean, quoted};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HooksOutput {
@@ -30,7 +33,16 @@ impl Serialize for HooksOutput {
 }
 
 impl HooksOutput {
-    pub(crate) fn decode(field: &Field) -> Self {
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        for (key, field) in field.entries() {
+            if !hook_names().any(|hook| hook == key.text) {
+                let names: Vec<&str> = hook_names().collect();
+                let help = did_you_mean(&key.text, hook_names());
+                let help = help.unwrap_or_else(|| format!("the hooks are {}", quoted(&names, "and")));
+                report
+                    .push(Diagnostic { span: key.span, ..field.warning("there is no such hook") }.help(help));
+            }
+        }
         let each = field.entries();
         let each = each.iter().filter_map(|(key, field)| Some((key.text.clone(), HookLevel::decode(field)?)));
         Self { all: HookLevel::decode(field), each: each.collect() }

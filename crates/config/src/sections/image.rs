@@ -45,6 +45,8 @@ pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
         ("should have no `https://` before it and no `/` after it", help)
     } else if bare.contains('$') {
         ("contains `$`, which isn't expanded here", variable_help(&server))
+    } else if host.rsplit_once(':').is_some_and(|(_, port)| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        ("should have a port from 1 to 65535 after the `:`", "as in `localhost:5000`".to_owned())
     } else if bare.split('/').skip(1).any(|part| !is_component(part)) {
         let path = bare.get(host.len()..).unwrap_or_default().to_lowercase();
         let help = format!("`server: {}{}`", given(host), given(path));

@@ -46,17 +46,14 @@ const OTEL: Keys = Keys::new(
 
 impl OutputPlaces {
     pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
-        let mut part = |name: &str, key: &str, missing: &str| {
+        let mut part = |name: &str, key: &str| {
             let part = section.get(name)?;
             if !part.has(key) {
-                report.push(part.error(missing));
+                report.push(part.missing(key));
             }
             part.at(key).text()
         };
-        let output = Self {
-            file: part("file", "path", "file path is required"),
-            otel: part("otel", "endpoint", "OTel endpoint is required"),
-        };
+        let output = Self { file: part("file", "path"), otel: part("otel", "endpoint") };
         if output != Self::default() {
             report.push(section.warning("is not supported yet: the output goes to the screen only"));
         }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::decode::{Field, Report};
+use crate::diagnostic::Diagnostic;
+use crate::given::given;
 use crate::shown;
 pub(crate) use keys::KEYS;
 pub use own::BowlineProxy;
@@ -107,9 +109,9 @@ impl Proxy {
     /// Reads a `proxy`, with the root's already merged in.
     pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
         let hosts = alternatives(section, "host", "hosts", report);
-        let tls = Tls::decode(section, hosts.is_empty(), report);
+        let tls = Tls::decode(section, &hosts, report);
         beyond_kamal(section, &hosts, &tls, report);
-        Self {
+        let proxy = Self {
             tls,
             hosts,
             app_port: section.at("app_port").port().unwrap_or(80),
@@ -127,7 +129,27 @@ impl Proxy {
             client_ip_header: section.at("client_ip_header").text(),
             exclude_metrics_paths: section.at("exclude_metrics_paths").strings(),
             own: BowlineProxy::decode(section, report),
-        }
+        };
+        proxy.check_image(section, report);
+        proxy
+    }
+
+    /// Rejects keys that only Bowline's own proxy has, if `run` chooses Kamal's image.
+    fn check_image(&self, section: &Field, report: &mut Report) {
+        let (Some(run), Some(key)) = (&self.run, self.own.keys().first().copied()) else { return };
+        let kamals = run.repository.as_deref().is_none_or(|name| name == "basecamp/kamal-proxy");
+        let given = ["registry", "repository", "version"].into_iter();
+        let section_run = section.at("run");
+        let Some(image) = given.filter_map(|name| section_run.get(name)).next().filter(|_| kamals) else {
+            return;
+        };
+        let error = section.at(key).error("needs Bowline's own proxy, and `run` chooses Kamal's");
+        let error = Diagnostic { span: section.key_span(key).unwrap_or(error.span), ..error };
+        let error = error.also(image.span(), "Kamal's proxy is chosen here");
+        report
+            .push(error.help(format!(
+                "remove `registry`, `repository` and `version` from `run`, or remove `{key}`"
+            )));
     }
 
     /// The host and path pairs that it serves. Two services of a proxy can't have the same pair.
@@ -202,16 +224,26 @@ impl Serialize for Tls {
 }
 
 impl Tls {
-    fn decode(section: &Field, without_host: bool, report: &mut Report) -> Self {
+    fn decode(section: &Field, hosts: &[String], report: &mut Report) -> Self {
         let Some(field) = section.get("ssl") else { return Tls::Off };
         let tls = match field.is_map() {
             true => Self::custom(&field, report),
             false if field.boolean() == Some(true) => Tls::Automatic,
             false => Tls::Off,
         };
-        if tls != Tls::Off && without_host && !section.has("host") && !section.has("hosts") {
+        let wrong = |key| section.has(key) && section.get(key).is_none();
+        if tls != Tls::Off && hosts.is_empty() && !wrong("host") && !wrong("hosts") {
             let error = field.error("Must set a host to enable automatic SSL");
             report.push(error.help("add `host: app.example.com`"));
+        }
+        if let (Tls::Automatic, Some(host)) = (&tls, hosts.iter().find(|host| host.contains('*'))) {
+            let error = field.error(&format!("can't get a certificate for the wildcard `{}`", given(host)));
+            let named = section.get("hosts").or(section.get("host"));
+            let error =
+                named.map_or(error.clone(), |field| error.also(field.span(), "the hosts are given here"));
+            report.push(error.help(
+                "list each name instead, or name your own certificate: `ssl: {certificate_pem: NAME, private_key_pem: NAME}`",
+            ));
         }
         tls
     }
@@ -230,13 +262,8 @@ impl Tls {
                 ));
             }
             _ => {
-                for (missing, given) in
-                    [("private_key_pem", "certificate_pem"), ("certificate_pem", "private_key_pem")]
-                {
-                    if !section.has(missing) {
-                        let message = format!("Missing {missing} setting (required when {given} is present)");
-                        report.push(section.error(&message));
-                    }
+                for key in ["private_key_pem", "certificate_pem"].iter().filter(|key| !section.has(key)) {
+                    report.push(section.missing(key).help("a certificate needs both secrets"));
                 }
             }
         }

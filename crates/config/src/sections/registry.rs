@@ -4,7 +4,6 @@ use serde::{Serialize, Serializer};
 
 use crate::decode::{Field, Report};
 use crate::describe::{Form, Keys, Setting};
-use crate::diagnostic::Diagnostic;
 use crate::image;
 use crate::secret::{REDACTED, Secret};
 use crate::shown;
@@ -52,7 +51,7 @@ pub(crate) const KEYS: Keys = Keys::new(
 impl Registry {
     pub(crate) fn decode(section: &Field, report: &mut Report) -> Option<Self> {
         let server = section.at("server").text();
-        if local_port(server.as_deref()).is_some() && !section.has("username") && !section.has("password") {
+        if is_localhost(server.as_deref()) && !section.has("username") && !section.has("password") {
             return Some(Self { server, login: None });
         }
         let username = Credential::decode(section, "username", report);
@@ -73,7 +72,7 @@ impl Registry {
 
     /// Whether it is Kamal's local registry (`localhost:PORT`), of which Bowline uses only the name.
     pub fn is_local(&self) -> bool {
-        self.is_absent() && local_port(self.server.as_deref()).is_some()
+        self.is_absent() && is_localhost(self.server.as_deref())
     }
 
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
@@ -85,8 +84,8 @@ impl Registry {
     }
 }
 
-fn local_port(server: Option<&str>) -> Option<u16> {
-    server?.strip_prefix("localhost:")?.parse().ok()
+fn is_localhost(server: Option<&str>) -> bool {
+    server.is_some_and(|server| server.starts_with("localhost:"))
 }
 
 impl Serialize for Registry {
@@ -111,9 +110,8 @@ impl Serialize for Registry {
 impl Credential {
     fn decode(section: &Field, name: &str, report: &mut Report) -> Option<Self> {
         if !section.has(name) {
-            let error = Diagnostic { message: section.at(name).says("is required"), ..section.error("") };
-            report
-                .push(error.help(format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret")));
+            let help = format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret");
+            report.push(section.missing(name).help(help));
             return None;
         }
         let field = section.get(name)?;

@@ -14,7 +14,7 @@ use crate::pairs::{OptionValue, Pairs, merge_pairs};
 use crate::shown;
 use crate::source::Node;
 use crate::suggest::did_you_mean;
-use crate::{Env, Healthcheck, Logging, Proxy, healthcheck};
+use crate::{Env, Healthcheck, Logging, Proxy, healthcheck, publish};
 pub(crate) use keys::{ASSET_PATH, HOSTS, KEYS};
 
 /// A role, with what it inherits from the root already merged in.
@@ -251,6 +251,11 @@ const RESTART: &[&str] = &["no", "always", "unless-stopped", "on-failure"];
 pub(crate) fn options(field: &Field, report: &mut Report) -> Vec<(String, OptionValue)> {
     if let Some((_, restart)) = field.entries().into_iter().find(|(key, _)| key.text == "restart") {
         check_restart(&restart, report);
+    }
+    for (_, field) in field.entries().iter().filter(|(key, _)| ["publish", "p"].contains(&key.text.as_str()))
+    {
+        let values = if field.is_list() { field.list() } else { vec![field.clone()] };
+        values.iter().for_each(|value| publish::check(value, report));
     }
     field.options()
 }

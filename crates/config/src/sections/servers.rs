@@ -1,5 +1,7 @@
 //! `servers`: decodes a list of hosts, or a map of roles, into roles with hosts and tags.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::decode::{Field, Report};
 use crate::describe::Form;
 use crate::diagnostic::{Diagnostic, Span};
@@ -66,6 +68,21 @@ fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<Ro
         }
     }
     hosts
+}
+
+/// All hosts of all roles, as written.
+pub(crate) fn hosts<'n>(field: &Field<'n>) -> Vec<(String, Field<'n>)> {
+    let roles = match field.is_list() {
+        true => vec![field.clone()],
+        false => field.entries().into_iter().map(|(_, role)| role).collect(),
+    };
+    let lists = roles.into_iter().map(|role| if role.is_map() { role.at("hosts") } else { role });
+    let entries = lists.flat_map(|list| list.list());
+    let host = |entry: Field<'n>| {
+        let tagged = || entry.entries().first().map(|(key, _)| key.text.clone());
+        Some((entry.text().or_else(tagged)?, entry))
+    };
+    entries.filter_map(host).collect()
 }
 
 /// `HOST`, or `HOST: TAG`, or `HOST: [TAG, …]`.
@@ -164,6 +181,13 @@ pub(crate) fn bad_host(host: &str) -> Option<&'static str> {
     }
     if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
         return Some("a port after a host's name is a number from 1 to 65535");
+    }
+    if name.contains(':') && name.split('%').next().is_none_or(|name| name.parse::<Ipv6Addr>().is_err()) {
+        return Some("this is not an IPv6 address; with a port, it is written `[ADDRESS]:PORT`");
+    }
+    let four_numbers = name.split('.').count() == 4 && name.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if four_numbers && name.parse::<Ipv4Addr>().is_err() {
+        return Some("this is not an IPv4 address: its four numbers are from 0 to 255");
     }
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/,;'\"$`\\|&<>(){}[]".contains(c);
     (user.contains(odd) || name.contains(odd)).then_some("this is not the name or address of a host")

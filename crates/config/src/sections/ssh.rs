@@ -44,8 +44,8 @@ pub enum SshConfig {
     Default,
     /// `false`: none.
     Off,
-    /// These files instead.
-    Files(Vec<String>),
+    /// This file instead.
+    File(String),
 }
 
 impl Default for Ssh {
@@ -151,7 +151,7 @@ impl Ssh {
             key_data: KeyData::decode(&section.at("key_data"), report),
             proxy,
             proxy_command,
-            config: section.get("config").map(|field| SshConfig::decode(&field)).unwrap_or_default(),
+            config: section.get("config").map(|field| SshConfig::decode(&field, report)).unwrap_or_default(),
             forward_agent: section.at("forward_agent").boolean(),
             log_level: section.at("log_level").word().map(Into::into),
         }
@@ -198,18 +198,21 @@ impl Serialize for SshConfig {
         match self {
             SshConfig::Default => to.serialize_none(),
             SshConfig::Off => to.serialize_bool(false),
-            SshConfig::Files(files) => files.serialize(to),
+            SshConfig::File(file) => [file].serialize(to),
         }
     }
 }
 
 impl SshConfig {
-    fn decode(field: &Field) -> Self {
-        match (field.boolean(), field.text()) {
+    fn decode(field: &Field, report: &mut Report) -> Self {
+        if let Some(second) = field.list().get(1) {
+            let error = second.error("several files are not supported yet");
+            report.push(error.help("name one file that includes the others (`Include`)"));
+        }
+        match (field.boolean(), field.text().or_else(|| field.strings().into_iter().next())) {
             (Some(true), _) => SshConfig::Default,
-            (Some(false), _) => SshConfig::Off,
-            (None, Some(file)) => SshConfig::Files(vec![file]),
-            (None, None) => SshConfig::Files(field.strings()),
+            (_, Some(file)) if field.boolean().is_none() => SshConfig::File(file),
+            _ => SshConfig::Off,
         }
     }
 }

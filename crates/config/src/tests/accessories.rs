@@ -69,8 +69,7 @@ fn accessories_alone_need_no_servers() {
     let config = servers("accessories: {db: {image: i, host: h}}\n");
     assert_eq!((config.roles.len(), config.all_hosts()), (0, vec!["h"]));
     assert!(
-        rendered(read(&MINIMAL.replace("servers", "x-servers")))
-            .contains("Missing required configuration for servers")
+        rendered(read(&MINIMAL.replace("servers", "x-servers"))).contains("error: `servers` is required")
     );
 }
 
@@ -158,7 +157,7 @@ fn accessories_that_can_not_be() {
   f: {{image: i, host: h, labels: {{service: x}}, options: {{restart: no}}, imagee: x}}
   g: {{image: i, host: h, files: [a, 'b:c', {{local: x, mode: rwx}}]}}
   h i: {{image: i, role: web, service: '-x', proxy: true, env: {{tags: {{}}}}}}
-")), @r#"
+")), @r##"
     error: accessories/a: specify one of `host`, `hosts`, `role`, `roles`, `tag` or `tags`
       --> config/deploy.yml:10:3
        |
@@ -189,7 +188,7 @@ fn accessories_that_can_not_be() {
        |
        = help: did you mean `db`?
 
-    error: accessories/e: image is required
+    error: accessories/e: `image` is required
       --> config/deploy.yml:14:3
        |
     14 |   e: {host: me@h}
@@ -219,7 +218,7 @@ fn accessories_that_can_not_be() {
        |
        = help: did you mean `image`?
 
-    error: accessories/g/files/0: should be `LOCAL:REMOTE`, or `LOCAL:REMOTE:OPTIONS` or a hash
+    error: accessories/g/files/0: should be `LOCAL:REMOTE`, or `LOCAL:REMOTE:OPTIONS` or a map
       --> config/deploy.yml:16:34
        |
     16 |   g: {image: i, host: h, files: [a, 'b:c', {local: x, mode: rwx}]}
@@ -231,7 +230,7 @@ fn accessories_that_can_not_be() {
     16 |   g: {image: i, host: h, files: [a, 'b:c', {local: x, mode: rwx}]}
        |                                     ^^^^^
 
-    error: accessories/g/files/2: remote is required
+    error: accessories/g/files/2: `remote` is required
       --> config/deploy.yml:16:45
        |
     16 |   g: {image: i, host: h, files: [a, 'b:c', {local: x, mode: rwx}]}
@@ -255,7 +254,7 @@ fn accessories_that_can_not_be() {
     17 |   h i: {image: i, role: web, service: '-x', proxy: true, env: {tags: {}}}
        |                                       ^^^^
 
-    error: accessories/h i/proxy: should be false or a hash
+    error: accessories/h i/proxy: should be false or a map
       --> config/deploy.yml:17:52
        |
     17 |   h i: {image: i, role: web, service: '-x', proxy: true, env: {tags: {}}}
@@ -266,7 +265,18 @@ fn accessories_that_can_not_be() {
        |
     17 |   h i: {image: i, role: web, service: '-x', proxy: true, env: {tags: {}}}
        |                                                                ^^^^
-    "#);
+
+    warning: accessories/e/host: `me@h` and `h` are the same server
+      --> config/deploy.yml:14:13
+       |
+    10 |   a: {image: i, host: h, tag: db}
+       |                       - written differently here
+    ...
+    14 |   e: {host: me@h}
+       |             ^^^^
+       |
+       = help: write it the same way everywhere: Bowline takes them for two servers
+    "##);
 }
 
 #[test]
@@ -302,5 +312,100 @@ fn a_database_that_everybody_can_reach_is_a_warning() {
       |                                                   ^^^^
       |
       = help: `port: "127.0.0.1:3306:3306"` keeps it on the server; containers there reach it as `app-db:3306`, with or without `port`
+    "##);
+}
+
+#[test]
+fn an_accessory_can_not_share_a_name_with_something_else() {
+    insta::assert_snapshot!(errors_of_servers("servers: {web: [a, b], api: {hosts: [b], proxy: {host: x}}}
+proxy: {}
+accessories:
+  all: {image: i, host: a}
+  db: {image: i, hosts: [a, b], service: data}
+  cache: {image: i, hosts: [c, b], service: data}
+  elsewhere: {image: i, host: d, service: data}
+  gate: {image: i, host: a, service: kamal-proxy}
+  api: {image: i, host: b, proxy: {host: y}}
+  web: {image: i, host: c, proxy: {host: z}}
+"), @r##"
+    error: accessories/all: an accessory can't be called `all`
+     --> config/deploy.yml:7:3
+      |
+    7 |   all: {image: i, host: a}
+      |   ^^^
+      |
+      = help: rename it: `bowline accessory boot all` means all accessories
+
+    error: accessories/cache/service: `data` is also the name of the container of the accessory `db` on b
+     --> config/deploy.yml:9:45
+      |
+    9 |   cache: {image: i, hosts: [c, b], service: data}
+      |                                             ^^^^
+      |
+      = help: choose another name with `service: NAME`
+
+    error: accessories/gate/service: `kamal-proxy` is also the name of the proxy's container on a
+      --> config/deploy.yml:11:38
+       |
+    11 |   gate: {image: i, host: a, service: kamal-proxy}
+       |                                      ^^^^^^^^^^^
+       |
+       = help: choose another name with `service: NAME`
+
+    error: accessories/api: `app-api` is also the name of the proxy's service for the role `api` on b
+      --> config/deploy.yml:12:3
+       |
+    12 |   api: {image: i, host: b, proxy: {host: y}}
+       |   ^^^
+       |
+       = help: choose another name with `service: NAME`
+    "##);
+    assert!(
+        errors_of_servers(
+            "servers: [a]\nbuilder: {arch: amd64}\naccessories: {t: {image: i, host: a, service: traefik}}\n"
+        )
+        .starts_with("accepted; 0 warnings")
+    );
+}
+
+#[test]
+fn a_server_that_is_written_in_several_ways_is_a_warning() {
+    insta::assert_snapshot!(errors_of_servers("env: {tags: {fast: {A: b}}}
+servers:
+  web: [web.example.com, Web.example.com: fast]
+  jobs: [deploy@web.example.com, other.example.com, \"web.example.com:2222\"]
+accessories: {db: {image: i, host: \"web.example.com:22\"}}
+"), @r##"
+    accepted; 3 warnings
+    warning: servers/web/1: `Web.example.com` and `web.example.com` are the same server
+     --> config/deploy.yml:6:26
+      |
+    6 |   web: [web.example.com, Web.example.com: fast]
+      |         ---------------  ^^^^^^^^^^^^^^^
+      |         |
+      |         written differently here
+      |
+      = help: write it the same way everywhere: Bowline takes them for two servers
+
+    warning: servers/jobs/0: `deploy@web.example.com` and `web.example.com` are the same server
+     --> config/deploy.yml:7:10
+      |
+    6 |   web: [web.example.com, Web.example.com: fast]
+      |         --------------- written differently here
+    7 |   jobs: [deploy@web.example.com, other.example.com, "web.example.com:2222"]
+      |          ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write it the same way everywhere: Bowline takes them for two servers
+
+    warning: accessories/db/host: `web.example.com:22` and `web.example.com` are the same server
+     --> config/deploy.yml:8:36
+      |
+    6 |   web: [web.example.com, Web.example.com: fast]
+      |         --------------- written differently here
+    7 |   jobs: [deploy@web.example.com, other.example.com, "web.example.com:2222"]
+    8 | accessories: {db: {image: i, host: "web.example.com:22"}}
+      |                                    ^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write it the same way everywhere: Bowline takes them for two servers
     "##);
 }

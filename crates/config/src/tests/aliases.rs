@@ -21,13 +21,13 @@ fn aliases_are_kept_in_order_and_shown() {
 
 #[test]
 fn what_is_wrong_with_an_alias() {
-    insta::assert_snapshot!(errors("aliases: [a]\n"), @r"
-    error: aliases: should be a hash
+    insta::assert_snapshot!(errors("aliases: [a]\n"), @r##"
+    error: aliases: should be a map
      --> config/deploy.yml:5:1
       |
     5 | aliases: [a]
-      | ^^^^^^^ this is an array
-    ");
+      | ^^^^^^^ this is a list
+    "##);
     insta::assert_snapshot!(errors("aliases:\n  Console: app exec\n  \"a b\": app exec\n  deploy: app exec\n  app:\n  empty: ' '\n  quote: app exec 'x\n"), @r#"
     error: aliases/Console: an alias's name can only include lower-case letters, digits, `-` and `_`
      --> config/deploy.yml:6:3

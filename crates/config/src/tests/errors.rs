@@ -42,11 +42,11 @@ fn a_wrong_type() {
       |
       = help: remove the quotes
 
-    error: labels: should be a hash
+    error: labels: should be a map
      --> config/deploy.yml:6:1
       |
     6 | labels: [a]
-      | ^^^^^^ this is an array
+      | ^^^^^^ this is a list
 
     error: env/A: should be a string
      --> config/deploy.yml:7:7
@@ -162,20 +162,20 @@ fn an_unknown_tag_without_any() {
 #[test]
 fn everything_missing() {
     insta::assert_snapshot!(rendered(read("labels: {a: b}\n")), @r##"
-    error: Missing required configuration for service
+    error: `service` is required
     --> config/deploy.yml:1:1
      = help: `service: myapp`, the first part of every container's name
 
-    error: Missing required configuration for servers
+    error: `servers` is required
     --> config/deploy.yml:1:1
-     = help: `servers: [192.0.2.1]`, or a hash of roles
+     = help: `servers: [192.0.2.1]`, or a map of roles
     "##);
 }
 
 #[test]
 fn a_registry_without_login() {
     insta::assert_snapshot!(rendered(read("service: a\nimage: b\nservers: [h]\nregistry:\n  server: r.io\n")), @r##"
-    error: registry/username: is required
+    error: registry: `username` is required
      --> config/deploy.yml:4:1
       |
     4 | registry:
@@ -183,7 +183,7 @@ fn a_registry_without_login() {
       |
       = help: `username: VALUE`, or `username: [NAME]` with the name of a secret
 
-    error: registry/password: is required
+    error: registry: `password` is required
      --> config/deploy.yml:4:1
       |
     4 | registry:
@@ -297,18 +297,18 @@ fn roles_without_servers() {
 
 #[test]
 fn servers_of_the_wrong_form() {
-    insta::assert_snapshot!(errors_of_servers("servers:\n  web:\n  jobs:\n  - [a]\n  - a: b\n    c: d\n  - me@host\n"), @r"
-    error: servers/web: should be an array or a hash
+    insta::assert_snapshot!(errors_of_servers("servers:\n  web:\n  jobs:\n  - [a]\n  - a: b\n    c: d\n  - me@host\n"), @r##"
+    error: servers/web: should be a list or a map
      --> config/deploy.yml:5:3
       |
     5 |   web:
       |   ^^^ this is empty
 
-    error: servers/jobs/0: should be a string or a hash
+    error: servers/jobs/0: should be a string or a map
      --> config/deploy.yml:7:6
       |
     7 |   - [a]
-      |      ^ this is an array
+      |      ^ this is a list
 
     error: servers/jobs/1: multiple hosts found
      --> config/deploy.yml:8:5
@@ -317,7 +317,7 @@ fn servers_of_the_wrong_form() {
       |     ^
       |
       = help: begin a new `- ` entry for each host
-    ");
+    "##);
 }
 
 #[test]

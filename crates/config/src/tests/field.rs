@@ -16,7 +16,7 @@ fn an_accessory_without_a_proxy() {
     );
     assert_eq!(config.accessories[0].proxy, None);
     let said = errors("accessories: {r: {image: \"redis:7\", host: 192.0.2.1, proxy: true}}\n");
-    assert!(said.contains("accessories/r/proxy: should be false or a hash"), "{said}");
+    assert!(said.contains("accessories/r/proxy: should be false or a map"), "{said}");
 }
 
 #[test]

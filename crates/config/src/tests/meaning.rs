@@ -48,10 +48,44 @@ fn places() {
             "proxy: {port: 3000, domain: a, limit: 3}",
             "ssh: {key: a, identity_file: b, host: c}",
             "boot: {strategy: x}",
+            "proxy: {healthcheck: {cmd: curl, app_port: 1, max_attempts: 3, volumes: [a]}}",
+            "env: {secrets: [A]}",
+            "env: {A: b, secrets: [A], CLEAR: {C: d}}",
             "builder: {platform: arm64, docker_file: D}",
             "accessories: {db: {image: i, host: h, ports: [1], asset_path: /a}}",
             "logging: {driver: json-fil}\nbuilder: {arch: [amd46]}\nssh: {log_level: debugg}",
             "builder: {driver: docker-contaner}\nboot: {on_failure: rolback}",
+        ],
+    );
+}
+
+#[test]
+fn silent() {
+    refused(
+        "silent",
+        &[
+            "accessories: {db: {image: i, host: h, port: 99999, options: {publish: [\"80:65536\"]}}}",
+            "servers: {web: {hosts: [h], options: {publish: \"99999:80\"}}}",
+            "registry: {server: \"localhost:99999\"}",
+            "builder: {arch: []}",
+            "builder: {arch: false}\nlogging: {driver: no}",
+            "hooks_output: {pre-biuld: quiet, nonsense: verbose, post-deploy: quiet}",
+            "proxy: {compress: true, run: {version: v0.9.2}}",
+            "proxy: {compress: true, run: {repository: me/bowline-proxy, version: v10}}",
+            "boot: {wait: 3}",
+            "ssh: {config: [a, b]}",
+        ],
+    );
+}
+
+#[test]
+fn addresses() {
+    refused(
+        "addresses",
+        &[
+            "servers: [\"2001:db8::zz\", \"[2001:db8::1]:22\", \"2001:db8::1\", \"fe80::1%eth0\", \"h:1:2\"]",
+            "servers: [10.0.0.256, 10.0.0.1, 10.0.0.1.example.com]",
+            "ssh: {proxy: \"[2001:db8::zz]:22\"}",
         ],
     );
 }
@@ -63,6 +97,9 @@ fn proxies() {
         &[
             "proxy: {host: a, hosts: [b], path_prefix: /a, path_prefixes: [/b]}",
             "proxy: {ssl: true}",
+            "proxy: {ssl: true, hosts: []}",
+            "proxy: {ssl: true, hosts: [a.example.com, \"*.example.com\"]}",
+            "proxy: {ssl: {certificate_pem: C, private_key_pem: K}, host: \"*.example.com\"}",
             "proxy: {host: a, ssl: {}}",
             "proxy: {host: a, ssl: {certificate_pem: C}}",
             "proxy: {ssl: {private_key_pem: K, certificate_pem: C}}",

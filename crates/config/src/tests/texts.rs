@@ -28,7 +28,7 @@ fn an_empty_file() {
 fn a_password_is_masked() {
     insta::assert_snapshot!(errors("x-a: {password: hunter2, password: hunter2}\n"), @r##"
     error: duplicate key: password
-     --> config/deploy.yml:5:17
+     --> config/deploy.yml:5:26
       |
     5 | x-a: {password: [REDACTED]
       |       --------  ^^^^^^^^^^ given again here
@@ -40,7 +40,7 @@ fn a_password_is_masked() {
 #[test]
 fn a_password_of_the_wrong_form_is_masked() {
     insta::assert_snapshot!(rendered(read("service: a\nimage: b\nservers: [h]\nregistry: {usernam: me, password: hunter2}\n")), @r##"
-    error: registry/username: is required
+    error: registry: `username` is required
      --> config/deploy.yml:4:1
       |
     4 | registry: {usernam: me, password: [REDACTED]}
@@ -62,11 +62,11 @@ fn a_password_of_the_wrong_form_is_masked() {
 fn a_password_that_was_replaced_is_masked() {
     insta::assert_snapshot!(rendered(read_for("staging", &MINIMAL.replace("[REGISTRY_PASSWORD]", "hunter2"), "registry: {password: [A, B]}
 ")), @r##"
-    error: registry/password: should be a string or an array with one string (for secret lookup)
+    error: registry/password: should be a string or a list with the name of one secret
      --> config/deploy.staging.yml:1:12
       |
     1 | registry: {password: [A, B]}
-      |            ^^^^^^^^ this is an array
+      |            ^^^^^^^^ this is a list
       |
      ::: config/deploy.yml:4:36
       |
@@ -222,7 +222,38 @@ fn a_long_line_is_cut() {
     error: env/B: should be a string
      --> config/deploy.yml:5:314
       |
-    5 | ...xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", B: [1]}
-      |                                                            ^ this is an array
+    5 | ...xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", B: [1]}
+      |                                                             ^ this is a list
+    "##);
+}
+
+#[test]
+fn places_are_those_of_the_users_file() {
+    insta::assert_snapshot!(rendered(read("service: a
+servers: [h]
+registry:
+  password: |
+    hunter2
+    hunter3
+  username: {A: hunter4}
+env: {clear: {TOKEN: hunter5hunter5hunter5}, secrets: [A]}
+")), @r##"
+    error: `image` is required
+    --> config/deploy.yml:1:1
+     = help: `image: me/myapp`, the image's name without server and tag
+
+    error: registry/username: should be a string or a list with the name of one secret
+     --> config/deploy.yml:7:3
+      |
+    7 |   username: {A: hunter4}
+      |   ^^^^^^^^ this is a map
+
+    error: env: unknown key: secrets
+     --> config/deploy.yml:8:46
+      |
+    8 | env: {clear: {TOKEN: [REDACTED]}, secrets: [A]}
+      |                                   ^^^^^^^
+      |
+      = help: did you mean `secret`?
     "##);
 }

@@ -155,6 +155,9 @@ pub struct Location<'a> {
     pub column: usize,
 }
 
+/// Follows the place in the user's file, and comes before the place in the masked text, which the renderer appends.
+const END_OF_PLACE: char = '\0';
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) file: SourceFile,
@@ -204,10 +207,14 @@ impl Diagnostics {
     }
 
     pub fn locate(&self, diagnostic: &Diagnostic) -> Location<'_> {
-        let Some(source) = self.sources.get(diagnostic.span.file) else {
+        self.location(diagnostic.span)
+    }
+
+    fn location(&self, span: Span) -> Location<'_> {
+        let Some(source) = self.sources.get(span.file) else {
             return Location { path: "", line: 1, column: 1 };
         };
-        let before = source.file.text.get(..diagnostic.span.start).unwrap_or_default();
+        let before = source.file.text.get(..span.start).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         Location {
             path: &source.file.path,
@@ -223,7 +230,11 @@ impl Diagnostics {
         let groups = self.items.iter().map(|item| self.group(item, &masked));
         let remedy = self.remedy.iter().map(|remedy| Group::with_title(Level::HELP.primary_title(remedy)));
         let reports: Vec<String> = groups.chain(remedy).map(|group| renderer.render(&[group])).collect();
-        reports.join("\n\n")
+        let text = reports.join("\n\n");
+        let mut parts = text.split(END_OF_PLACE);
+        let first = parts.next().unwrap_or_default().to_owned();
+        let of_masked = |c: char| c == ':' || c.is_ascii_digit();
+        parts.fold(first, |text, part| text + part.trim_start_matches(of_masked))
     }
 
     fn group<'a>(&'a self, item: &'a Diagnostic, masked: &'a [Masked]) -> Group<'a> {
@@ -247,7 +258,8 @@ impl Diagnostics {
         item: &'a Diagnostic,
         masked: &'a [Masked],
     ) -> Vec<annotate_snippets::Element<'a>> {
-        let mut files: BTreeMap<(bool, usize), Vec<annotate_snippets::Annotation<'a>>> = BTreeMap::new();
+        type Annotations<'a> = Vec<annotate_snippets::Annotation<'a>>;
+        let mut files: BTreeMap<(bool, usize), (Span, Annotations<'a>)> = BTreeMap::new();
         let own = (item.span, item.label.as_deref(), AnnotationKind::Primary);
         let others = item.also.iter().map(|(span, label)| (*span, Some(&**label), AnnotationKind::Context));
         let mut elements = Vec::new();
@@ -261,11 +273,15 @@ impl Diagnostics {
                 continue;
             }
             let annotation = kind.span(masked.place(span.start..span.end)).label(label);
-            files.entry((span.file != item.span.file, span.file)).or_default().push(annotation);
+            let key = (span.file != item.span.file, span.file);
+            let (first, annotations) = files.entry(key).or_insert_with(|| (span, Vec::new()));
+            *first = if key.0 { span.min(*first) } else { item.span };
+            annotations.push(annotation);
         }
-        for ((_, file), annotations) in files {
-            if let (Some(source), Some(masked)) = (self.sources.get(file), masked.get(file)) {
-                let path = source.file.path.as_str();
+        for ((_, file), (first, annotations)) in files {
+            if let Some(masked) = masked.get(file) {
+                let Location { path, line, column } = self.location(first);
+                let path = format!("{path}:{line}:{column}{END_OF_PLACE}");
                 let snippet = Snippet::source(masked.text()).path(path).annotations(annotations);
                 elements.push(snippet.into());
             }

@@ -267,7 +267,7 @@ impl<'t> Builder<'t, '_> {
             match node.kind {
                 NodeKind::Map(entries) => maps.push(entries),
                 _ => self.errors.push(
-                    Diagnostic::error(key, "`<<` should be given a hash, or an array of hashes")
+                    Diagnostic::error(key, "`<<` should be given a map, or a list of maps")
                         .help("usually an alias: `<<: *defaults`"),
                 ),
             }

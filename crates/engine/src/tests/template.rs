@@ -135,7 +135,7 @@ async fn what_is_not_built_in_is_rendered_by_ruby() {
         &FOREIGN.replace("<%= ENV['SERVICE'].downcase %>", "@1;shop@2;").replacen("service", "@0;service", 1),
     );
     let error = load(&local, None).await.unwrap_err();
-    assert!(error.starts_with("error: labels: should be a hash\n --> config/deploy.yml:5:9"), "{error}");
+    assert!(error.starts_with("error: labels: should be a map\n --> config/deploy.yml:5:9"), "{error}");
     assert!(ran(&local)[0].starts_with("env ruby -EUTF-8 "));
     let input = local.ran.lock().unwrap()[0].input.clone().unwrap();
     assert!(input.expose().contains("<%= ENV['SERVICE'].downcase %>"));
@@ -170,7 +170,7 @@ async fn a_base_file_that_needs_a_destination_names_those_there_are() {
     let files =
         [("deploy.yml", base), ("deploy.staging.yml", ""), ("deploy.production.yml", ""), ("other.yml", "")];
     let said = load(&machine(&files, &[]), None).await.unwrap_err();
-    assert!(said.contains("Missing required configuration for servers"), "{said}");
+    assert!(said.contains("error: `servers` is required"), "{said}");
     let named = "help: config/deploy.production.yml, config/deploy.staging.yml exist: if you mean one of these, select it, as in `-d production`";
     assert!(said.ends_with(named), "{said}");
     let wanted = [("deploy.yml", "require_destination: true\nnonsense: 1\n"), ("deploy.staging.yml", "")];

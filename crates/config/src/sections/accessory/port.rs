@@ -3,6 +3,7 @@
 
 use crate::decode::{Field, Report};
 use crate::given::given;
+use crate::publish;
 
 /// Ports that should not be public, and the software that listens on them.
 const PRIVATE: &[(&str, &str)] = &[
@@ -27,6 +28,7 @@ const PRIVATE: &[(&str, &str)] = &[
 /// Reads a value for `docker run --publish`, with `PORT` as `PORT:PORT`. Warns if it exposes a database.
 pub(super) fn decode(field: &Field, service: &str, report: &mut Report) -> Option<String> {
     let text = field.text()?;
+    publish::check(field, report);
     let port = if text.contains(':') { text } else { format!("{text}:{text}") };
     if let Some((published, inside, who)) = exposed(&port) {
         let warning =

@@ -16,10 +16,8 @@ impl Masked {
     pub(crate) fn new(source: &Source) -> Self {
         let original = source.file.text.as_str();
         let (mut text, mut moved, mut at) = (String::with_capacity(original.len()), Vec::new(), 0);
-        for range in &source.hidden {
-            let (Some(before), Some(_)) = (original.get(at..range.start), original.get(range.clone())) else {
-                continue;
-            };
+        for range in source.hidden.iter().flat_map(|range| by_line(original, range.clone())) {
+            let Some(before) = original.get(at..range.start) else { continue };
             text.push_str(before);
             moved.push((range.clone(), text.len()..text.len() + REDACTED.len()));
             text.push_str(REDACTED);
@@ -55,4 +53,19 @@ impl Masked {
         }
         place
     }
+}
+
+/// Splits a range into lines, so that the lines keep their numbers.
+fn by_line(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = range.start;
+    for line in text.get(range).unwrap_or_default().split_inclusive('\n') {
+        let start = at + (line.len() - line.trim_start().len());
+        let end = start + line.trim().len();
+        if start < end {
+            found.push(start..end);
+        }
+        at += line.len();
+    }
+    found
 }

@@ -14,7 +14,7 @@ pub fn report<'f>(files: impl IntoIterator<Item = &'f File>, problems: Vec<Diagn
 }
 
 impl File {
-    /// The ranges that must not be shown, line by line.
+    /// The ranges that must not be shown.
     fn hidden(&self) -> Vec<Range<usize>> {
         let text = self.source.text.as_str();
         let mut shown: Vec<Range<usize>> = Vec::new();
@@ -35,7 +35,7 @@ impl File {
         let mut at = 0;
         for range in shown.iter().chain([&(text.len()..text.len())]) {
             if range.start > at {
-                hidden.extend(by_line(text, at..range.start));
+                hidden.push(at..range.start);
             }
             at = at.max(range.end);
         }
@@ -105,19 +105,4 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
             + text.get(at + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         (!word.is_empty()).then_some((start, word))
     })
-}
-
-/// Splits a range into lines, so that the lines keep their numbers.
-fn by_line(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = range.start;
-    for line in text.get(range).unwrap_or_default().split_inclusive('\n') {
-        let start = at + (line.len() - line.trim_start().len());
-        let end = start + line.trim().len();
-        if start < end {
-            found.push(start..end);
-        }
-        at += line.len();
-    }
-    found
 }

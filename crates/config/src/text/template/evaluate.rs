@@ -184,7 +184,9 @@ impl<'a> Evaluation<'a> {
         };
         let file = dotenv::parse(path, &text, false);
         if let Some(problem) = file.errors.first() {
-            return Err(wrong(&at, format!("{path}: {}", problem.message), "loaded here", "fix the file"));
+            let line = text.get(..problem.span.start).unwrap_or_default().matches('\n').count() + 1;
+            let message = format!("{path}:{line}: {}", problem.message);
+            return Err(wrong(&at, message, "loaded here", "fix the file"));
         }
         for entry in &file.entries {
             let mut value = String::new();

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn no_proxy_is_made_that_would_ignore_keys() {
-        let text = "service: app\nimage: app\nregistry: {username: u, password: [PW]}\nbuilder: {arch: amd64}\nservers: [a, c]\nproxy: {run: {version: v0.9.2}}\n\
+        let text = "service: app\nimage: app\nregistry: {username: u, password: [PW]}\nbuilder: {arch: amd64}\nservers: [a, c]\nproxy: {run: {repository: me/other, version: v1}}\n\
                     accessories: {admin: {image: i, host: b, proxy: {host: b.test, basic_auth: [LOGIN]}}}\n";
         let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
         let made = |text: &str, host: &str| {
@@ -169,10 +169,13 @@ mod tests {
         let wanted = text.replace("run: {", "allow_ips: [10.0.0.0/8], run: {");
         assert_eq!(
             made(&wanted, "a").unwrap_err(),
-            "`proxy: run:` names basecamp/kamal-proxy:v0.9.2 for a, and `proxy: allow_ips` needs Bowline's own proxy"
+            "`proxy: run:` names me/other:v1 for a, and `proxy: allow_ips` needs Bowline's own proxy"
         );
-        assert_eq!(made(&wanted.replace("version: v0.9.2", "repository: me/bowline-proxy"), "a"), Ok(()));
-        assert_eq!(made(&wanted.replace("run: {version: v0.9.2}", "ssl: false"), "a"), Ok(()));
+        assert_eq!(made(&wanted.replace("me/other", "me/bowline-proxy"), "a"), Ok(()));
+        assert_eq!(
+            made(&wanted.replace("run: {repository: me/other, version: v1}", "ssl: false"), "a"),
+            Ok(())
+        );
     }
 
     #[test]

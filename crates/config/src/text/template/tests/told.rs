@@ -17,15 +17,15 @@ fn without_ruby_each_construct_is_shown() {
       |
       = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `File.read("path")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`
     "#);
-    insta::assert_snapshot!(refused("registry:\n  password: <%= Rails.root || 'hunter2' %>\n"), @r#"
+    insta::assert_snapshot!(refused("registry:\n  password: <%= Rails.root || 'hunter2' %>\n"), @r##"
     error: this template needs Ruby, and there is no `ruby` on this machine
-     --> deploy.yml:2:13
+     --> deploy.yml:2:17
       |
     2 |   password: [REDACTED]
       |             ^^^^^^^^^^ this is not built in
       |
       = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `File.read("path")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`
-    "#);
+    "##);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_dotenv_file_that_calls_kamal_secrets_is_refused() {
 fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
     insta::assert_snapshot!(refused(
         "registry:\n  password: <%= ENV.fetch('NONE') %>\n  api_token: \"<%= ENV.fetch('NONE') %>\"\n  secret_key: <%= ENV['A'] ? ENV.fetch('NONE') : 'hunter2' %>\n"
-    ), @r#"
+    ), @r##"
     error: the variable NONE is not set
      --> deploy.yml:2:17
       |
@@ -198,13 +198,13 @@ fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
       = help: set NONE in the environment, or give a default: `ENV.fetch("NONE", "…")`
 
     error: the variable NONE is not set
-     --> deploy.yml:4:15
+     --> deploy.yml:4:30
       |
     4 |   secret_key: [REDACTED]
       |               ^^^^^^^^^^ this requires it
       |
       = help: set NONE in the environment, or give a default: `ENV.fetch("NONE", "…")`
-    "#);
+    "##);
 }
 
 /// The diagnostics for a configuration that is a template.
@@ -221,7 +221,7 @@ const MINIMAL: &str = "service: app\nimage: me/app\nregistry: {username: me, pas
 fn errors_of_the_rendered_text_point_at_the_file() {
     insta::assert_snapshot!(loaded(&format!(
         "<% if ENV[\"A\"] -%>\n# first\n<% end -%>\n{MINIMAL}servers: [<%= `echo 1.1.1.1`.strip %>, 2.2.2.2]\nretain_containers: <%= ENV['NAME'] %>x # how many\nservies: 1\nx-a: <%= 'long long long' %>\nenv: {{<%= ENV['NAME'] %>: 1, B: [1]}}\n"
-    )), @r"
+    )), @r##"
     error: retain_containers: should be an integer
      --> deploy.yml:8:20
       |
@@ -240,8 +240,8 @@ fn errors_of_the_rendered_text_point_at_the_file() {
       --> deploy.yml:11:30
        |
     11 | env: {<%= ENV['NAME'] %>: 1, B: [1]}
-       |                              ^ this is an array
-    ");
+       |                              ^ this is a list
+    "##);
     insta::assert_snapshot!(loaded(&format!("{MINIMAL}servers:\n  <%- if ENV['A'] -%>\n  - a: [b\n  <%- end -%>\n")), @r"
     error: `[` is opened here and never closed
      --> deploy.yml:6:8
@@ -255,15 +255,15 @@ fn errors_of_the_rendered_text_point_at_the_file() {
 
 #[test]
 fn a_tag_that_gave_nothing_is_named() {
-    insta::assert_snapshot!(loaded(&format!("{MINIMAL}servers: <%= ENV['NONE'] %>\n")), @r"
-    error: servers: should be an array or a hash
+    insta::assert_snapshot!(loaded(&format!("{MINIMAL}servers: <%= ENV['NONE'] %>\n")), @r##"
+    error: servers: should be a list or a map
      --> deploy.yml:4:1
       |
     4 | servers: <%= ENV['NONE'] %>
       | ^^^^^^^  ------------------ this tag's output is empty
       | |
       | this is empty
-    ");
+    "##);
 }
 
 #[test]
@@ -280,10 +280,10 @@ fn what_a_tag_gave_is_not_told() {
     let said: Vec<String> = table.iter().map(|line| loaded(&format!("{MINIMAL}{line}\n"))).collect();
     let said = said.join("\n\n");
     assert!(!said.contains("hunter2") && !said.contains("swordfish"), "{said}");
-    insta::assert_snapshot!(said, @r"
-    error: Missing required configuration for servers
+    insta::assert_snapshot!(said, @r##"
+    error: `servers` is required
     --> deploy.yml:1:1
-     = help: `servers: [192.0.2.1]`, or a hash of roles
+     = help: `servers: [192.0.2.1]`, or a map of roles
 
     error: ssh/proxy: should be false or `HOST`, `USER@HOST` or `USER@HOST:PORT`, or several, comma-separated
      --> deploy.yml:4:14
@@ -291,9 +291,9 @@ fn what_a_tag_gave_is_not_told() {
     4 | ssh: {proxy: '<%= ENV['PASSWORD'] %>@@'}
       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^
 
-    error: Missing required configuration for servers
+    error: `servers` is required
     --> deploy.yml:1:1
-     = help: `servers: [192.0.2.1]`, or a hash of roles
+     = help: `servers: [192.0.2.1]`, or a map of roles
 
     error: unknown key: <%= ENV['PASSWORD'] %>
      --> deploy.yml:4:1
@@ -311,15 +311,15 @@ fn what_a_tag_gave_is_not_told() {
       |
       = help: give the tag an env: `env_tags: {<%= ENV['PASSWORD'] %>: {NAME: value}}`
 
-    error: servers/web: should be an array or a hash
+    error: servers/web: should be a list or a map
      --> deploy.yml:4:16
       |
     4 | servers: {web: <%= ENV['PASSWORD'] %>}
       |                ^^^^^^^^^^^^^^^^^^^^^^ this is a string
 
-    error: Missing required configuration for servers
+    error: `servers` is required
     --> deploy.yml:1:1
-     = help: `servers: [192.0.2.1]`, or a hash of roles
+     = help: `servers: [192.0.2.1]`, or a map of roles
 
     error: boot/limit: should be an integer or a percentage from 1% to 100%
      --> deploy.yml:4:15
@@ -344,7 +344,7 @@ fn what_a_tag_gave_is_not_told() {
       |                             ^
       |
       = help: close it, or quote a value with special characters
-    ");
+    "##);
 }
 
 #[test]
