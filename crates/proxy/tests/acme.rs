@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
 
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[path = "common/pebble.rs"]
 mod pebble;
@@ -11,7 +11,7 @@ mod ports;
 use pebble::{Authority, Process, start};
 use ports::free_port;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const FAILED: &str = "Failed to obtain certificate";
 
 /// A proxy, and an authority that validates at its ports.
 struct Setting {
@@ -29,8 +29,7 @@ impl Setting {
         let home = tempfile::tempdir().unwrap();
         let (http, https) = (free_port(), free_port());
         let authority = Authority::start(home.path(), if http_01_works { http } else { free_port() }, https);
-        let (port, directory) = (authority.port, authority.url());
-        until("pebble answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let directory = authority.url();
         let mut setting = Self { home, http, https, directory, authority: Some(authority), proxy: None };
         setting.start_proxy();
         setting
@@ -45,8 +44,9 @@ impl Setting {
         // The former proxy may take a moment to release its ports.
         until("the proxy runs", || {
             let mut process = start(&mut run, &self.home.path().join("proxy.log"));
+            // Until it is gone, the former one still responds to commands, so only the log shows that this one runs.
             let ended = loop {
-                if self.command().arg("list").output().unwrap().status.success() {
+                if self.log().contains("Server started") {
                     break false;
                 }
                 if process.0.try_wait().unwrap().is_some() {
@@ -72,6 +72,10 @@ impl Setting {
         deploy.args(["--tls-acme-directory", &self.directory]);
         let done: Output = deploy.output().unwrap();
         assert!(done.status.success(), "{done:?}");
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("proxy.log")).unwrap()
     }
 
     /// Issuer, serial number and names of the certificate that a client of this name gets.
@@ -106,10 +110,11 @@ impl Setting {
     }
 }
 
+/// Waits without a deadline of its own: on a busy machine, an order fails if pebble gives up on a validation, and the
+/// proxy then waits for minutes.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    eprintln!("waiting until {what}");
     while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -132,11 +137,17 @@ fn certificates_are_issued_by_http_01_and_survive_restarts_and_upgrades_without_
 
 #[test]
 fn certificates_are_issued_by_tls_alpn_01_when_http_01_fails() {
-    let setting = Setting::new(false);
+    let mut setting = Setting::new(false);
     setting.deploy("a.example.com");
+    until("a certificate is there", || {
+        if setting.log().matches(FAILED).count() > 1 {
+            // This order met a busy authority, and the next one would come in minutes. A new process orders at once.
+            setting.start_proxy();
+        }
+        setting.certificate("a.example.com").is_some()
+    });
     setting.issued("a.example.com");
-    let log = std::fs::read_to_string(setting.home.path().join("proxy.log")).unwrap();
-    assert!(log.contains("Failed to obtain certificate"), "{log}");
+    assert!(setting.log().contains(FAILED), "{}", setting.log());
 }
 
 #[test]

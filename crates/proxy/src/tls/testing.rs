@@ -17,9 +17,14 @@ pub(crate) struct Made {
 
 /// A certificate that started a minute ago and ends after `lifetime`.
 pub(crate) fn make(name: &str, lifetime: Duration) -> Made {
+    make_of_age(name, Duration::from_secs(60), lifetime)
+}
+
+/// A certificate that started this long ago, and has this much time left.
+pub(crate) fn make_of_age(name: &str, age: Duration, left: Duration) -> Made {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-    params.not_before = (SystemTime::now() - Duration::from_secs(60)).into();
-    params.not_after = (SystemTime::now() + lifetime).into();
+    params.not_before = (SystemTime::now() - age).into();
+    params.not_after = (SystemTime::now() + left).into();
     let key = KeyPair::generate().unwrap();
     let chain = params.self_signed(&key).unwrap().pem();
     let key = key.serialize_pem();

@@ -266,7 +266,7 @@ async fn a_certificate_of_kamal_proxys_cache_is_served_without_an_order() {
     assert!(Arc::ptr_eq(&before, &kept(&tls, "a.example.com")), "the same name was begun again");
 }
 
-fn kept(tls: &Tls, name: &str) -> Arc<Kept> {
+pub(super) fn kept(tls: &Tls, name: &str) -> Arc<Kept> {
     match tls.shared.table.load().names.get(name) {
         Some(Source::Kept(kept)) => Arc::clone(kept),
         other => panic!("{other:?}"),

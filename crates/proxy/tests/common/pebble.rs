@@ -1,7 +1,9 @@
 //! Pebble, an ACME authority for tests (Debian's package `pebble`; `bin/setup` installs it).
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 
@@ -9,6 +11,18 @@ use super::free_port;
 
 /// A process that ends with the test.
 pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    fn wait_until_it_listens(&mut self, address: &str, log: &Path) {
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                let log = std::fs::read_to_string(log).unwrap_or_default();
+                panic!("nothing listens on {address}: {status}\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -26,13 +40,13 @@ pub(crate) fn start(command: &mut Command, log: &Path) -> Process {
 
 /// An authority, and a DNS server that resolves all names to this machine.
 pub(crate) struct Authority {
-    pub(crate) port: u16,
+    port: u16,
     _processes: [Process; 2],
 }
 
 impl Authority {
-    /// Starts an authority that validates challenges at these ports. The certificate of its own server is `root.pem`
-    /// in `home`, and its log is `pebble.log`.
+    /// Starts an authority that validates challenges at these ports, and waits until it accepts connections. The
+    /// certificate of its own server is `root.pem` in `home`, and its log is `pebble.log`.
     pub(crate) fn start(home: &Path, http: u16, alpn: u16) -> Self {
         let path = |name: &str| home.join(name);
         let key = KeyPair::generate().unwrap();
@@ -57,7 +71,10 @@ impl Authority {
         let mut authority = Command::new("pebble");
         authority.args(["-dnsserver", &dns, "-config"]).arg(path("pebble.json"));
         authority.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "10");
-        let processes = [start(&mut names, &path("dns.log")), start(&mut authority, &path("pebble.log"))];
+        let mut processes = [start(&mut names, &path("dns.log")), start(&mut authority, &path("pebble.log"))];
+        let [names, authority] = &mut processes;
+        names.wait_until_it_listens(&dns, &path("dns.log"));
+        authority.wait_until_it_listens(&format!("127.0.0.1:{port}"), &path("pebble.log"));
         Self { port, _processes: processes }
     }
 
