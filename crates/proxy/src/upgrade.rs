@@ -214,9 +214,12 @@ impl Supervisor {
 
     /// Replaces the current child with one of another binary. The old one then drains.
     async fn upgrade(&mut self, path: PathBuf) {
-        log::info("Upgrading", &[("path", &path.display())]);
         self.current.line.say("freeze", "").await;
-        let started = match timeout(START, heard(&mut self.current, "frozen")).await {
+        let frozen = timeout(START, heard(&mut self.current, "frozen")).await;
+        // A command that arrived at the same moment as SIGHUP gets the answer, so it also decides on the binary.
+        let path = self.current.line.take_kept("upgrade").map_or(path, PathBuf::from);
+        log::info("Upgrading", &[("path", &path.display())]);
+        let started = match frozen {
             Ok(Ok(())) => self.program.start(&path).await,
             Ok(Err(why)) => Err(why),
             Err(_) => Err("the running proxy does not respond".to_owned()),

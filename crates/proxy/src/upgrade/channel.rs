@@ -84,6 +84,12 @@ impl Line {
         false
     }
 
+    /// Takes one of the lines that were kept, and returns what follows this word in it.
+    pub(super) fn take_kept(&mut self, word: &str) -> Option<String> {
+        let at = self.unheard.iter().position(|line| super::word(line).0 == word)?;
+        self.unheard.remove(at).map(|line| super::word(&line).1.to_owned())
+    }
+
     /// Sends a line. If the other process is gone, [`Self::hear`] reports that.
     pub(super) async fn say(&mut self, word: &str, text: &str) {
         let Some(write) = &mut self.write else { return };
@@ -122,8 +128,11 @@ mod tests {
         one.say("failed", "two\nlines").await;
         assert_eq!(other.hear().await.as_deref(), Some("failed two lines"));
         other.say("follow", "1 change").await;
+        other.say("upgrade", "/a path").await;
         other.say("frozen", "").await;
         assert!(one.hear_word("frozen").await);
+        assert_eq!(one.take_kept("upgrade").as_deref(), Some("/a path"));
+        assert_eq!(one.take_kept("upgrade"), None);
         assert_eq!(one.hear().await.as_deref(), Some("follow 1 change"));
         drop(other);
         assert_eq!(one.hear().await, None);

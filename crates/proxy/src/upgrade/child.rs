@@ -70,6 +70,7 @@ impl ParentLink {
             line,
             wishes,
             predecessor,
+            frozen: false,
             upgrading: None,
             following: HashMap::new(),
             changes: 0,
@@ -126,6 +127,8 @@ struct Conversation<P> {
     line: Line,
     wishes: watch::Sender<Wish>,
     predecessor: P,
+    /// Since an upgrade began, whether by a command or by SIGHUP, unless it failed.
+    frozen: bool,
     /// The command that started the upgrade in progress.
     upgrading: Option<UpgradeRequest>,
     /// Wait for predecessors, by the number of the change.
@@ -159,7 +162,7 @@ impl<P: Predecessor> Conversation<P> {
 
     /// Passes on a request for an upgrade, unless there is one already.
     async fn ask(&mut self, request: UpgradeRequest) {
-        if self.upgrading.is_some() || matches!(*self.wishes.borrow(), Wish::End(_)) {
+        if self.frozen || self.upgrading.is_some() {
             let _ = request.done.send(Err(IN_PROGRESS.to_owned()));
             return;
         }
@@ -172,11 +175,11 @@ impl<P: Predecessor> Conversation<P> {
         match word {
             "serve" => drop(self.wishes.send_replace(Wish::Serve)),
             "freeze" => {
-                self.predecessor.freeze(true);
+                self.freeze(true);
                 self.line.say("frozen", "").await;
             }
             "failed" => {
-                self.predecessor.freeze(false);
+                self.freeze(false);
                 self.upgraded(Err(text.to_owned()));
             }
             "upgraded" => {
@@ -200,6 +203,11 @@ impl<P: Predecessor> Conversation<P> {
             }
             _ => {}
         }
+    }
+
+    fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+        self.predecessor.freeze(frozen);
     }
 
     fn upgraded(&mut self, result: Result<(), String>) {

@@ -62,6 +62,48 @@ fn a_second_upgrade_is_refused_while_the_first_is_in_progress() {
 }
 
 #[test]
+fn a_command_is_refused_while_an_upgrade_by_a_hangup_is_in_progress() {
+    let home = tempfile::tempdir().unwrap();
+    let [running, started, released] =
+        ["running", "started", "released"].map(|name| home.path().join(name).display().to_string());
+    let waits_the_second_time = format!(
+        "if [ -e {running} ]; then : >{started}; until [ -e {released} ]; do sleep 0.05; done; fi\n\
+         : >{running}; exec {PROXY} \"$@\""
+    );
+    let newer = binary(home.path(), "9999.0.0", &waits_the_second_time);
+    let daemon = Daemon::start_with(home, &newer);
+    daemon.signal("-HUP");
+    until("started", || Path::new(&started).exists());
+    let refused = daemon.command(&["upgrade", PROXY]);
+    std::fs::write(&released, "").unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("another upgrade is in progress"), "{text}");
+    daemon.line("Upgraded");
+    daemon.upgrade("");
+}
+
+#[test]
+fn a_command_that_comes_with_a_hangup_starts_its_binary_or_fails() {
+    // Which of the two process 1 hears first is random.
+    for _ in 0..8 {
+        let daemon = Daemon::start();
+        let mark = daemon.home.path().join("mark");
+        let marks = format!(": >{}; exec {PROXY} \"$@\"", mark.display());
+        let other = binary(daemon.home.path(), "9999.0.0", &marks);
+        daemon.signal("-STOP");
+        let upgrade = format!("upgrade {}", other.display());
+        let mut commands = [daemon.begin(&upgrade), daemon.begin(&upgrade)];
+        // Once one is refused, process 1 has been sent the other.
+        until("refused", || commands.iter_mut().any(|command| command.try_wait().unwrap().is_some()));
+        daemon.signal("-HUP");
+        daemon.signal("-CONT");
+        let succeeded = commands.map(|mut command| command.wait().unwrap().success());
+        assert_ne!(succeeded[0], succeeded[1]);
+        assert!(mark.exists(), "the command succeeded, but its binary was not started");
+    }
+}
+
+#[test]
 fn a_copy_of_the_program_is_installed_whole_and_for_its_owner_alone_to_write() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("bowline-proxy");
