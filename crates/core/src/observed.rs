@@ -61,11 +61,8 @@ pub struct Container {
     pub image_id: String,
     /// `created`, `running`, `restarting`, `exited`, …
     pub status: String,
-    pub exit_code: i64,
     /// `starting`, `healthy` or `unhealthy`. `None` without a health check.
     pub health: Option<String>,
-    /// When it last ended (RFC 3339, with year 1 if never).
-    pub finished: String,
     #[serde(deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "or_default")]
@@ -307,9 +304,9 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = r#"@docker 26.1.5
-@container {"id":"aaa","name":"/app-web-1","created":"2026-01-01T00:00:00Z","image":"r/app:1","image_id":"sha256:1","status":"running","exit_code":0,"health":"healthy","finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Type":"bind","Source":"/root/.kamal/cords/app-web-f0","Destination":"/tmp/kamal-cord"}],"healthcheck":{"Test":["CMD-SHELL","(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"],"Interval":1000000000},"networks":{"kamal":{"IPAddress":"172.18.0.3"}},"args":[]}
-@container {"id":"bbb","name":"/app-web-2_replaced_00","created":"2026-01-02T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":null,"healthcheck":null,"networks":null,"args":null}
-@container {"id":"ccc","name":"/app-web-staging-2","created":"2026-01-03T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":"staging"},"mounts":null,"healthcheck":null,"networks":null,"args":null}
+@container {"id":"aaa","name":"/app-web-1","created":"2026-01-01T00:00:00Z","image":"r/app:1","image_id":"sha256:1","status":"running","health":"healthy","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Type":"bind","Source":"/root/.kamal/cords/app-web-f0","Destination":"/tmp/kamal-cord"}],"healthcheck":{"Test":["CMD-SHELL","(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"],"Interval":1000000000},"networks":{"kamal":{"IPAddress":"172.18.0.3"}},"args":[]}
+@container {"id":"bbb","name":"/app-web-2_replaced_00","created":"2026-01-02T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","health":null,"labels":{"service":"app","role":"web","destination":""},"mounts":null,"healthcheck":null,"networks":null,"args":null}
+@container {"id":"ccc","name":"/app-web-staging-2","created":"2026-01-03T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","health":null,"labels":{"service":"app","role":"web","destination":"staging"},"mounts":null,"healthcheck":null,"networks":null,"args":null}
 @other {"name":"/shop-web-1","labels":{"service":"shop","role":"web"}}
 @network kamal
 @image sha256:1 r/app:latest

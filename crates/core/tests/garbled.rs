@@ -21,13 +21,13 @@ use bowline_core::proxy::traefik::container as traefik;
 
 const ANSWERS: [&str; 5] = [
     r#"@docker 26.1.5
-@container {"id":"aaa","name":"/app-web-1","created":"2026-01-01T00:00:00Z","image":"r/app:1","image_id":"sha256:1","status":"running","exit_code":0,"health":"healthy","finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Type":"bind","Source":"/root/.kamal/cords/app-web-f0","Destination":"/tmp/kamal-cord"}],"healthcheck":{"Test":["CMD-SHELL","(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"],"Interval":1000000000},"networks":{"kamal":{"IPAddress":"172.18.0.3"}},"args":["--a=b"]}
+@container {"id":"aaa","name":"/app-web-1","created":"2026-01-01T00:00:00Z","image":"r/app:1","image_id":"sha256:1","status":"running","health":"healthy","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Type":"bind","Source":"/root/.kamal/cords/app-web-f0","Destination":"/tmp/kamal-cord"}],"healthcheck":{"Test":["CMD-SHELL","(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"],"Interval":1000000000},"networks":{"kamal":{"IPAddress":"172.18.0.3"}},"args":["--a=b"]}
 @end
 "#,
-    r#"@container {"id":"bbb","name":"/app-web-2_replaced_00","created":"2026-01-02T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"exited","exit_code":137,"health":null,"finished":"2026-01-03T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Source":"/root/.kamal/apps/app/assets/volumes/web-2","Destination":"/a"}],"healthcheck":null,"networks":null,"args":null}
+    r#"@container {"id":"bbb","name":"/app-web-2_replaced_00","created":"2026-01-02T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"exited","health":null,"labels":{"service":"app","role":"web","destination":""},"mounts":[{"Source":"/root/.kamal/apps/app/assets/volumes/web-2","Destination":"/a"}],"healthcheck":null,"networks":null,"args":null}
 @end
 "#,
-    r#"@proxy {"id":"ddd","name":"/traefik","created":"2026-01-02T00:00:00Z","image":"traefik:v3","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"","labels":{},"mounts":null,"healthcheck":null,"networks":{"bridge":{"IPAddress":""}},"args":["--providers.docker","--api.insecure=true"]}
+    r#"@proxy {"id":"ddd","name":"/traefik","created":"2026-01-02T00:00:00Z","image":"traefik:v3","image_id":"sha256:2","status":"running","health":null,"labels":{},"mounts":null,"healthcheck":null,"networks":{"bridge":{"IPAddress":""}},"args":["--providers.docker","--api.insecure=true"]}
 @end
 "#,
     "@other {\"name\":\"/shop-web-1\",\"labels\":{\"service\":\"shop\",\"role\":\"web\"}}\n@network kamal\n@maintenance web\n@end\n",

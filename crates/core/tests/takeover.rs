@@ -372,7 +372,7 @@ fn planned(kind: DeployKind, proxies: &[serde_json::Value]) -> Result<String, St
     let config = load(SourceFile::new("deploy.yml", text.to_owned()), None).unwrap().config;
     let container = json!({
         "id": "1", "name": "/app-web-v1", "created": "2026-01-01T00:00:00Z", "image": "r.test/app:v1", "image_id": "i",
-        "status": "running", "exit_code": 0, "health": "healthy", "finished": "", "mounts": [], "healthcheck": null,
+        "status": "running", "health": "healthy", "mounts": [], "healthcheck": null,
         "labels": {"service": "app", "role": "web", "destination": ""}, "networks": {}, "args": [],
     });
     let proxies: String = proxies.iter().map(|proxy| format!("@proxy {proxy}\n")).collect();
@@ -396,7 +396,7 @@ fn planned(kind: DeployKind, proxies: &[serde_json::Value]) -> Result<String, St
 fn proxy(name: &str, port: &str, labels: &serde_json::Value) -> serde_json::Value {
     json!({
         "id": name, "name": format!("/{name}"), "created": "", "image": "bowline-proxy:v10.0.1.0", "image_id": "",
-        "status": "running", "exit_code": 0, "health": null, "finished": "", "labels": labels, "mounts": [],
+        "status": "running", "health": null, "labels": labels, "mounts": [],
         "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.2"}}, "args": ["--api.insecure=true"],
         "ports": {"80/tcp": [{"HostIp": "", "HostPort": port}], "443/tcp": null},
     })

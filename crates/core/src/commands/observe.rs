@@ -24,9 +24,9 @@ pub struct Observe {
 /// the JSON, where a container without health check has no `.State.Health`, and the template fails.
 const CONTAINER: &str = concat!(
     r#"{"id":{{json .ID}},"name":{{json .Name}},"created":{{json .Created}},"image":{{json .Config.Image}},"#,
-    r#""image_id":{{json .Image}},"status":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"#,
+    r#""image_id":{{json .Image}},"status":{{json .State.Status}},"#,
     r#""health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}},"#,
-    r#""finished":{{json .State.FinishedAt}},"labels":{{json .Config.Labels}},"mounts":{{json .Mounts}},"#,
+    r#""labels":{{json .Config.Labels}},"mounts":{{json .Mounts}},"#,
     r#""healthcheck":{{json .Config.Healthcheck}},"networks":{{json .NetworkSettings.Networks}},"#,
     r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}},"ports":{{json .HostConfig.PortBindings}}}"#,
 );

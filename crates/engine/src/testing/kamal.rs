@@ -295,7 +295,7 @@ impl Machine {
         let Some(runs) = self.proxies.get(NAME) else { return String::new() };
         let proxy = json!({
             "id": NAME, "name": format!("/{NAME}"), "created": "", "image": self.program.image, "image_id": "",
-            "status": if *runs { "running" } else { "exited" }, "exit_code": 0, "health": null, "finished": "",
+            "status": if *runs { "running" } else { "exited" }, "health": null,
             "labels": self.waiting(NAME), "mounts": [], "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": [],
         });
         let services = if *runs { format!("@services\n{}", self.listed()) } else { String::new() };

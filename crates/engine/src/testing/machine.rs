@@ -307,8 +307,8 @@ fn described(container: &FakeContainer, age: usize, scope: &Scope) -> serde_json
     json!({
         "id": container.id, "name": format!("/{}", container.name), "created": format!("2026-01-01T00:00:{age:02}Z"),
         "image": container.image, "image_id": container.image_id,
-        "status": container.status(), "exit_code": 0, "health": health,
-        "finished": "", "labels": labels, "mounts": mounts, "stop_timeout": null,
+        "status": container.status(), "health": health,
+        "labels": labels, "mounts": mounts, "stop_timeout": null,
         "healthcheck": {"Test": ["CMD-SHELL", "(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"], "Interval": 1_000_000_000},
         "networks": {"kamal": {"IPAddress": format!("172.18.0.{}", container.address)}}, "args": [],
     })

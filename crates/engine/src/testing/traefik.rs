@@ -230,7 +230,7 @@ impl Machine {
         let traefik = json!({
             "id": "traefik", "name": "/traefik", "created": "", "image": "traefik", "image_id": "",
             "status": if *runs { "running" } else { "exited" },
-            "exit_code": 0, "health": null, "finished": "", "labels": self.waiting(TRAEFIK), "mounts": [], "healthcheck": null,
+            "health": null, "labels": self.waiting(TRAEFIK), "mounts": [], "healthcheck": null,
             "networks": {"kamal": {"IPAddress": "172.18.0.1"}},
             "args": if self.no_api { json!([]) } else { json!(["--api.insecure=true"]) },
         });
