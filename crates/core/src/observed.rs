@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::commands::answer::Unreadable;
 use crate::commands::app::stop_limit;
+use crate::commands::policy;
 use crate::names::{NETWORK, Names};
 use crate::proxy::kamal::Listed;
 
@@ -73,6 +74,9 @@ pub struct Container {
     /// `docker run --stop-timeout`, if given.
     #[serde(default)]
     pub stop_timeout: Option<i64>,
+    /// The restart policy, as in `docker run --restart`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub restart: String,
     #[serde(deserialize_with = "or_default")]
     pub args: Vec<String>,
     /// The server's ports that it was created to publish, by its own (`80/tcp`).
@@ -278,6 +282,11 @@ impl Container {
     /// How long Docker waits for it to stop, in seconds, if it was created with its own limit.
     pub fn stop_timeout(&self) -> Option<u64> {
         self.stop_timeout.map(stop_limit)
+    }
+
+    /// The restart policy that stopping this container takes from it, if any. Once it is stopped, this is unknown.
+    pub fn policy_before_stop(&self) -> Option<&String> {
+        Some(&self.restart).filter(|policy| self.is_running() && policy::is_changed_by_stop(policy))
     }
 
     /// The mount of its asset volume, whether Bowline or Kamal created it.

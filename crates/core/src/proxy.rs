@@ -521,8 +521,7 @@ impl Step {
         match self {
             Step::Traefik(step) => step.takes(),
             Step::Kamal(step) => step.takes(),
-            Step::Survey(_) => Takes::Seconds(60),
-            Step::Settle(step) => step.takes(),
+            Step::Survey(_) | Step::Settle(_) => Takes::Seconds(60),
         }
     }
 }

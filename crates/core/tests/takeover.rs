@@ -237,6 +237,10 @@ fn ensure_traefik() -> traefik::Ensure {
     }
 }
 
+fn gives_back(policy: &str) -> Verdict {
+    Verdict::GivesBack { restart: Some(policy.into()) }
+}
+
 const BOTH: [Direction; 2] = [Direction::Upgrade, Direction::Downgrade];
 
 #[test]
@@ -260,7 +264,7 @@ fn the_one_that_waits_takes_the_ports_and_the_one_before_goes_when_that_is_settl
             assert!(server.run(&server.settle(Verdict::Stays)).status.success());
             assert_eq!(server.containers(), format!("{to} runs"));
             // The old proxy no longer exists, so nothing can go back to it.
-            assert!(!server.run(&server.settle(Verdict::GivesBack)).status.success());
+            assert!(!server.run(&server.settle(gives_back("always"))).status.success());
             assert!(server.run(&server.settle(Verdict::GivesUp)).status.success());
             assert_eq!(server.containers(), format!("{to} runs"));
         }
@@ -293,6 +297,22 @@ fn one_that_does_not_come_up_gives_the_ports_back() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("no longer has the service app-web"), "{said}");
         assert_eq!(server.containers(), "kamal-proxy stopped waits, traefik runs");
+    });
+}
+
+#[test]
+fn the_one_before_gets_its_restart_policy_back_with_the_ports() {
+    shells::each(|| {
+        for direction in BOTH {
+            let server = Server::new(direction);
+            let [from, _] = server.names();
+            assert!(server.run(&server.take_over()).status.success());
+            assert!(server.run(&server.settle(gives_back("on-failure:5"))).status.success());
+            assert_eq!(server.containers(), format!("{from} runs"));
+            let calls = fs::read_to_string(server.home.path().join("calls")).unwrap();
+            let given = format!("update --restart on-failure:5 {from}\ncontainer start {from}\n");
+            assert!(calls.contains(&given), "{calls}");
+        }
     });
 }
 

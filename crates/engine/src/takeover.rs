@@ -65,7 +65,8 @@ async fn take_over(call: Call<'_>, direction: Direction, how: How) -> Result<(),
     run.worth_going_on(|host| fleet.has(host), &failures)?;
     let lock = Lock::for_run(call.world, &fleet, &hosts, &run.scope, &run.named()).await?;
     let lock_lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
-    let mut moving = Moving { run, call, direction, how, has_ports: BTreeSet::new(), pages };
+    let mut moving =
+        Moving { run, call, direction, how, has_ports: BTreeSet::new(), restart: BTreeMap::new(), pages };
     let result = moving.under_lock(&fleet, failures, lock_lost).await;
     if let Some(lock) = lock {
         lock.give_back(call.world).await;
@@ -122,6 +123,8 @@ struct Moving<'a> {
     how: How,
     /// The servers on which the new proxy already has the ports, so that only the last part is missing.
     has_ports: BTreeSet<String>,
+    /// The restart policies of old proxies, as far as stopping takes it from them.
+    restart: BTreeMap<String, String>,
     pages: Pages,
 }
 
@@ -177,6 +180,7 @@ impl Moving<'_> {
         Err(self.run.failed(failures, self.run.standing(&apply, &plan).await))
     }
 
+    /// Notes what was observed of the proxies, and leaves out servers with nothing left to do.
     fn leave_out_done(&mut self, observed: &mut BTreeMap<String, Observed>) {
         let [from, to] =
             [self.direction.from(), self.direction.to()].map(|kind| kind.container().unwrap_or_default());
@@ -185,6 +189,9 @@ impl Moving<'_> {
         };
         self.has_ports =
             observed.iter().filter(|(_, server)| has_ports(server)).map(|(host, _)| host.clone()).collect();
+        let restart = |server: &Observed| server.proxy(from)?.policy_before_stop().cloned();
+        self.restart =
+            observed.iter().filter_map(|(host, server)| Some((host.clone(), restart(server)?))).collect();
         let done: Vec<String> = observed
             .iter()
             .filter(|(host, server)| self.has_ports.contains(*host) && server.proxy(from).is_none())
@@ -324,7 +331,9 @@ impl Moving<'_> {
             }
             let hosts: Vec<String> = group.iter().map(|server| server.host.clone()).collect();
             self.hook("pre", plan, &hosts).await?;
-            join_all(group.iter().map(|server| apply.take_over(server, self.direction))).await;
+            let take_over =
+                |server| apply.take_over(server, self.direction, self.restart.get(&server.host).cloned());
+            join_all(group.iter().map(|server| take_over(server))).await;
             self.hook("post", plan, &hosts).await?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Observes a server: one script prints everything that decisions need. [`crate::observed`] parses its answer.
 
-use super::Scope;
 use super::answer::{Explanation, sent};
+use super::{Scope, policy};
 use crate::names::{NETWORK, Names};
 use crate::proxy::kamal::NAME as KAMAL;
 use crate::proxy::kamal::service::{ROWS, services};
@@ -22,14 +22,17 @@ pub struct Observe {
 ///
 /// Fields have the names of Docker's Go types. If one exists only in the JSON (`.Id`), Docker applies the whole template to
 /// the JSON, where a container without health check has no `.State.Health`, and the template fails.
-const CONTAINER: &str = concat!(
-    r#"{"id":{{json .ID}},"name":{{json .Name}},"created":{{json .Created}},"image":{{json .Config.Image}},"#,
-    r#""image_id":{{json .Image}},"status":{{json .State.Status}},"#,
-    r#""health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}},"#,
-    r#""labels":{{json .Config.Labels}},"mounts":{{json .Mounts}},"#,
-    r#""healthcheck":{{json .Config.Healthcheck}},"networks":{{json .NetworkSettings.Networks}},"#,
-    r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}},"ports":{{json .HostConfig.PortBindings}}}"#,
-);
+fn container() -> String {
+    let most = concat!(
+        r#"{"id":{{json .ID}},"name":{{json .Name}},"created":{{json .Created}},"image":{{json .Config.Image}},"#,
+        r#""image_id":{{json .Image}},"status":{{json .State.Status}},"#,
+        r#""health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}},"#,
+        r#""labels":{{json .Config.Labels}},"mounts":{{json .Mounts}},"#,
+        r#""healthcheck":{{json .Config.Healthcheck}},"networks":{{json .NetworkSettings.Networks}},"#,
+        r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}},"ports":{{json .HostConfig.PortBindings}}"#,
+    );
+    format!("{most},\"restart\":\"{}\"}}", policy::FORMAT)
+}
 
 /// The template for a running container of another service: its owner, and its labels, which a proxy reads.
 const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"#;
@@ -37,12 +40,13 @@ const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"
 /// The template for all containers. It prints everything about ours and the proxies, the labels of other running ones, and
 /// the role of a maintenance page. A running container in the network proves that the network exists, which saves a call.
 fn template(names: &Names) -> String {
+    let container = container();
     let proxy =
-        |name: &str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}");
+        |name: &str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {container}{{{{\"\\n\"}}}}{{{{end}}}}");
     let proxies: String = proxy::containers().map(proxy).collect();
     format!(
         "{{{{$service := index .Config.Labels \"service\"}}}}\
-         {{{{if eq $service {service:?}}}}}@container {CONTAINER}{{{{\"\\n\"}}}}\
+         {{{{if eq $service {service:?}}}}}@container {container}{{{{\"\\n\"}}}}\
          {{{{else if and $service .State.Running}}}}@other {OTHER}{{{{\"\\n\"}}}}{{{{end}}}}\
          {proxies}\
          {{{{if .State.Running}}}}{{{{if eq .Name \"/{KAMAL}\"}}}}@routes{{{{\"\\n\"}}}}{{{{end}}}}{{{{if index .NetworkSettings.Networks \"{NETWORK}\"}}}}@network {NETWORK}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}\

@@ -25,6 +25,11 @@ pub(crate) fn value<'a>(options: &'a [(String, OptionValue)], name: &str) -> Opt
     })
 }
 
+/// Whether `keep_stopped` takes this policy from a container.
+pub(crate) fn is_changed_by_stop(policy: &str) -> bool {
+    policy == "always" || policy.starts_with("on-failure")
+}
+
 /// The shell function `keep_stopped CONTAINER POLICY`, which prints [`Returns`].
 pub(crate) fn function() -> String {
     answer::sent(include_str!("policy.sh"))
@@ -35,7 +40,7 @@ pub(crate) fn keep_stopped(container: &str, policy: &str) -> String {
     format!("{}keep_stopped {container} {policy}\n", function())
 }
 
-/// A shell line that restores a stopped container's configured policy, or ends the script with a status.
+/// A shell line that gives a stopped container this policy, or ends the script with a status.
 pub(crate) fn give_back(policy: Option<&String>, container: &str, status: impl Display) -> String {
     let update = |policy: &String| {
         let line =

@@ -91,7 +91,11 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
         network: proxy::network(&container.labels),
         cord: container.cord().map(Into::into),
         assets: container.asset_volume().map(|mount| mount.source.clone()),
-        restart: policy::configured(&role.options),
+        restart: if container.is_running() {
+            container.policy_before_stop().cloned()
+        } else {
+            policy::configured(&role.options)
+        },
         ready: ProxyKind::of(role).rules().ready(),
         timeout: config.deploy_timeout.as_secs(),
         readiness_delay: config.readiness_delay.as_secs(),

@@ -8,11 +8,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{ProxyKind, Site, Takes, kamal, traefik};
+use super::{ProxyKind, Site, kamal, traefik};
 use crate::commands::answer::{Unreadable, lines, sent};
 use crate::commands::network::FAILED as PROXY_FAILED;
 use crate::commands::replacement::Replacement;
-use crate::commands::{Scope, ask};
+use crate::commands::{Scope, ask, policy};
 use crate::error::{PlanError, Refusal};
 use crate::observed::Container;
 use crate::request::Direction;
@@ -217,12 +217,13 @@ pub struct Settle {
     pub services: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The new one keeps the ports. The old one is removed.
     Stays,
-    /// The old one gets the ports back and starts. The new one is removed.
-    GivesBack,
+    /// The old one gets the ports back and starts. The new one is removed. `restart` is the restart policy that the old
+    /// one had before it was stopped, unless it still has it.
+    GivesBack { restart: Option<String> },
     /// The new one is no longer wanted. It is removed if it is still waiting.
     GivesUp,
 }
@@ -232,13 +233,9 @@ impl Settle {
         let [from, to] = self.direction.containers();
         match self.verdict {
             Verdict::Stays => format!("remove {from}"),
-            Verdict::GivesBack => format!("start {from} again"),
+            Verdict::GivesBack { .. } => format!("start {from} again"),
             Verdict::GivesUp => format!("remove the waiting {to}"),
         }
-    }
-
-    pub(super) fn takes(&self) -> Takes {
-        Takes::Seconds(60)
     }
 
     pub fn script(&self) -> Script {
@@ -247,7 +244,7 @@ impl Settle {
         let remove = |words: &[&str]| {
             Line::new("docker").words(["container", "rm", "--force"]).words(words.iter().copied())
         };
-        let does = match self.verdict {
+        let does = match &self.verdict {
             Verdict::Stays => format!(
                 "{}{} >/dev/null 2>&1\n! docker container inspect {from} >/dev/null 2>&1 || exit {PROXY_FAILED}\n{}",
                 match self.direction {
@@ -260,11 +257,12 @@ impl Settle {
                     Direction::Downgrade => String::new(),
                 }
             ),
-            Verdict::GivesBack => format!(
+            Verdict::GivesBack { restart } => format!(
                 "{}ask_name {from} '{{{{.ID}}}}' || {{ echo 'there is no {from} to go back to' >&2; exit {PROXY_FAILED}; }}\n\
-                 {} >/dev/null 2>&1\ndocker container start {from} >/dev/null || exit {PROXY_FAILED}\n{}",
+                 {} >/dev/null 2>&1\n{}docker container start {from} >/dev/null || exit {PROXY_FAILED}\n{}",
                 ask::functions(),
                 remove(&[to, old, next]),
+                policy::give_back(restart.as_ref(), from, PROXY_FAILED),
                 self.scope.audit(None, &format!("Started {from} again")),
             ),
             Verdict::GivesUp => format!(

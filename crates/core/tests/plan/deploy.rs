@@ -3,8 +3,8 @@
 use super::*;
 use bowline_config::Destination;
 use bowline_core::commands::app::Tag;
-use bowline_core::plan::show;
 use bowline_core::plan::step::Step;
+use bowline_core::plan::{retire, show};
 
 #[test]
 fn a_deploy_over_a_running_version() {
@@ -156,4 +156,28 @@ fn what_is_as_wanted_is_kept_while_something_else_is_not() {
     let mut kamals = all;
     kamals.get_mut("a").unwrap().containers[0].labels.remove("bowline.config");
     assert_eq!(kept(DeployKind::Deploy, &kamals), [false, true, true]);
+}
+
+#[test]
+fn a_container_that_comes_back_gets_the_restart_policy_that_it_had_not_the_configured_one() {
+    let always = BASE.replace("web: {hosts: [a, b]}", "web: {hosts: [a, b], options: {restart: always}}");
+    let config = load(SourceFile::new("deploy.yml", always), None).unwrap().config;
+    let scope = Scope { names: Names::of(&config), run: "f".repeat(32), performer: "me".into() };
+    for (observed, status, given) in [
+        ("on-failure:5", "running", Some("on-failure:5")),
+        // Stopping doesn't change these.
+        ("unless-stopped", "running", None),
+        ("no", "running", None),
+        // A previous stop may have changed this one.
+        ("unless-stopped", "exited", Some("always")),
+    ] {
+        let old = container("app-web-v1", "web", 1, Some("healthy"), true);
+        let old = old.replace(
+            "\"status\":\"running\"",
+            &format!("\"status\":\"{status}\",\"restart\":\"{observed}\""),
+        );
+        let server = server(&old);
+        let start = retire::restart(&config, &scope, &config.roles[0], &server.containers[0]);
+        assert_eq!(start.restart.as_deref(), given, "{observed} {status}");
+    }
 }

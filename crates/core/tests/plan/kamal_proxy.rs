@@ -6,7 +6,7 @@ use bowline_core::plan::accessory::check_proxy;
 /// A server with kamal-proxy, with this image and these rows in its table, and a running container of each role.
 fn behind_kamal_proxy(image: &str, rows: &str) -> Observed {
     let proxy = json!({
-        "id": "p", "name": "/kamal-proxy", "created": "", "image": image, "image_id": "", "status": "running", 
+        "id": "p", "name": "/kamal-proxy", "created": "", "image": image, "image_id": "", "status": "running",
         "health": null, "labels": {}, "mounts": [], "healthcheck": null, "networks": null, "args": [],
     });
     let web = container("app-web-v1", "web", 1, None, false);

@@ -49,7 +49,7 @@ fn container(name: &str, role: &str, created: u32, health: Option<&str>, cord: b
     };
     let container = json!({
         "id": format!("id-{name}"), "name": format!("/{name}"), "created": format!("2026-01-01T00:00:{created:02}Z"),
-        "image": format!("r.test/org/app:{version}"), "image_id": format!("sha256:{version}"), "status": "running", 
+        "image": format!("r.test/org/app:{version}"), "image_id": format!("sha256:{version}"), "status": "running",
         "health": health, "labels": {"service": "app", "role": role, "destination": ""}, "mounts": mounts,
         "healthcheck": {"Test": ["CMD-SHELL", "(x) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"], "Interval": 1_000_000_000_u64},
         "networks": {"kamal": {"IPAddress": "172.18.0.9"}}, "args": [],
@@ -59,7 +59,7 @@ fn container(name: &str, role: &str, created: u32, health: Option<&str>, cord: b
 
 fn server(containers: &str) -> Observed {
     let traefik = json!({
-        "id": "t", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running", 
+        "id": "t", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running",
         "health": null, "labels": {}, "mounts": [], "healthcheck": null,
         "networks": {"kamal": {"IPAddress": "172.18.0.2"}}, "args": ["--api.insecure=true"],
     });

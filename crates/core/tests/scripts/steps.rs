@@ -122,12 +122,10 @@ pub(super) fn all_steps() -> Vec<Step> {
         of_traefik(traefik::Step::Settle(container::Settle {
             scope: scope.clone(),
             verdict: container::Verdict::Stays,
-            restart: None,
         })),
         of_traefik(traefik::Step::Settle(container::Settle {
             scope: scope.clone(),
-            verdict: container::Verdict::GivesWay,
-            restart: Some(HOSTILE.into()),
+            verdict: container::Verdict::GivesWay { restart: Some(HOSTILE.into()) },
         })),
         run(trouble::explain()),
         Step::Network(network::Network { scope: scope.clone() }),
@@ -371,7 +369,8 @@ fn of_takeovers(scope: &Scope) -> Vec<Step> {
     for direction in [Direction::Upgrade, Direction::Downgrade] {
         let survey = Survey { scope: scope.clone(), direction, services: vec![HOSTILE.into()] };
         steps.push(Step::Proxy(proxy::Step::Survey(survey)));
-        for verdict in [Verdict::Stays, Verdict::GivesBack, Verdict::GivesUp] {
+        let gives_back = Verdict::GivesBack { restart: Some(HOSTILE.into()) };
+        for verdict in [Verdict::Stays, gives_back, Verdict::GivesUp] {
             let settle = Settle { scope: scope.clone(), direction, verdict, services: vec![HOSTILE.into()] };
             steps.push(Step::Proxy(proxy::Step::Settle(settle)));
         }

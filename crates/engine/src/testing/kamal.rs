@@ -297,6 +297,7 @@ impl Machine {
             "id": NAME, "name": format!("/{NAME}"), "created": "", "image": self.program.image, "image_id": "",
             "status": if *runs { "running" } else { "exited" }, "health": null,
             "labels": self.waiting(NAME), "mounts": [], "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": [],
+            "restart": self.policies.get(NAME),
         });
         let services = if *runs { format!("@services\n{}", self.listed()) } else { String::new() };
         format!("@proxy {proxy}\n@network kamal\n{services}")

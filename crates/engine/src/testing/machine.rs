@@ -87,6 +87,8 @@ pub(crate) struct Machine {
     pub cuts: usize,
     pub docker: super::docker::FakeDocker,
     pub proxies: Present,
+    /// The restart policies of proxies that stopping takes from them.
+    pub policies: BTreeMap<String, String>,
     /// The proxies that have no ports.
     pub waits: BTreeSet<String>,
     /// Services of other apps behind the proxy.
@@ -308,7 +310,7 @@ fn described(container: &FakeContainer, age: usize, scope: &Scope) -> serde_json
         "id": container.id, "name": format!("/{}", container.name), "created": format!("2026-01-01T00:00:{age:02}Z"),
         "image": container.image, "image_id": container.image_id,
         "status": container.status(), "health": health,
-        "labels": labels, "mounts": mounts, "stop_timeout": null,
+        "labels": labels, "mounts": mounts, "stop_timeout": null, "restart": container.policy,
         "healthcheck": {"Test": ["CMD-SHELL", "(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"], "Interval": 1_000_000_000},
         "networks": {"kamal": {"IPAddress": format!("172.18.0.{}", container.address)}}, "args": [],
     })

@@ -33,6 +33,10 @@ impl Machine {
         !self.waits.contains(name) && !self.has_ports(other)
     }
 
+    pub(super) fn give_back_policy(&mut self, name: &str, restart: Option<&String>) {
+        self.policies.extend(restart.map(|policy| (name.to_owned(), policy.clone())));
+    }
+
     fn forget(&mut self, name: &str) {
         self.waits.remove(name);
         for name in [name.to_owned(), next(name), old(name)] {
@@ -86,21 +90,26 @@ impl FakeServer {
         })
         .await;
         self.effect(|machine| rename(&mut machine.proxies, &next(to), to)).await;
-        self.effect(|machine| machine.proxies.get_mut(from).map(|runs| *runs = false)).await;
+        self.effect(|machine| {
+            machine.policies.remove(from);
+            machine.proxies.get_mut(from).map(|runs| *runs = false)
+        })
+        .await;
         self.effect(|machine| machine.proxies.insert(to.into(), true)).await;
         true
     }
 
     pub(super) async fn settle_both(&self, settle: &Settle) -> Output {
         let [from, to] = containers(settle.direction);
-        self.effect(|machine| match settle.verdict {
+        self.effect(|machine| match &settle.verdict {
             Verdict::Stays => {
                 machine.proxies.remove(&old(to));
                 machine.proxies.remove(&next(to));
                 machine.forget(from);
             }
-            Verdict::GivesBack => {
+            Verdict::GivesBack { restart } => {
                 machine.forget(to);
+                machine.give_back_policy(from, restart.as_ref());
                 machine.proxies.insert(from.into(), true);
             }
             Verdict::GivesUp if machine.waits.contains(to) => machine.forget(to),

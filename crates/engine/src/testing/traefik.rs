@@ -64,7 +64,7 @@ impl FakeServer {
                 self.make_deaf();
                 answer(Answer { gap_ms, ..at(&[1]) })
             }
-            Step::Settle(settle) => self.settle_proxy(settle.verdict).await,
+            Step::Settle(settle) => self.settle_proxy(&settle.verdict).await,
             Step::Power(power) => self.switch_proxy(power.action).await,
             Step::Remove(_) => {
                 let remove = |machine: &mut Machine| {
@@ -146,22 +146,24 @@ impl FakeServer {
     /// Creates a new Traefik. The previous one stays next to it, stopped, until the run settles which of them stays.
     async fn replace_proxy(&self) -> Output {
         self.replace(proxies, TRAEFIK, Before::Stays).await;
+        self.machine().policies.remove(TRAEFIK);
         self.make_deaf();
         answer(at(&[1]))
     }
 
-    async fn settle_proxy(&self, verdict: Verdict) -> Output {
+    async fn settle_proxy(&self, verdict: &Verdict) -> Output {
         let back = self
             .effect(|machine| {
                 let all = &mut machine.proxies;
-                if verdict == Verdict::Stays {
+                let Verdict::GivesWay { restart } = verdict else {
                     all.remove(&old(TRAEFIK));
                     return false;
-                }
+                };
                 all.remove(TRAEFIK);
                 let back = rename(all, &old(TRAEFIK), TRAEFIK);
                 if back {
                     all.insert(TRAEFIK.to_owned(), true);
+                    machine.give_back_policy(TRAEFIK, restart.as_ref());
                 }
                 machine.deaf = false;
                 back
@@ -233,6 +235,7 @@ impl Machine {
             "health": null, "labels": self.waiting(TRAEFIK), "mounts": [], "healthcheck": null,
             "networks": {"kamal": {"IPAddress": "172.18.0.1"}},
             "args": if self.no_api { json!([]) } else { json!(["--api.insecure=true"]) },
+            "restart": self.policies.get(TRAEFIK),
         });
         format!("@proxy {traefik}\n@network kamal\n")
     }

@@ -110,6 +110,7 @@ async fn where_traefik_has_no_api_the_report_says_that_nothing_was_seen() {
 async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
     let (scripted, project) = fleet().await;
     scripted.network.machine("a").next_is_deaf = true;
+    scripted.network.machine("a").policies = [("traefik".to_owned(), "always".to_owned())].into();
     let ended = change(
         scripted.call(&project, &Options::default()),
         &proxies(ProxyKind::Traefik, life::Act::Reboot, false),
@@ -123,7 +124,11 @@ async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
     assert_eq!(*host, "a");
     assert!(said.contains("Cannot connect to the Docker daemon"), "{said}");
     assert!(said.ends_with("the old one was started again"), "{said}");
-    assert!(scripted.network.machine("a").routes() && !scripted.network.machine("a").deaf);
+    {
+        let machine = scripted.network.machine("a");
+        assert!(machine.routes() && !machine.deaf);
+        assert_eq!(machine.policies.get("traefik").map(String::as_str), Some("always"), "as it had before");
+    }
 
     scripted.network.machine("a").proxies.clear();
     let ended = change(

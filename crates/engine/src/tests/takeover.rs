@@ -87,6 +87,8 @@ async fn p6_a_traefik_that_hears_nothing_does_not_keep_the_ports() {
         let (scripted, _) = fleet_behind(By::Kamal).await;
         let project = project(CONFIG);
         let options = Options::default();
+        let policies = [("kamal-proxy".to_owned(), "always".to_owned())].into();
+        scripted.network.machine("b").policies = policies;
         let becomes_deaf = async {
             while deaf == Deaf::Serving && !scripted.network.machine("b").waits.contains("traefik") {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -103,6 +105,7 @@ async fn p6_a_traefik_that_hears_nothing_does_not_keep_the_ports() {
         assert_eq!(took, deaf == Deaf::Serving);
         assert!(machine.proxies.keys().eq(["kamal-proxy"]), "{deaf:?}: {:?}", machine.proxies);
         assert!(machine.has_ports("kamal-proxy"), "{deaf:?}");
+        assert_eq!(machine.policies.get("kamal-proxy").map(String::as_str), Some("always"), "{deaf:?}");
         assert_eq!((machine.running().len(), machine.losses.len()), (1, 0), "{deaf:?}");
     }
 }

@@ -280,7 +280,8 @@ pub struct Start {
     pub cord: Option<String>,
     /// The asset volume's directory on the server. It must exist: Docker would create an empty one.
     pub assets: Option<String>,
-    /// The configured restart policy, to restore what stopping the container removed.
+    /// The restart policy that stopping the container took from it: the one it had, or, if that is no longer known, the
+    /// configured one.
     pub restart: Option<String>,
     pub ready: Ready,
     /// The most seconds until it is ready.

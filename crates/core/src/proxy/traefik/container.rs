@@ -185,31 +185,30 @@ impl Replace {
 pub struct Settle {
     pub scope: Scope,
     pub verdict: Verdict,
-    /// The restart policy to give the previous one, if one is configured.
-    pub restart: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Keep it, and remove the previous one.
     Stays,
-    /// Remove it, and start the previous one again, if there was one.
-    GivesWay,
+    /// Remove it, and start the previous one again, if there was one. `restart` is the restart policy that this one had
+    /// before it was stopped, unless it still has it.
+    GivesWay { restart: Option<String> },
 }
 
 impl Settle {
     pub fn describe(&self) -> &'static str {
         match self.verdict {
             Verdict::Stays => "remove the previous Traefik",
-            Verdict::GivesWay => "restore the previous Traefik",
+            Verdict::GivesWay { .. } => "restore the previous Traefik",
         }
     }
 
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
-        match self.verdict {
+        match &self.verdict {
             Verdict::Stays => text.push_str(&format!("docker container rm {OLD} >/dev/null 2>&1\nexit 0\n")),
-            Verdict::GivesWay => {
+            Verdict::GivesWay { restart } => {
                 text.push_str(&format!(
                     "docker container rm --force {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
                      {}ask_name {OLD} '{{{{.ID}}}}' || exit 0\n\
@@ -217,7 +216,7 @@ impl Settle {
                      {}docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
                      echo @back\n",
                     ask::functions(),
-                    policy::give_back(self.restart.as_ref(), TRAEFIK, PROXY_FAILED),
+                    policy::give_back(restart.as_ref(), TRAEFIK, PROXY_FAILED),
                 ));
                 text.push_str(&self.scope.audit(None, "Restored the previous Traefik"));
             }

@@ -5,13 +5,25 @@ use super::labels::Route;
 use super::{Api, NAME, Step, ensure, running};
 use crate::commands::policy;
 use crate::error::PlanError;
+use crate::observed::Container;
 use crate::proxy::life::{Act, Here};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {
-    Boot { ensure: Box<Ensure>, routes: Routes },
-    Reboot { ensure: Box<Ensure>, before: Option<Api> },
-    Power { power: Power, routes: Option<Routes> },
+    Boot {
+        ensure: Box<Ensure>,
+        routes: Routes,
+    },
+    Reboot {
+        ensure: Box<Ensure>,
+        before: Option<Api>,
+        /// The restart policy of the one before, which stopping takes from it.
+        restart: Option<String>,
+    },
+    Power {
+        power: Power,
+        routes: Option<Routes>,
+    },
     Remove(Remove),
 }
 
@@ -36,7 +48,10 @@ pub(in crate::proxy) fn life(here: Here<'_>, act: Act) -> Result<Life, PlanError
             let new = Routes { own: Route::default(), has_api: will_have_api(&ensure.traefik) };
             Life::Boot { ensure, routes: routes.unwrap_or(new) }
         }
-        Act::Reboot | Act::Upgrade => Life::Reboot { ensure: ensure()?, before: running(observed) },
+        Act::Reboot | Act::Upgrade => {
+            let restart = observed.proxy(NAME).and_then(Container::policy_before_stop).cloned();
+            Life::Reboot { ensure: ensure()?, before: running(observed), restart }
+        }
         Act::Power(action) => {
             let restart = policy::configured(&config.traefik.options);
             Life::Power { power: Power { scope: scope.clone(), action, restart }, routes }
@@ -50,8 +65,7 @@ impl Life {
         match self {
             Life::Boot { ensure, .. } => vec![Step::Ensure(ensure.clone())],
             Life::Reboot { ensure, .. } => {
-                let (scope, restart) = (ensure.scope.clone(), ensure.restart());
-                let stays = Settle { scope, verdict: Verdict::Stays, restart };
+                let stays = Settle { scope: ensure.scope.clone(), verdict: Verdict::Stays };
                 let replace = Box::new(Replace { ensure: ensure.as_ref().clone() });
                 vec![Step::Replace(replace), Step::Settle(stays)]
             }

@@ -18,7 +18,7 @@ pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Done {
             start(at, ensure, routes.clone()).await?;
             Ok("Traefik runs".into())
         }
-        Life::Reboot { ensure, before } => {
+        Life::Reboot { ensure, before, restart } => {
             let routed = match before {
                 Some(Api::At(api)) => Client { api: Some(*api) }.routed(at).await,
                 _ => None,
@@ -34,7 +34,7 @@ pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Done {
                     client.routes_again(at, &routed).await
                 };
                 if let Err(cause) = routes.await {
-                    return Err(gives_way(at, ensure, cause).await);
+                    return Err(gives_way(at, ensure, restart.clone(), cause).await);
                 }
             }
             settle(at, ensure, Verdict::Stays).await?;

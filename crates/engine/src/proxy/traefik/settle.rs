@@ -21,15 +21,15 @@ pub(crate) async fn start(at: At<'_>, ensure: &Ensure, routes: Routes) -> Result
     let own = if answer.made { ensure.route() } else { routes.own };
     match client.hears_docker(at, &own).await {
         Ok(()) => Ok(client),
-        Err(cause) if answer.made => Err(gives_way(at, ensure, cause).await),
+        Err(cause) if answer.made => Err(gives_way(at, ensure, None, cause).await),
         Err(cause) => Err(deaf(at.host, cause)),
     }
 }
 
 /// Removes the new Traefik, and starts the previous one if there was one. The failure says what came of that.
-pub(crate) async fn gives_way(at: At<'_>, ensure: &Ensure, cause: Cause) -> Failure {
+pub(crate) async fn gives_way(at: At<'_>, ensure: &Ensure, restart: Option<String>, cause: Cause) -> Failure {
     let mut failure = deaf(at.host, cause);
-    let became = match settle(at, ensure, Verdict::GivesWay).await {
+    let became = match settle(at, ensure, Verdict::GivesWay { restart }).await {
         Ok(answer) if answer.back => "the old one was started again".into(),
         Ok(_) => "it was removed".into(),
         Err(other) => format!("it could not be removed ({})", other.cause),
@@ -39,7 +39,7 @@ pub(crate) async fn gives_way(at: At<'_>, ensure: &Ensure, cause: Cause) -> Fail
 }
 
 pub(crate) async fn settle(at: At<'_>, ensure: &Ensure, verdict: Verdict) -> Result<Answer, Failure> {
-    let settle = Settle { scope: ensure.scope.clone(), verdict, restart: ensure.restart() };
+    let settle = Settle { scope: ensure.scope.clone(), verdict };
     at.fleet.ask(at.host, None, &step(traefik::Step::Settle(settle))).await
 }
 

@@ -28,13 +28,19 @@ impl Apply<'_> {
     }
 
     /// Gives the new proxy the ports on a server, and retires the old containers.
-    pub(crate) async fn take_over(&self, server: &ServerPlan, direction: Direction) {
-        if let Err(failure) = self.taken_over(server, direction).await {
+    /// `restart` is the restart policy that the old proxy gets back if it has to serve again.
+    pub(crate) async fn take_over(&self, server: &ServerPlan, direction: Direction, restart: Option<String>) {
+        if let Err(failure) = self.taken_over(server, direction, restart).await {
             self.fail(failure);
         }
     }
 
-    async fn taken_over(&self, server: &ServerPlan, direction: Direction) -> Result<(), Failure> {
+    async fn taken_over(
+        &self,
+        server: &ServerPlan,
+        direction: Direction,
+        restart: Option<String>,
+    ) -> Result<(), Failure> {
         let host = server.host.as_str();
         self.may_go_on().map_err(|cause| failure(host, direction, cause))?;
         self.progress.take_over(host);
@@ -42,7 +48,7 @@ impl Apply<'_> {
             Ok(gap) => self.note_taken(host, direction, gap),
             Err(failure) => {
                 if !matches!(failure.cause, Cause::Server(ServerError::Lost { .. }) | Cause::LockLost) {
-                    self.give_up(server, direction, Verdict::GivesBack).await;
+                    self.give_up(server, direction, Verdict::GivesBack { restart }).await;
                 }
                 return Err(failure);
             }
