@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use bowline_config::Diagnostics;
 use bowline_core::commands::answer::{Explanation, Unreadable};
 pub use bowline_core::commands::ready::NotReady;
-use bowline_core::commands::registry::missing_helper;
-use bowline_core::commands::status::Status;
+use bowline_core::commands::status::{Status, missing_helper};
 use bowline_core::error::PlanError;
 use bowline_core::selection::NoMatch;
 

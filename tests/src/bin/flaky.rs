@@ -1,5 +1,5 @@
-//! Lists the tests that only passed on a retry: `flaky REPORT DIRECTORY` reads nextest's report and writes the output
-//! of each first failure to a file in the directory.
+//! Lists the tests that only passed on a retry, with the beginning of each first failure: `flaky REPORT DIRECTORY` reads
+//! nextest's report and writes the whole output of each first failure to a file in the directory.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 use std::path::Path;
@@ -36,8 +36,17 @@ fn keep(tests: &[Flaky], directory: &Path) -> std::io::Result<()> {
         let file = directory.join(format!("{}.txt", test.name.replace("::", "-")));
         fs::write(&file, &test.said)?;
         println!("   {}  (the first failure: {})", test.name, file.display());
+        for line in beginning(&test.said) {
+            println!("     | {line}");
+        }
     }
     Ok(())
+}
+
+/// The lines that say what failed: those before the backtrace, at most 12.
+fn beginning(said: &str) -> impl Iterator<Item = &str> {
+    let lines = said.lines().filter(|line| !line.trim().is_empty());
+    lines.take_while(|line| !line.trim().starts_with("stack backtrace")).take(12)
 }
 
 /// Parses nextest's JUnit report: tags start at the beginning of a line, and the tests' output is escaped.
@@ -95,6 +104,8 @@ out &lt;testcase name="x"&gt; &amp;amp;
         assert_eq!(test.name, "s05_wavers");
         assert!(test.said.starts_with("panicked at a.rs:2:\nfirst time a\"b > 1\n"), "{}", test.said);
         assert!(test.said.contains("out <testcase name=\"x\"> &amp;\n"), "{}", test.said);
+        let said = format!("one\n\n  stack backtrace:\n{}", test.said);
+        assert_eq!(beginning(&said).collect::<Vec<_>>(), ["one"]);
         let directory = tempfile::tempdir().expect("a directory");
         keep(&[Flaky { name: "a::b".into(), said: "first".into() }], directory.path()).expect("kept");
         assert_eq!(fs::read_to_string(directory.path().join("a-b.txt")).expect("the file"), "first");

@@ -124,16 +124,6 @@ impl fmt::Display for Pulled {
     }
 }
 
-/// The credential helper that Docker's client reports as missing in this message.
-pub fn missing_helper(said: &str) -> Option<&str> {
-    let absent = ["not found", "no such file", "not installed"];
-    let line = said.lines().find(|line| {
-        line.contains("docker-credential-") && absent.iter().any(|words| line.to_lowercase().contains(words))
-    })?;
-    let name = &line[line.find("docker-credential-")?..];
-    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).next()
-}
-
 /// Shell lines that pull an image, after a login with what [`READ`] has read, if a login is given.
 ///
 /// Docker stores all logins of a user in one file, so a simultaneous login of another app may overwrite ours. So after a

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::answer::Explanation;
-use super::registry::missing_helper;
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
@@ -109,6 +108,16 @@ impl Status {
 }
 
 const PLATFORM: &str = "build it for the servers' platforms: `builder: arch:` takes one or several";
+
+/// The credential helper that Docker's client reports as missing in this message.
+pub fn missing_helper(said: &str) -> Option<&str> {
+    let absent = ["not found", "no such file", "not installed"];
+    let line = said.lines().find(|line| {
+        line.contains("docker-credential-") && absent.iter().any(|words| line.to_lowercase().contains(words))
+    })?;
+    let name = &line[line.find("docker-credential-")?..];
+    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).next()
+}
 
 /// The hint if Docker could not reach us, or not the image.
 fn not_received(said: &str) -> &'static str {
