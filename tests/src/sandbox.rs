@@ -417,7 +417,10 @@ impl Server {
     /// The names of a service's running containers, sorted.
     #[must_use]
     pub fn running(&self, service: &str) -> Vec<String> {
-        self.names(&format!("docker ps --filter label=service={service} --format '{{{{.Names}}}}'"))
+        self.names(&format!(
+            "ids=$(docker ps -aq --filter label=service={service}) || exit; \
+             [ -z \"$ids\" ] || docker inspect --format '{{{{if .State.Running}}}}{{{{.Name}}}}{{{{end}}}}' $ids | sed -n s,^/,,p"
+        ))
     }
 
     /// The names of all of a service's containers, running or not, sorted.

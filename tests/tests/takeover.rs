@@ -179,8 +179,8 @@ fn p6_what_does_not_fit_leaves_traefik_serving() {
     let untouched = |moving: &Moving| {
         assert_eq!(expect::inspect(server, "traefik", "{{.Id}} {{.State.StartedAt}}"), id);
         assert!(server.serves(&moving.project.host(), "v1"));
-        let running = format!("docker ps -q --filter label=service={} | wc -l", moving.project.service);
-        assert_eq!(server.run(&running).ok(), "2", "the old container and the worker");
+        let running = server.running(&moving.project.service);
+        assert_eq!(running.len(), 2, "the old container and the worker: {running:?}");
         assert_eq!(server.run(&format!("docker ps -aq --filter name={CONTAINER}")).ok(), "");
         expect::unlocked(&moving.project, server);
     };

@@ -75,11 +75,18 @@ fn a_container_that_docker_lists_and_can_not_find_hides_no_other() {
     });
 }
 
-fn prune(retain: usize) -> Script {
-    let parts = Some(prune::Parts::All);
-    let (roles, repository) = (vec!["web".into()], "r/app".into());
-    prune::Prune { scope: scope(), roles, retain, repository, assets: Vec::new(), unread: Vec::new(), parts }
-        .script()
+fn prune(retain: usize, ended: &[&str]) -> Script {
+    prune::Prune {
+        scope: scope(),
+        roles: vec!["web".into()],
+        retain,
+        repository: "r/app".into(),
+        assets: Vec::new(),
+        ended: ended.iter().map(|id| (*id).into()).collect(),
+        unread: Vec::new(),
+        parts: Some(prune::Parts::All),
+    }
+    .script()
 }
 
 #[test]
@@ -94,7 +101,7 @@ fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
         fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
         fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
         fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
-        let output = run(home.path(), &prune(5));
+        let output = run(home.path(), &prune(5, &[]));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(changes(home.path()), ["rmi r/app:v1 r/app:v5"]);
         let calls = fs::read_to_string(home.path().join("calls")).unwrap();
@@ -116,10 +123,25 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
         'image ls'*) for tag in 0 1 2 3 4 5 6; do echo r/app:v$tag; done ;;
         esac\n",
     );
-        run(home.path(), &prune(2));
+        run(home.path(), &prune(2, &[]));
         // Images that only these containers used go with them.
         let gone = ["rm a3 a4 a5 a6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
         assert_eq!(changes(home.path()), gone);
+    });
+}
+
+#[test]
+fn what_this_run_has_stopped_counts_as_stopped_even_while_docker_lists_it_as_running() {
+    shells::each(|| {
+        let home = server(
+            "case $* in
+        'container ls --all'*) echo 'a4 running/app/staging/web r/app:v4 ,,'; echo 'a3 running/app/staging/web r/app:v3 ,,'
+            echo 'b3 running/app/live/web r/app:v3 ,,'
+            for id in 2 1; do grep -q \"^rm .*a$id\" calls || echo \"a$id exited/app/staging/web r/app:v$id ,,\"; done ;;
+        esac\n",
+        );
+        run(home.path(), &prune(2, &["a3", "b3"]));
+        assert_eq!(changes(home.path()), ["rm a1"]);
     });
 }
 
@@ -133,7 +155,7 @@ fn an_image_that_another_prune_at_the_same_time_sets_free_is_not_left() {
         'image ls'*) echo r/app:v1 ;;
         esac\n",
     );
-        run(home.path(), &prune(0));
+        run(home.path(), &prune(0, &[]));
         assert_eq!(changes(home.path()), ["rm a1", "rmi r/app:v1"]);
     });
 }
@@ -152,7 +174,7 @@ fn a_cord_that_a_container_of_another_service_mounts_is_left() {
         for cord in ["app-staging-web-1", "app-web-staging-2"] {
             fs::create_dir_all(home.path().join(".kamal/apps/app-staging/cords").join(cord)).unwrap();
         }
-        run(home.path(), &prune(5));
+        run(home.path(), &prune(5, &[]));
         let left = fs::read_dir(home.path().join(".kamal/apps/app-staging/cords")).unwrap();
         assert_eq!(left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["app-staging-web-1"]);
     });

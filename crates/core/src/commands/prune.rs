@@ -20,6 +20,8 @@ pub struct Prune {
     pub repository: String,
     /// One entry per role.
     pub assets: Vec<assets::Clean>,
+    /// The ids of containers that this run has stopped, which Docker may still list as running.
+    pub ended: Vec<String>,
     /// Obsolete directories of a proxy's files, which the script deletes.
     pub unread: Vec<String>,
     /// Whether to prune containers and images. `None` prunes neither.
@@ -104,11 +106,13 @@ impl Prune {
         let format = format!("{{{{.ID}}}} {{{{.State}}}}/{owner} {{{{.Image}}}} ,{{{{.Mounts}}}},");
         let nameless = nameless(&format!("label=service={}", self.scope.names.service()));
         format!(
-            "bowline_format={format} bowline_repository={repository} bowline_all_pulled={all} bowline_cords={cords}\n{nameless}{functions}",
+            "bowline_format={format} bowline_repository={repository} bowline_all_pulled={all} bowline_cords={cords} bowline_ended={ended}\n\
+             {nameless}{functions}",
             format = quote(&format),
             repository = quote(&self.repository),
             all = quote(ALL_PULLED),
             cords = quote(&self.scope.names.cords()),
+            ended = quote(&self.ended.join(" ")),
             nameless = function("remove_nameless", &format!("{nameless}\n")),
             functions = answer::sent(include_str!("prune.sh")),
         )

@@ -10,12 +10,16 @@ list() {
     bowline_old=
 }
 # stopped OWNER: prints the ids of an owner's stopped containers. A label with a line break can start a line with anything,
-# so the id is checked.
+# so the id is checked. Docker updates its list only some time after `docker stop` returns, a few hundred milliseconds on a
+# slow disk, so the containers $bowline_ended count as stopped even if they are listed as running.
 stopped() {
     # shellcheck disable=SC2034 # fields that aren't needed
     while read -r bowline_id bowline_owner bowline_more; do
         case $bowline_id in *[!0-9a-f]*) continue ;; esac
-        case $bowline_owner in created/"$1" | exited/"$1" | dead/"$1") echo "$bowline_id" ;; esac
+        case $bowline_owner in
+            created/"$1" | exited/"$1" | dead/"$1") echo "$bowline_id" ;;
+            running/"$1") case " $bowline_ended " in *" $bowline_id "*) echo "$bowline_id" ;; esac ;;
+        esac
     done <<END
 $bowline_all
 END

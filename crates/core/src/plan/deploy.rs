@@ -242,7 +242,7 @@ impl Planner<'_> {
                 .iter()
                 .find_map(|role| role.back.as_ref())
                 .map(|back| self.tag_back(back, observed)),
-            prune: self.prune(&entries, observed),
+            prune: self.prune(&entries, &roles, observed),
             roles,
             notes,
         })
@@ -250,7 +250,12 @@ impl Planner<'_> {
 
     /// A deploy removes old containers, images and assets, including assets of roles that no longer have an asset path.
     /// Other runs only remove assets, if any of the roles has an asset path.
-    fn prune(&self, entries: &[(&Role, &RoleHost)], observed: &Observed) -> Option<prune::Prune> {
+    fn prune(
+        &self,
+        entries: &[(&Role, &RoleHost)],
+        plans: &[RolePlan],
+        observed: &Observed,
+    ) -> Option<prune::Prune> {
         let parts = match self.request.kind {
             DeployKind::Deploy => Some(prune::Parts::All),
             _ if entries.iter().any(|(role, _)| role.asset_path.is_some()) => None,
@@ -263,6 +268,7 @@ impl Planner<'_> {
             retain: self.config.retain_containers,
             repository: self.config.repository(),
             assets: entries.iter().map(|(role, _)| clean(role)).collect(),
+            ended: plans.iter().flat_map(|role| &role.retire).map(|retire| retire.stop.id.clone()).collect(),
             unread: match parts {
                 Some(_) => kamal::files::unread(&self.scope().names, entries.iter().map(|(role, _)| *role)),
                 None => Vec::new(),

@@ -191,6 +191,7 @@ impl Server {
             retain: 5,
             repository: "app".into(),
             assets: vec![clean.clone()],
+            ended: Vec::new(),
             unread: Vec::new(),
             parts: None,
         };

@@ -255,6 +255,7 @@ fn prune(scope: &Scope) -> prune::Prune {
             elsewhere: vec![HOSTILE.into()],
             helper: true,
         }],
+        ended: vec![HOSTILE.into()],
         unread: vec![HOSTILE.into()],
         parts: Some(prune::Parts::All),
     }

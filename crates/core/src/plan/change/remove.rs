@@ -153,6 +153,7 @@ impl Basis<'_> {
                 retain: retain.unwrap_or(config.retain_containers),
                 repository: config.repository(),
                 assets: Vec::new(),
+                ended: Vec::new(),
                 unread: Vec::new(),
                 parts: Some(parts),
             });
