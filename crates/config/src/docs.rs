@@ -9,6 +9,7 @@ use super::root;
 use super::suggest::nearest;
 
 mod markdown;
+mod plain;
 mod terminal;
 
 pub use markdown::page;
@@ -41,7 +42,7 @@ pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
     };
     let keys = all();
     if let Some((_, text)) = TOPICS.iter().find(|(topic, _)| *topic == name) {
-        return Ok(terminal::topic(name, text));
+        return Ok(terminal::topic(name, text, columns));
     }
     let within: Vec<&Keys> =
         keys.iter().copied().filter(|keys| !keys.path.is_empty() && is_within(keys.path, name)).collect();
@@ -53,7 +54,45 @@ pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
         .iter()
         .filter(|keys| is_named(keys.path, section))
         .find_map(|keys| keys.get(key).map(|setting| (*keys, setting)));
-    setting.map(|(keys, setting)| terminal::key(keys, setting, columns)).ok_or_else(|| unknown(name))
+    if let Some((keys, setting)) = setting {
+        return Ok(terminal::key(keys, setting, columns));
+    }
+    let documented = users(name).and_then(|documented| text(Some(&documented), columns).ok());
+    documented.ok_or_else(|| unknown(name))
+}
+
+/// The documented name of a path with the user's own names: `servers/ROLE` of `servers/web`.
+fn users(name: &str) -> Option<String> {
+    let fits = |path: &str, name: &str| {
+        let placeholder = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase());
+        path.split('/').count() == name.split('/').count()
+            && path.split('/').zip(name.split('/')).all(|(part, own)| part == own || placeholder(part))
+    };
+    let all = sections(&root::KEYS);
+    let (section, key) = name.rsplit_once('/')?;
+    let whole = all.iter().find(|(path, _)| fits(path, name)).map(|(_, keys)| keys.path.to_owned());
+    let one = || {
+        let (_, keys) = all.iter().find(|(path, keys)| fits(path, section) && keys.get(key).is_some())?;
+        Some(join(keys.path, key))
+    };
+    // An entry of a map, such as a variable of `env/clear`.
+    let map = || {
+        let (above, key) = section.rsplit_once('/').unwrap_or(("", section));
+        let (_, keys) = all.iter().find(|(path, _)| fits(path, above))?;
+        let setting = keys.get(key).filter(|setting| takes_names(&setting.form))?;
+        Some(join(keys.path, setting.name))
+    };
+    whole.or_else(one).or_else(map).filter(|documented| documented != name)
+}
+
+/// Whether a value can be a map whose keys are the user's own names.
+fn takes_names(form: &Form) -> bool {
+    match form {
+        Form::Map(..) => true,
+        Form::KeysOr(_, other) => takes_names(other),
+        Form::Either(forms) => forms.iter().any(takes_names),
+        _ => false,
+    }
 }
 
 /// A section, key or topic that [`find`] found.
@@ -66,11 +105,7 @@ pub struct Found {
 
 /// Finds the keys, sections and topics that contain all of these words. Those with all words in their name come first.
 pub fn find(words: &[&str]) -> Vec<Found> {
-    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
-    let has = |text: &str| {
-        let text = text.to_lowercase();
-        words.iter().all(|word| text.contains(word.as_str()))
-    };
+    let has = |text: &str| mentions(text, words);
     let mut found = Vec::new();
     for keys in all() {
         if !keys.path.is_empty() && has(&format!("{} {} {}", keys.path, keys.intro, keys.notes)) {
@@ -88,6 +123,15 @@ pub fn find(words: &[&str]) -> Vec<Found> {
     }
     found.sort_by_key(|one| !has(&one.name));
     found
+}
+
+/// Whether a text has all of these words, at least as the beginnings of its own words.
+pub fn mentions(text: &str, words: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    let begins = |at: usize| {
+        text.get(..at).and_then(|before| before.chars().next_back()).is_none_or(|c| !c.is_alphanumeric())
+    };
+    words.iter().all(|word| text.match_indices(&word.to_lowercase()).any(|(at, _)| begins(at)))
 }
 
 /// The first sentence, as plain text.
@@ -226,7 +270,7 @@ pub(super) fn unlinked(text: &str) -> String {
 }
 
 fn next_link(text: &str) -> Option<(&str, &str, &str)> {
-    let (head, tail) = text.split_once("](#")?;
+    let (head, tail) = text.split_once("](")?;
     let (before, name) = head.rsplit_once('[')?;
     let (_, after) = tail.split_once(')')?;
     Some((before, name, after))

@@ -48,7 +48,7 @@ pub(super) fn places(text: &str) -> Option<Vec<String>> {
         places.push(("bowline help".to_owned(), what));
     }
     commands(&root, &words, &mut places);
-    places.sort_by_key(|(command, _)| !words.iter().all(|word| command.contains(&word.to_lowercase())));
+    places.sort_by_key(|(command, _)| !docs::mentions(command, &words));
     let found =
         docs::find(&words).into_iter().map(|found| (format!("bowline docs {}", found.name), found.what));
     places.extend(found);
@@ -96,8 +96,7 @@ fn written(command: &Command, name: &str, flags: impl Fn(&Arg) -> bool, words: &
         flags.map(|flag| format!("--{} {}", flag.get_long().unwrap_or_default(), said(flag.get_help())));
     let flags: Vec<String> = flags.collect();
     let (about, after) = (said(command.get_about()), said(command.get_after_help()));
-    let text = format!("{name} {about} {after} {}", flags.join(" ")).to_lowercase();
-    words.iter().all(|word| text.contains(&word.to_lowercase()))
+    docs::mentions(&format!("{name} {about} {after} {}", flags.join(" ")), words)
 }
 
 #[cfg(test)]
@@ -124,6 +123,7 @@ mod tests {
         says("lock-wait", "bowline help ");
         says("rolling", "bowline help proxy reboot ");
         assert_eq!(places("zeppelin"), None);
+        assert_eq!(places("ownload"), None, "a part of a word");
         assert_eq!(places(" "), None);
     }
 

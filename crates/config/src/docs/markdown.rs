@@ -98,7 +98,7 @@ pub(super) fn wrap(text: &str, columns: usize) -> String {
     lines.join("\n")
 }
 
-fn filled(words: &[&str], columns: usize) -> Vec<String> {
+pub(super) fn filled(words: &[&str], columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         match lines.last_mut() {

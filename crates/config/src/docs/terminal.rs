@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::describe::{Keys, Setting};
 use super::super::root;
-use super::markdown::wrap;
+use super::plain::plain;
 use super::{described, kind, names, origin, own_status, section_status, unlinked};
 
 /// Narrower text is unreadable.
@@ -46,8 +46,8 @@ pub(super) fn key(keys: &Keys, setting: &Setting, columns: usize) -> String {
     text
 }
 
-pub(super) fn topic(name: &str, text: &str) -> String {
-    format!("{name}\n\n{}\n", unlinked(text).trim_end())
+pub(super) fn topic(name: &str, text: &str, columns: usize) -> String {
+    format!("{name}\n\n{}\n", indented(text, 2, columns).trim_end())
 }
 
 fn entry(text: &mut String, keys: &Keys, setting: &Setting, columns: usize, examples: bool) {
@@ -73,10 +73,10 @@ fn entry(text: &mut String, keys: &Keys, setting: &Setting, columns: usize, exam
 }
 
 fn indented(text: &str, indent: usize, columns: usize) -> String {
-    let wrapped = wrap(&unlinked(text), columns.max(LEAST) - indent);
+    let text = plain(&unlinked(text), columns.max(LEAST) - indent);
     let line = |line: &str| match line.is_empty() {
         true => "\n".to_owned(),
         false => format!("{:indent$}{line}\n", ""),
     };
-    wrapped.lines().map(line).collect()
+    text.lines().map(line).collect()
 }

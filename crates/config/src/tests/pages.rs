@@ -26,6 +26,8 @@ fn sections_in_a_terminal() {
     insta::assert_snapshot!("docs_boot", shown(Some("boot")));
     insta::assert_snapshot!("docs_proxy", shown(Some("proxy")));
     insta::assert_snapshot!("docs_limit", shown(Some("boot/limit")));
+    insta::assert_snapshot!("docs_hooks", shown(Some("hooks")));
+    insta::assert_snapshot!("docs_templates", shown(Some("templates")));
 }
 
 #[test]
@@ -42,6 +44,16 @@ fn names_of_sections_and_keys() {
         ("destinations", "destinations"),
         ("env/", "env"),
         ("servers/cmd", "servers/ROLE"),
+        ("servers/web", "servers/ROLE"),
+        ("servers/web/cmd", "servers/ROLE"),
+        ("servers/web/proxy/host", "proxy"),
+        ("accessories/db/files", "accessories/NAME/files"),
+        ("accessories/db/env/clear", "env"),
+        ("env/clear/RAILS_ENV", "env"),
+        (
+            "hooks_output/pre-build",
+            "  hooks_output  `quiet`, `verbose` or map · default: only the hook's name · Kamal 2 only",
+        ),
         ("readiness_delay", "  readiness_delay  seconds · default: 7"),
     ] {
         assert_eq!(first(name), heading, "{name}");
@@ -60,7 +72,7 @@ fn names_of_sections_and_keys() {
 #[test]
 fn lines_fit_the_terminal() {
     for columns in [0, 60, 100] {
-        for name in [None, Some("proxy"), Some("boot"), Some("ssh")] {
+        for name in [None, Some("proxy"), Some("boot"), Some("ssh"), Some("hooks")] {
             let text = docs::text(name, columns).unwrap();
             let prose = text.lines().filter(|line| line.starts_with("      ") && line.contains(' '));
             for line in prose {
