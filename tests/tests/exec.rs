@@ -127,7 +127,7 @@ fn s12_once_for_each_role_on_each_server_with_its_env_volumes_and_options() {
             "{ran}"
         );
     }
-    project.bowline(&["app", "exec", "--detach", "--reuse", "true"]).exits(2).says("cannot be used with");
+    project.bowline(&["app", "exec", "--detach", "--reuse", "true"]).exits(2).says("can't be used together");
 }
 
 #[test]

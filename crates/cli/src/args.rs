@@ -111,6 +111,14 @@ impl Globals {
     }
 }
 
+/// Reads a flag's path to something that exists.
+pub(crate) fn existing(path: &str) -> Result<String, String> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err("there is no such file".to_owned()),
+        _ => Ok(path.to_owned()),
+    }
+}
+
 /// The description of the whole command line. Names of commands can be typed with `_` for `-`.
 pub(crate) fn command() -> clap::Command {
     with_underscores(planned(Cli::command()))

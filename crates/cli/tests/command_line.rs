@@ -6,6 +6,8 @@
     reason = "a helper of tests stops the test, or says that it can't run"
 )]
 
+mod common;
+
 use assert_cmd::Command;
 
 fn bowline(words: &[&str]) -> (i32, String, String) {
@@ -48,6 +50,25 @@ fn usage_errors_end_with_2_and_are_told_on_standard_error() {
 }
 
 #[test]
+fn a_command_without_anything_to_do_asks_nothing() {
+    let config =
+        "service: a\nimage: a\nservers: [192.0.2.1]\nbuilder: {arch: amd64}\nproxy: {host: a.test}\n";
+    let directory = common::project(&[("config/deploy.yml", config)]);
+    for (words, says) in [
+        (&["traefik", "reboot"][..], "no role behind Traefik runs on these servers"),
+        (&["traefik", "remove", "-r", "web"], "no role behind Traefik runs on these servers"),
+        (&["downgrade"], "the configuration still puts the app behind kamal-proxy"),
+        (&["proxy", "reboot"], "this needs confirmation"),
+        (&["deploy", "--image-archive", "absent.tar"], "`absent.tar`: there is no such file"),
+        (&["plan", "--image-archive", "absent.tar"], "`absent.tar`: there is no such file"),
+    ] {
+        let (status, _, err) = common::bowline(directory.path(), &[], words);
+        assert_eq!(status, 2, "{words:?}: {err}");
+        assert!(err.contains(says), "{words:?}: {err}");
+    }
+}
+
+#[test]
 fn help_is_no_error() {
     for words in [&[][..], &["help"], &["--help"], &["app"], &["help", "app", "exec"], &["deploy", "--help"]]
     {
@@ -61,7 +82,7 @@ fn help_is_no_error() {
 fn an_error_can_be_had_as_json() {
     let (status, out, err) = bowline(&["traefik", "reboot", "--json"]);
     assert_eq!((status, err.as_str()), (2, ""));
-    assert!(out.starts_with('{') && out.contains(r#""error":"usage""#), "{out}");
+    assert!(out.starts_with('{') && out.contains(r#""error":"configuration""#), "{out}");
 }
 
 /// The completions that Bash offers for a line with the cursor at its end.

@@ -3,9 +3,10 @@
 //! `core` plans the change from what was observed. [`change`] carries the plan out under the lock, [`plan`] only
 //! returns it.
 
+use bowline_config::Config;
 use bowline_core::plan::change::{self as planning, Basis, Change as Plan, Given, Intent, Removal, env};
 use bowline_core::proxy::ProxyKind;
-use bowline_core::selection::{Accessories, Selection};
+use bowline_core::selection::{Accessories, Filters, Selection};
 
 use crate::accessory;
 use crate::call::Call;
@@ -96,6 +97,15 @@ async fn complete<'a>(
         _ => {}
     }
     Ok(())
+}
+
+/// Checks that the configuration has what an intent is about.
+pub fn check(config: &Config, filters: &Filters, intent: &Intent) -> Result<()> {
+    match intent {
+        Intent::BootConfig(_) => behind(config, filters, ProxyKind::Kamal).map(|_| ()),
+        Intent::Proxies(kind, ..) => behind(config, filters, *kind).map(|_| ()),
+        _ => Ok(()),
+    }
 }
 
 /// Selects the servers for a change of their proxies.

@@ -16,7 +16,7 @@ use bowline_core::plan::{Plan, ServerPlan};
 use bowline_core::proxy::takeover::{Others, Survey, Verdict};
 use bowline_core::proxy::{self, ProxyKind};
 use bowline_core::request::{DeployKind, Direction, Pages};
-use bowline_core::selection::Selection;
+use bowline_core::selection::{Filters, Selection};
 use bowline_core::shell::{Line, Script};
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -47,6 +47,11 @@ pub async fn upgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
 
 pub async fn downgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
     take_over(call, Direction::Downgrade, how).await
+}
+
+/// Checks that the configuration is prepared for a takeover.
+pub fn check(config: &Config, filters: &Filters, direction: Direction) -> Result<(), RunError> {
+    moving(config, Selection::new(config, filters)?, direction).map(|_| ())
 }
 
 async fn take_over(call: Call<'_>, direction: Direction, how: How) -> Result<(), RunError> {

@@ -74,7 +74,42 @@ pub(crate) fn describe(error: &clap::Error) -> Option<(String, Option<String>)> 
             }
             Some((format!("`{flag}`: `{value}`: {reason}"), None))
         }
+        ErrorKind::MissingRequiredArgument => {
+            let command = format!("bowline {asked}");
+            let missing = texts(error, ContextKind::InvalidArg);
+            let missing: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+            let hint = format!("`{} --help` shows what it takes", command.trim_end());
+            Some((format!("`{}` needs {}", command.trim_end(), missing.join(" and ")), Some(hint)))
+        }
+        ErrorKind::TooManyValues => {
+            let (flag, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+            Some((format!("`{flag}` takes no value, but `{value}` was given"), None))
+        }
+        ErrorKind::ArgumentConflict => {
+            let (one, other) = (text(ContextKind::InvalidArg)?, text(ContextKind::PriorArg)?);
+            Some((
+                format!("`{one}` and `{other}` can't be used together"),
+                Some("leave out one of them".into()),
+            ))
+        }
+        ErrorKind::InvalidValue => {
+            let (flag, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+            let known = texts(error, ContextKind::ValidValue);
+            let hint = match text(ContextKind::SuggestedValue) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the values are {}", known.join(", ")),
+            };
+            Some((format!("`{flag}`: there is no `{value}`"), Some(hint)))
+        }
         _ => None,
+    }
+}
+
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(all)) => all.clone(),
+        _ => Vec::new(),
     }
 }
 
@@ -186,6 +221,26 @@ mod tests {
             "bowline config too",
             "`too` is one argument too many for `bowline config`",
             Some("`bowline config --help` shows what it takes; an argument with spaces needs quotes"),
+        );
+        let what = |command: &str| format!("`bowline {command} --help` shows what it takes");
+        says("bowline app exec", "`bowline app exec` needs `<COMMAND>...`", Some(&what("app exec")));
+        says(
+            "bowline accessory boot",
+            "`bowline accessory boot` needs `<NAME>`",
+            Some(&what("accessory boot")),
+        );
+        says("bowline init --bundle=x", "`--bundle` takes no value, but `x` was given", None);
+        says("bowline deploy --version", "`--version <VERSION>` needs a value", None);
+        says("bowline completion bsh", "`<SHELL>`: there is no `bsh`", Some("did you mean `bash`?"));
+        says(
+            "bowline completion nonsense",
+            "`<SHELL>`: there is no `nonsense`",
+            Some("the values are bash, zsh, fish"),
+        );
+        says(
+            "bowline docs proxy --markdown",
+            "`[SECTION]` and `--markdown` can't be used together",
+            Some("leave out one of them"),
         );
         says("bowline app logs -n abc", "`--lines <N>`: `abc` is not a whole number", None);
         says(

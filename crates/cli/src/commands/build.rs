@@ -3,6 +3,7 @@ use bowline_engine as engine;
 use clap::{Args, Subcommand};
 
 use super::{change, show};
+use crate::args;
 use crate::exit::{self, Ended};
 use crate::invocation::{Invocation, Subject, Work};
 use crate::settings::Settings;
@@ -69,7 +70,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct Archive {
     /// Use the image in FILE (from `docker save`, or an OCI layout) instead of building; only without a registry.
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, conflicts_with = "no_cache")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, value_parser = args::existing, conflicts_with = "no_cache")]
     image_archive: Option<String>,
 }
 

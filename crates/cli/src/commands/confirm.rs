@@ -3,12 +3,14 @@
 use std::io::{BufRead, IsTerminal};
 
 use bowline_core::plan::change::Intent;
+use bowline_engine as engine;
 use bowline_engine::error::RunError;
 use clap::Args;
 
 use super::change_to;
 use crate::exit::{self, Ended};
 use crate::hints;
+use crate::invocation;
 use crate::settings::Settings;
 use crate::ui::{clean, out};
 
@@ -33,15 +35,20 @@ impl Confirm {
     }
 }
 
-/// Makes a change, after the user has confirmed it if there is a question.
+/// Makes a change, after the user has confirmed it if there is a question. Asks only if there is something to change.
 pub(super) async fn confirmed(
     settings: &Settings,
     intent: &Intent,
     question: Option<(Confirm, String)>,
 ) -> Result<u8, Ended> {
     let change = change_to(settings, intent);
+    let asked = async |question| {
+        let project = invocation::load_project(settings).await?;
+        engine::change::check(&project.config, &settings.options.filters, intent)?;
+        Ok(question)
+    };
     match question {
-        Some((confirm, question)) => confirm.before(async { Ok(question) }, change).await,
+        Some((confirm, question)) => confirm.before(asked(question), change).await,
         None => change.await,
     }
 }

@@ -12,6 +12,7 @@ use super::proxy::ProxyChange;
 use super::prune::Prune;
 use super::remove::Remove;
 use super::traefik::TraefikChange;
+use crate::args;
 use crate::exit::{self, Ended};
 use crate::invocation::{Invocation, Subject};
 use crate::settings::{Settings, View};
@@ -83,7 +84,7 @@ struct Image {
     #[arg(short = 'P', long, conflicts_with = "image_archive")]
     skip_push: bool,
     /// Plan with the image in FILE (from `docker save`, or an OCI layout).
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, value_parser = args::existing)]
     image_archive: Option<String>,
 }
 

@@ -1,11 +1,13 @@
 //! `upgrade` and `downgrade`: replace one kind of proxy with the other.
 
+use bowline_core::request::Direction;
 use bowline_engine::takeover::{self as engine, How};
 use clap::Args;
 
 use super::confirm::{Confirm, down};
 use super::deploy::carry_out;
 use crate::exit::Ended;
+use crate::invocation;
 use crate::settings::Settings;
 
 /// Move the app from Traefik to kamal-proxy.
@@ -56,20 +58,27 @@ impl Moving {
     fn how(&self) -> How {
         How { rolling: self.rolling, force: self.force }
     }
+
+    /// The question to the user, if the configuration is prepared.
+    async fn question(&self, settings: &Settings, direction: Direction) -> Result<String, Ended> {
+        let project = invocation::load_project(settings).await?;
+        engine::check(&project.config, &settings.options.filters, direction)?;
+        Ok(down(self.rolling))
+    }
 }
 
 impl Upgrade {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let (how, question) = (self.how.how(), down(self.how.rolling));
+        let (how, question) = (self.how.how(), self.how.question(settings, Direction::Upgrade));
         let upgrade = carry_out(settings, async |call| engine::upgrade(call, how).await);
-        self.how.confirm.before(async { Ok(question) }, upgrade).await
+        self.how.confirm.before(question, upgrade).await
     }
 }
 
 impl Downgrade {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let (how, question) = (self.how.how(), down(self.how.rolling));
+        let (how, question) = (self.how.how(), self.how.question(settings, Direction::Downgrade));
         let downgrade = carry_out(settings, async |call| engine::downgrade(call, how).await);
-        self.how.confirm.before(async { Ok(question) }, downgrade).await
+        self.how.confirm.before(question, downgrade).await
     }
 }
