@@ -38,18 +38,30 @@ pub(crate) fn secrets(call: Call<'_>, deed: Deed, accessories: &Accessories<'_>)
 pub(crate) async fn given<'a>(call: Call<'a>, accessories: Accessories<'a>) -> Result<Given<'a>> {
     let secrets = call.project.secrets(call.world, &secrets(call, Deed::Boot, &accessories)).await?;
     let mut given = Given { accessories, secrets, ..Given::default() };
-    complete(call, &mut given).await?;
+    complete(call, &mut given, Values::Known).await?;
     Ok(given)
 }
 
-/// Adds the files of accessories, whose contents may depend on their secrets.
-pub(crate) async fn complete(call: Call<'_>, given: &mut Given<'_>) -> Result<()> {
+/// Whether secrets have their values, or placeholders for a plan that is only shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Values {
+    Known,
+    StandIns,
+}
+
+/// Adds the files of accessories. Placeholders give templates no contents: a template might fail with them, or run
+/// programs.
+pub(crate) async fn complete(call: Call<'_>, given: &mut Given<'_>, values: Values) -> Result<()> {
     for (accessory, hosts) in &given.accessories.placed {
+        if values == Values::Known {
+            planning::check_secrets(accessory, &given.secrets)?;
+        }
         if let Some(host) = hosts.first() {
             // Whether the secrets can be passed to a container doesn't depend on the server.
             planning::environment(call.config(), &given.secrets, accessory, host)?;
         }
-        given.files.insert(accessory.name.clone(), files::read(call, accessory, &given.secrets).await?);
+        let secrets = (values == Values::Known).then_some(&given.secrets);
+        given.files.insert(accessory.name.clone(), files::read(call, accessory, secrets).await?);
     }
     if given.accessories.placed.iter().any(|(accessory, _)| accessory.proxy.is_some()) {
         given.pages = error_pages::read(call)?;

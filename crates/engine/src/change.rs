@@ -8,7 +8,7 @@ use bowline_core::plan::change::{self as planning, Basis, Change as Plan, Given,
 use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::{Accessories, Filters, Selection};
 
-use crate::accessory;
+use crate::accessory::{self, Values};
 use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::error_pages;
@@ -27,7 +27,7 @@ pub struct Planned {
 pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
     let (selection, mut given) = prepare(call, intent)?;
     given.secrets = call.project.secrets(call.world, &secrets(call, intent, &selection, &given)).await?;
-    complete(call, intent, &selection, &mut given).await?;
+    complete(call, intent, &selection, &mut given, Values::Known).await?;
     let mut change = Change::of(call, selection).await?;
     let plan = planning::plan(intent, change.basis(&given));
     let carried_out = change.carry_out(&plan.stages).await;
@@ -38,7 +38,7 @@ pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
 pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     let (selection, mut given) = prepare(call, intent)?;
     given.secrets = call.project.stand_ins(&secrets(call, intent, &selection, &given))?;
-    complete(call, intent, &selection, &mut given).await?;
+    complete(call, intent, &selection, &mut given, Values::StandIns).await?;
     let Looked { selection, observed, mut failures, .. } = look_at(call, selection).await?;
     let total = selection.hosts.len();
     if observed.is_empty() {
@@ -89,9 +89,10 @@ async fn complete<'a>(
     intent: &Intent,
     selection: &Selection<'a>,
     given: &mut Given<'a>,
+    values: Values,
 ) -> Result<()> {
     match intent {
-        Intent::Accessories(_, deed, _) if deed.makes() => accessory::complete(call, given).await?,
+        Intent::Accessories(_, deed, _) if deed.makes() => accessory::complete(call, given, values).await?,
         Intent::PushEnv => given.env = env::files(call.config(), selection, Some(&given.secrets))?,
         Intent::DeleteEnv => given.env = env::files(call.config(), selection, None)?,
         _ => {}

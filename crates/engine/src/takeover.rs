@@ -315,7 +315,9 @@ impl Moving<'_> {
                 self.note(Some(host), text);
                 continue;
             }
-            let files = planning::files(&self.run.scope, self.run.secrets(), accessory, &self.pages);
+            let secrets = self.run.secrets();
+            let files = planning::check_secrets(accessory, secrets)
+                .and_then(|()| planning::files(&self.run.scope, secrets, accessory, &self.pages));
             if !apply.register(host, &accessory.name, &route, &id, files).await {
                 return;
             }

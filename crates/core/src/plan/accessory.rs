@@ -99,6 +99,11 @@ pub fn check_proxy(
     kamal::check_accessory(config, &scope.names, accessory, host, observed)
 }
 
+/// Checks the values of its secrets. Placeholders don't pass.
+pub fn check_secrets(accessory: &Accessory, secrets: &Secrets) -> Result<(), PlanError> {
+    accessory.proxy.as_ref().map_or(Ok(()), |proxy| kamal::files::check_logins(proxy, secrets))
+}
+
 /// How requests get to its container, if it has a `proxy`.
 pub fn route(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<Attach> {
     let of = |proxy| kamal::service::of_accessory(config, scope, &accessory.service, proxy);

@@ -6,26 +6,45 @@
 
 use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::template::{Outputs, Template};
-use bowline_config::{Accessory, AccessoryMount, SourceFile, Value};
+use bowline_config::{Accessory, AccessoryMount, Diagnostics, SourceFile, Value};
 use bowline_core::commands::accessory::Upload;
 use bowline_core::secrets::Secrets;
 
 use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::Event;
+use crate::ports::Local;
 use crate::template::Around;
 
-pub(super) async fn read(call: Call<'_>, accessory: &Accessory, secrets: &Secrets) -> Result<Vec<Upload>> {
-    let around = Around {
-        local: call.world.local.as_ref(),
-        destination: call.config().destination.as_deref(),
-        env: &variables(accessory, secrets),
-    };
+/// What a file's contents come from.
+enum Source {
+    Bytes(Vec<u8>),
+    Template(Box<Template>),
+}
+
+/// Reads the files and renders the templates. Without secrets, templates are only parsed, and have no contents.
+pub(super) async fn read(
+    call: Call<'_>,
+    accessory: &Accessory,
+    secrets: Option<&Secrets>,
+) -> Result<Vec<Upload>> {
     let mut outputs = Outputs::new();
     let mut uploads = Vec::new();
     for file in &accessory.files {
-        let content = content(&around, &mut outputs, accessory, file).await?;
-        if is_for_all(file) && has_a_secret(&content, accessory, secrets) {
+        let content = match (source(call.world.local.as_ref(), accessory, file)?, secrets) {
+            (Source::Bytes(bytes), _) => bytes,
+            (Source::Template(_), None) => Vec::new(),
+            (Source::Template(template), Some(secrets)) => {
+                let around = Around {
+                    local: call.world.local.as_ref(),
+                    destination: call.config().destination.as_deref(),
+                    env: &variables(accessory, secrets),
+                };
+                let rendered = around.render(&template, &mut outputs).await.map_err(invalid)?;
+                rendered.into_text().into_bytes()
+            }
+        };
+        if is_for_all(file) && secrets.is_some_and(|secrets| has_a_secret(&content, accessory, secrets)) {
             call.world.events.emit(Event::Note { host: None, text: readable(accessory, file) });
         }
         uploads.push(Upload {
@@ -38,18 +57,13 @@ pub(super) async fn read(call: Call<'_>, accessory: &Accessory, secrets: &Secret
     Ok(uploads)
 }
 
-async fn content(
-    around: &Around<'_>,
-    outputs: &mut Outputs,
-    accessory: &Accessory,
-    file: &AccessoryMount,
-) -> Result<Vec<u8>> {
+fn source(local: &dyn Local, accessory: &Accessory, file: &AccessoryMount) -> Result<Source> {
     let path = &file.local;
     let refused = |reason: String, hint: &str| RunError::Usage {
         message: format!("accessories/{}/files: {reason}", accessory.name),
         hint: Some(hint.into()),
     };
-    let bytes = match around.local.read_bytes(&expanded(around, path)) {
+    let bytes = match local.read_bytes(&expanded(local, path)) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             return Err(refused(
@@ -62,7 +76,7 @@ async fn content(
         }
     };
     if !path.ends_with("erb") {
-        return Ok(bytes);
+        return Ok(Source::Bytes(bytes));
     }
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(refused(
@@ -70,10 +84,12 @@ async fn content(
             "if the file isn't a template, give it an extension other than .erb",
         ));
     };
-    let invalid = |errors| RunError::Invalid(Box::new(errors));
     let template = Template::of_text(SourceFile::new(path, text)).map_err(invalid)?;
-    let rendered = around.render(&template, outputs).await.map_err(invalid)?;
-    Ok(rendered.into_text().into_bytes())
+    Ok(Source::Template(Box::new(template)))
+}
+
+fn invalid(errors: Diagnostics) -> RunError {
+    RunError::Invalid(Box::new(errors))
 }
 
 /// The shortest value to search for, in bytes. Shorter ones occur everywhere.
@@ -103,8 +119,8 @@ fn readable(accessory: &Accessory, file: &AccessoryMount) -> String {
 }
 
 /// Expands `~/` as a shell would.
-fn expanded(around: &Around<'_>, path: &str) -> String {
-    let home = path.strip_prefix("~/").zip(around.local.variable("HOME"));
+fn expanded(local: &dyn Local, path: &str) -> String {
+    let home = path.strip_prefix("~/").zip(local.variable("HOME"));
     home.map_or_else(|| path.to_owned(), |(rest, home)| format!("{home}/{rest}"))
 }
 

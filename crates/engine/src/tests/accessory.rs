@@ -388,3 +388,23 @@ async fn a_file_with_a_secret_that_everybody_could_read_is_told() {
         assert!(!notes.contains("config/my.cnf has") && !notes.contains("sentinel-db"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_renders_no_template_and_does_not_judge_its_placeholders() {
+    let protected = "{image: redis, host: a, proxy: {host: a.test, app_port: 80, basic_auth: [LOGIN]}}";
+    let config = CONFIG.replace("{image: redis, host: a}", protected).replace("web: [a]", "web: [b]");
+    let project = project_with(&config, "DB_PW=$(make-one)\nLOGIN=no-login\n");
+    let mut local = local();
+    local.files.insert("config/init.sql.erb".into(), "<%= Integer(ENV.fetch('DB_PW')) %>".into());
+    let scripted = Scripted::on(std::sync::Arc::new(FakeNetwork::new(&HOSTS)), local);
+    let options = Options::default();
+    let boot = accessory_to("all", Deed::Boot, false);
+    let planned = plan(scripted.call(&project, &options), &boot).await.unwrap();
+    assert!(planned.wrong.is_none(), "{:?}", planned.wrong);
+    assert_eq!(scripted.local.ran(), []);
+
+    let boot = accessory_to("cache", Deed::Boot, false);
+    let error = change(scripted.call(&project, &options), &boot).await.unwrap_err();
+    assert!(error.to_string().contains("the secret LOGIN of `basic_auth` is not a login"), "{error}");
+    assert!(scripted.network.machine("a").lock.is_none() && changes(&scripted, "a").is_empty());
+}

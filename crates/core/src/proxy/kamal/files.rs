@@ -129,7 +129,6 @@ pub(crate) fn of_accessory(
     secrets: &Secrets,
     pages: Pages,
 ) -> Result<Option<Box<Files>>, PlanError> {
-    check_logins(proxy, secrets)?;
     let private = private_of(service, proxy, secrets)?;
     let files = Files { scope: scope.clone(), private, pages, shelf: Shelf::Accessory(service.into()) };
     Ok((!files.is_empty()).then(|| Box::new(files)))
