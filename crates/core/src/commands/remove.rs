@@ -62,6 +62,17 @@ impl Remove {
             What::Directory => "remove the app's directory".into(),
         }
     }
+
+    /// What the script keeps if it finds a use for it on the server, for display.
+    pub(crate) fn keeps(&self) -> Option<&'static str> {
+        match &self.what {
+            What::Images { .. } => {
+                Some("keep those that a container, another destination or another app uses")
+            }
+            What::Directory => Some("keep it if a container of another app uses files in it"),
+            What::Container { .. } | What::Containers(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -140,7 +140,18 @@ fn done(work: &Work) -> Vec<String> {
             let then = life.depends().map(Into::into);
             work.steps().iter().map(describe).chain(then).collect()
         }
-        (None, work) => work.steps().iter().map(describe).collect(),
+        (None, work) => {
+            let with_condition = |step: &Step| std::iter::once(describe(step)).chain(condition(step));
+            work.steps().iter().flat_map(with_condition).collect()
+        }
+    }
+}
+
+/// What happens instead if that depends on what a step finds.
+fn condition(step: &Step) -> Option<String> {
+    match step {
+        Step::Remove(remove) => remove.keeps().map(Into::into),
+        _ => None,
     }
 }
 
