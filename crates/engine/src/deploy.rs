@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
             && self.call.options.image_archive.is_none()
     }
 
-    fn secrets_needed(&self) -> Vec<String> {
+    pub(crate) fn secrets_needed(&self) -> Vec<String> {
         let mut names = secrets_needed(self.call.config(), &self.selection, self.kind);
         if self.builds() {
             names.extend(build::secrets_needed(self.call.project));

@@ -27,6 +27,9 @@ pub async fn setup(call: Call<'_>) -> Result<()> {
     let version = call.version().await?;
     let mut run = Run::new(call, DeployKind::Deploy, Some(version.clone())).await?;
     let accessories = Accessories::within(call.config(), &call.options.filters)?;
+    // All at once, so that one report names everything that is wrong with them. Values are resolved only once.
+    let secrets = [run.secrets_needed(), accessory::secrets(call, Deed::Boot, &accessories)].concat();
+    call.project.secrets(call.world, &secrets).await?;
     let accessories = accessory::given(call, accessories).await?;
     let hosts = servers(call.config(), &call.options.filters)?;
     let begun = run.begin(&hosts).await;

@@ -186,6 +186,22 @@ impl Diagnostics {
         self
     }
 
+    /// Both reports as one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let before = self.sources.len();
+        let moved = other.items.into_iter().map(|mut item| {
+            let spans = item.also.iter_mut().map(|(span, _)| span);
+            std::iter::once(&mut item.span).chain(spans).for_each(|span| span.file += before);
+            item
+        });
+        self.items.extend(moved);
+        self.items.sort_by_key(|item| (item.severity, item.span));
+        self.sources.extend(other.sources);
+        self.remedy = self.remedy.or(other.remedy);
+        self
+    }
+
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.items.iter()
     }

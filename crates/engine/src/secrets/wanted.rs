@@ -14,17 +14,31 @@ use crate::project::Project;
 use crate::world::World;
 
 impl Project {
+    /// The values of these secrets.
+    ///
+    /// # Errors
+    /// All of them that no file defines or that can't be resolved, in one report.
     pub async fn secrets(&self, world: &World, names: &[String]) -> Result<Secrets> {
-        self.check_secrets(names)?;
+        let missing = self.undefined(names)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.tell(world, &names);
-        Ok(world.unless_stopped(self.secrets.values(world.local.as_ref(), &names)).await??)
+        let values = world.unless_stopped(self.secrets.values(world.local.as_ref(), &names)).await?;
+        match (missing, values) {
+            (None, values) => Ok(values?),
+            (Some(missing), Ok(_)) => Err(invalid(missing)),
+            (Some(missing), Err(Unavailable::Invalid(others) | Unavailable::Failed(others))) => {
+                Err(invalid(missing.and(*others)))
+            }
+            (Some(_), Err(unreadable)) => Err(unreadable.into()),
+        }
     }
 
     /// Empty values for these secrets, so that a plan that isn't applied runs no commands.
     pub fn stand_ins(&self, names: &[String]) -> Result<Secrets> {
-        self.check_secrets(names)?;
-        Ok(names.iter().map(|name| (name.clone(), Secret::default())).collect())
+        match self.undefined(names)? {
+            Some(missing) => Err(invalid(missing)),
+            None => Ok(names.iter().map(|name| (name.clone(), Secret::default())).collect()),
+        }
     }
 
     /// The values of all secrets for hooks, without those that refer to an unset variable.
@@ -33,14 +47,14 @@ impl Project {
         Ok(world.unless_stopped(self.secrets.all_set(world.local.as_ref())).await??)
     }
 
-    fn check_secrets(&self, names: &[String]) -> Result<()> {
+    /// The names that no file defines. The files must be valid.
+    fn undefined(&self, names: &[String]) -> Result<Option<Diagnostics>> {
         if names.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         self.secrets.check()?;
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        let missing = self.missing_secrets(names.into_iter().collect(), Severity::Error);
-        missing.map_or(Ok(()), |missing| Err(RunError::Invalid(Box::new(missing))))
+        Ok(self.missing_secrets(names.into_iter().collect(), Severity::Error))
     }
 
     /// Problems with the secrets that the configuration names: undefined ones, and errors in the files. Resolves nothing.
@@ -79,6 +93,10 @@ impl Project {
             world.events.emit(Event::Phase(Phase::Secrets));
         }
     }
+}
+
+fn invalid(errors: Diagnostics) -> RunError {
+    RunError::Invalid(Box::new(errors))
 }
 
 fn notes(warnings: &Diagnostics) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ports::{Exit, Output};
 use crate::setup::setup;
-use crate::testing::{FakeDocker, FakeLocal};
+use crate::testing::{FakeDocker, FakeLocal, FakeNetwork, project_with};
 use bowline_core::commands::server::Refusal;
 
 async fn set_up(scripted: &Scripted, options: &Options) -> Result<(), RunError> {
@@ -120,4 +120,34 @@ async fn of_a_project_with_accessories_alone_they_run_after_it_and_there_is_no_b
     assert!(failed.len() == 1 && failed[0].0 == "b", "{failed:?}");
     assert!(scripted.network.machine("a").accessories["app-db"]);
     assert!(scripted.network.machine("a").lock.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_that_are_missing_and_those_that_fail_are_in_one_report() {
+    let config = format!(
+        "{CONFIG}env: {{secret: [TOKEN, ABSENT]}}\naccessories: {{db: {{image: i, host: a, env: {{secret: [DB_PW]}}}}}}\n"
+    );
+    let project = project_with(&config, "TOKEN=$(ask-the-vault)\n");
+    for sets_up in [true, false] {
+        let network = std::sync::Arc::new(FakeNetwork::new(&HOSTS));
+        let local = FakeLocal { hangs: Some("ask-the-vault".into()), ..FakeLocal::default() };
+        let mut scripted = Scripted::on(network, local);
+        scripted.world.timeouts = project.config.timeouts;
+        let options = options("v1");
+        let call = scripted.call(&project, &options);
+        let ended = match sets_up {
+            true => setup(call).await,
+            false => deploy::deploy(call, DeployKind::Deploy).await,
+        };
+        let Err(RunError::Invalid(found)) = ended else { panic!("{ended:?}") };
+        let found = found.render(false);
+        let told = [
+            ("no secrets file defines `ABSENT`", true),
+            ("TOKEN: it did not finish within", true),
+            ("no secrets file defines `DB_PW`", sets_up),
+        ];
+        for (text, expected) in told {
+            assert_eq!(found.contains(text), expected, "{text}: {found}");
+        }
+    }
 }
