@@ -6,7 +6,7 @@ use crate::doctor::{Finding, Topic, expiry};
 use crate::proxy::ProxyKind;
 use crate::proxy::traefik::NAME;
 use crate::proxy::traefik::trouble::defines;
-use crate::proxy::traefik::wanted::{Wanted, covers, wanted};
+use crate::proxy::traefik::wanted::{Wanted, covers, own_file, wanted};
 
 const LOG: &str = "see Traefik's log: `bowline traefik logs`";
 
@@ -41,9 +41,16 @@ impl Seen<'_> {
     fn missing(&self) -> Vec<Finding> {
         let Some(observed) = self.observed else { return Vec::new() };
         let Some(traefik) = observed.proxy(NAME) else { return Vec::new() };
+        if let Some(file) = own_file(traefik) {
+            return vec![Finding::warning(
+                Topic::Certificates,
+                format!("the certificate resolvers in Traefik's own file {file} are not checked"),
+                "with such a file, Traefik ignores its arguments: `traefik: args:` can have the same options instead",
+            )];
+        }
         let mut all: Vec<Wanted> = Vec::new();
         for container in observed.containers.iter().filter(|container| container.is_running()) {
-            for one in wanted(&container.labels) {
+            for one in wanted(&container.labels, &traefik.args) {
                 if !all.contains(&one) {
                     all.push(one);
                 }
@@ -62,7 +69,7 @@ impl Seen<'_> {
             return vec![Finding::warning(
                 Topic::Certificates,
                 format!(
-                    "the router {router} names the resolver {resolver}, which Traefik's arguments don't define"
+                    "the router {router} uses the resolver {resolver}, which Traefik's arguments don't define"
                 ),
                 format!(
                     "unless a file of Traefik's defines it: set `certificatesresolvers.{resolver}.acme.…` in `traefik: args:`; `bowline traefik reboot` applies that"

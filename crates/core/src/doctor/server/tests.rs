@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::commands::doctor::{Contents, Issued, Storage};
+use crate::observed::Mount;
 use bowline_config::SourceFile;
 
 const PROXIED: &str =
@@ -209,7 +210,7 @@ fn the_certificates_of_traefik_have_their_time_and_those_that_routers_lack_are_n
             "warning the certificate of *.b.test, b.test can't be read",
             "warning the router all gets no certificate from the resolver le: its rule names no host",
             "problem there is no certificate of c.test, which the router app needs from the resolver LE",
-            "warning the router bad names the resolver el, which Traefik's arguments don't define",
+            "warning the router bad uses the resolver el, which Traefik's arguments don't define",
         ]
     );
     checkup.storages = vec![storage(Contents::Unreadable)];
@@ -221,4 +222,12 @@ fn the_certificates_of_traefik_have_their_time_and_those_that_routers_lack_are_n
     checkup.storages.clear();
     let other = routed(&["--certificatesResolvers.le.tailscale=true"], &labels[..2]);
     assert_eq!(of_certificates(&checkup, &other), [""; 0]);
+    // The arguments don't count.
+    let own = routed(&["--configFile=/etc/t.yml", "--certificatesResolvers.le.acme.storage=/a"], &labels);
+    let unchecked = ["warning the certificate resolvers in Traefik's own file /etc/t.yml are not checked"];
+    assert_eq!(of_certificates(&checkup, &own), unchecked);
+    let mut mounted = routed(&[], &labels);
+    let destination = "/etc/traefik/traefik.yml".to_owned();
+    mounted.proxies[0].mounts = vec![Mount { destination, ..Mount::default() }];
+    assert_eq!(of_certificates(&checkup, &mounted), [unchecked[0].replace("t.yml", "traefik/traefik.yml")]);
 }
