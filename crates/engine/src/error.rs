@@ -38,7 +38,7 @@ pub enum Cause {
     /// `why` is the proxy's last message.
     #[error("{proxy} did not route to {container} within {waited_s} s: {why}")]
     NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
-    #[error("interrupted; the new container was stopped, the old one keeps serving")]
+    #[error("interrupted before the new container took over")]
     Interrupted,
     #[error("this run has lost the deploy lock and makes no more changes")]
     LockLost,

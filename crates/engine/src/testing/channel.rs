@@ -14,11 +14,11 @@ use crate::ports::{Channel, ServerError};
 
 pub(super) fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Said {
     let ran_out = machine.lease.is_some_and(|renewed| renewed.elapsed().as_secs() > lock::LEASE_S);
-    let free = machine.lock.as_ref().is_none_or(|lock| lock.owner.is_some() && (lock.orphaned || ran_out));
-    if !free {
-        return Said::Held(String::new());
+    let held = machine.lock.as_ref().filter(|lock| lock.owner.is_none() || !(lock.orphaned || ran_out));
+    if let Some(held) = held {
+        return Said::Held(held.details.clone());
     }
-    let said = if machine.lock.is_some() { Said::Taken(String::new()) } else { Said::Locked };
+    let said = machine.lock.as_ref().map_or(Said::Locked, |lock| Said::Taken(lock.details.clone()));
     machine.lease = Some(Instant::now());
     machine.lock = Some(FakeLock {
         owner: Some(keep.scope.run.clone()),

@@ -284,6 +284,10 @@ impl Machine {
         for entry in &self.history {
             text.push_str(&format!("@served {entry}\n"));
         }
+        // Text of one line that isn't base64 is read as it is.
+        if let Some(lock) = &self.lock {
+            text.push_str(&format!("@lock {}\n", lock.details.replace('\n', " ")));
+        }
         text.push_str("@end\n");
         text
     }

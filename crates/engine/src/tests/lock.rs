@@ -5,15 +5,26 @@ use crate::event::Phase;
 use crate::run::lock;
 use crate::testing::{FakeLocal, FakeLock, Scripted as World};
 
+const LOST: &str = "this run has lost the deploy lock and makes no more changes";
+
+fn notes(scripted: &World) -> Vec<(Option<String>, String)> {
+    let note = |event| match event {
+        Event::Note { host, text } => Some((host, text)),
+        _ => None,
+    };
+    scripted.recorder.events().into_iter().filter_map(note).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lock_somebody_holds_stops_the_run_before_anything_changes() {
     let (scripted, project) = fleet().await;
     let details = "Locked by: kamal at 2026-01-01T00:00:00Z".to_string();
     // Without an owner file, the lock belongs to Kamal or a person. It is never taken over, even if it looks dead.
-    scripted.network.machine("a").lock = Some(FakeLock { owner: None, orphaned: true, details });
+    scripted.network.machine("a").lock =
+        Some(FakeLock { owner: None, orphaned: true, details: details.clone() });
     let before = scripted.network.machine("a").changes.clone();
     let error = deploy(&scripted, &project, "v2").await.unwrap_err();
-    assert!(matches!(error, RunError::Locked { ref host, .. } if host == "a"), "{error:?}");
+    assert_eq!(error, RunError::Locked { host: "a".into(), details: details.clone() });
     assert_eq!(scripted.network.machine("a").changes, before);
     assert!(scripted.network.machine("a").lock.is_some(), "it is still theirs");
 }
@@ -82,12 +93,7 @@ async fn a_run_whose_lock_was_taken_over_changes_nothing_more() {
     };
     let (ended, changes) = tokio::join!(run, steal);
     let error = ended.unwrap_err();
-    assert!(
-        failures_of(&error)
-            .iter()
-            .any(|(host, cause)| host == "a" && cause.contains("has lost the deploy lock")),
-        "{error:?}"
-    );
+    assert!(failures_of(&error).iter().any(|(host, cause)| host == "a" && cause == LOST), "{error:?}");
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(scripted.network.machine("a").lock.as_ref().unwrap().owner.as_deref(), Some("somebody-else"));
 }
@@ -165,9 +171,87 @@ async fn a_lease_that_ran_out_is_taken_over_and_output_says_so() {
     assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
     leave_a_lock(&scripted, 61);
     deploy(&scripted, &project, "v2").await.unwrap();
-    let told = |event: &Event| matches!(event, Event::Note { text, .. } if text.starts_with("took over the deploy lock of a run that died"));
-    assert!(position(&scripted.recorder.events(), told).is_some());
+    let told = |whose: &str| {
+        let text = format!("took over the deploy lock of a run that died ({whose})");
+        notes(&scripted).contains(&(Some("a".into()), text))
+    };
+    assert!(told("Locked by: the dead"));
     assert_only(&scripted, "v2");
+    leave_a_lock(&scripted, 61);
+    scripted.network.machine("a").lock.as_mut().unwrap().details.clear();
+    deploy(&scripted, &project, "v3").await.unwrap();
+    assert!(told("it ended before it wrote its name"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_server_is_lost_is_left_to_the_next_run_and_output_says_so() {
+    let (scripted, project) = fleet().await;
+    for host in ["a", "b"] {
+        let key = (host.to_string(), "web".to_string(), "v2".to_string());
+        scripted.network.faults().behaviour.insert(key, crate::testing::Behaviour::Healthy(10_000));
+    }
+    let run = deploy(&scripted, &project, "v2");
+    let cut = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        scripted.network.faults().unreachable.insert("a".into());
+    };
+    let (ended, ()) = tokio::join!(run, cut);
+    let RunError::Servers { failures, standing, .. } = ended.unwrap_err() else { panic!() };
+    let lost = &failures[0];
+    assert!(lost.host == "a" && lost.cause.to_string().starts_with("the connection was lost: "), "{lost:?}");
+    assert_eq!(
+        lost.hint().unwrap(),
+        "is the server up? The step may or may not have finished: run the command again to complete it"
+    );
+    // It was lost only after it had switched.
+    assert!(scripted.network.machine("a").running().contains(&"app-web-v2"));
+    assert_eq!(standing, ["a (web): v2 when it was last seen", "b (web): v2", "c (workers): v2"]);
+    let unreleased = "the deploy lock could not be released; the next run takes it over";
+    assert!(notes(&scripted).contains(&(Some("a".into()), unreleased.into())), "{:?}", notes(&scripted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_that_the_lock_is_held_and_a_deploy_where_it_takes_it_instead() {
+    let (scripted, project) = fleet().await;
+    let details = "Locked by: kamal".to_string();
+    scripted.network.machine("b").lock = Some(FakeLock { owner: None, orphaned: false, details });
+    deploy::plan(scripted.call(&project, &options("v2")), DeployKind::Deploy).await.unwrap();
+    let held = "the deploy lock is held: Locked by: kamal";
+    assert!(notes(&scripted).contains(&(Some("b".into()), held.into())), "{:?}", notes(&scripted));
+    scripted.network.machine("b").lock = None;
+    scripted.network.faults().unreachable.insert("a".into());
+    deploy(&scripted, &project, "v2").await.unwrap_err();
+    let instead = "a can't be reached: taking the deploy lock on b";
+    assert!(notes(&scripted).contains(&(None, instead.into())), "{:?}", notes(&scripted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_before_the_switch_says_so_and_what_serves() {
+    let (scripted, project) = fleet().await;
+    for host in ["a", "b"] {
+        let key = (host.to_string(), "web".to_string(), "v2".to_string());
+        scripted.network.faults().behaviour.insert(key, crate::testing::Behaviour::Healthy(20_000));
+    }
+    let run = deploy(&scripted, &project, "v2");
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        scripted.trigger.stop();
+    };
+    let (ended, ()) = tokio::join!(run, interrupt);
+    let RunError::Interrupted { standing } = ended.unwrap_err() else { panic!() };
+    assert_eq!(standing, ["a (web): v1", "b (web): v1", "c (workers): v1"]);
+    let cause = |event| match event {
+        Event::Failed(failure) => Some((failure.host, failure.doing, failure.cause.to_string())),
+        _ => None,
+    };
+    let mut told: Vec<_> = scripted.recorder.events().into_iter().filter_map(cause).collect();
+    told.sort();
+    let why = "interrupted before the new container took over";
+    let of = |host: &str, doing: &str| (host.to_owned(), doing.to_owned(), why.to_owned());
+    assert_eq!(
+        told,
+        [of("a", "boot app-web-v2"), of("b", "boot app-web-v2"), of("c", "wait at the barrier")]
+    );
 }
 
 /// Another run takes the lock on `a` and all servers. Returns the number of changes on each server.
@@ -206,10 +290,7 @@ async fn a_lock_that_is_lost_during_a_hook_ends_the_run_before_its_next_hook_too
     };
     let (ended, changes) = tokio::join!(run, stolen);
     let error = ended.unwrap_err();
-    assert!(
-        failures_of(&error).iter().all(|(_, cause)| cause.contains("has lost the deploy lock")),
-        "{error:?}"
-    );
+    assert!(failures_of(&error).iter().all(|(_, cause)| cause == LOST), "{error:?}");
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(hooks_run(&scripted), ["pre-deploy"]);
 }
@@ -228,7 +309,8 @@ async fn a_lock_that_is_lost_between_the_groups_of_a_rolling_reboot_ends_it() {
     let (ended, changes) = tokio::join!(run, stolen);
     let gathered = ended.unwrap();
     assert_eq!(gathered.failures.len(), 1);
-    assert!(gathered.failures[0].cause.to_string().contains("has lost the deploy lock"), "{gathered:?}");
+    let failure = &gathered.failures[0];
+    assert_eq!((failure.doing.as_str(), failure.cause.to_string().as_str()), ("hold the deploy lock", LOST));
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(hooks_run(&scripted), ["post-traefik-reboot"], "only after the first server");
 }
