@@ -44,14 +44,23 @@ impl SecretUses {
         Diagnostics::new(self.sources.clone(), items)
     }
 
-    fn one(&self, missing: &MissingSecret<'_>, severity: Severity) -> Diagnostic {
-        let mut places = self.uses.iter().filter(|place| place.name == missing.name).map(|place| place.span);
-        let message = format!("no secrets file defines `{}`", missing.name);
+    /// Reports a secret whose value is wrong, with the places that name it.
+    pub fn wrong(&self, name: &str, message: &str, help: &str) -> Diagnostics {
+        let item = self.about(name, message).help(help);
+        Diagnostics::new(self.sources.clone(), vec![item])
+    }
+
+    /// An error at the places that name a secret.
+    fn about(&self, name: &str, message: &str) -> Diagnostic {
+        let mut places = self.uses.iter().filter(|place| place.name == name).map(|place| place.span);
         let span = places.next().unwrap_or(Span::whole(0));
-        let mut item = Diagnostic { severity, ..Diagnostic::error(span, message) }.label("needed here");
-        for span in places.take(OTHERS) {
-            item = item.also(span, "and here");
-        }
+        let item = Diagnostic::error(span, message).label("needed here");
+        places.take(OTHERS).fold(item, |item, span| item.also(span, "and here"))
+    }
+
+    fn one(&self, missing: &MissingSecret<'_>, severity: Severity) -> Diagnostic {
+        let message = format!("no secrets file defines `{}`", missing.name);
+        let item = Diagnostic { severity, ..self.about(missing.name, &message) };
         match nearest(missing.name, missing.known.iter().copied()) {
             Some(near) => item.help(format!("did you mean `{near}`? otherwise {}", missing.help)),
             None => item.help(missing.help),

@@ -10,6 +10,9 @@ pub enum PlanError {
     /// The value of a secret can't be passed to a container.
     #[error(transparent)]
     UnfitSecret(#[from] Unfit),
+    /// The value of a secret has the wrong form.
+    #[error("{message}")]
+    WrongSecret { name: String, message: String, hint: String },
     #[error(transparent)]
     Proxy(#[from] Refusal),
     /// `missing` lists servers as `HOST (ROLE)`. `choices` are the versions that every server has, newest first.

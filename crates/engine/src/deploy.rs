@@ -186,7 +186,8 @@ impl<'a> Run<'a> {
     /// Resolves secrets, runs pre-connect, and connects to these servers. Reports errors in the project before that.
     pub(crate) async fn begin(&mut self, hosts: &[&str]) -> Result<(Fleet, Vec<Failure>), RunError> {
         self.secrets = self.call.project.secrets(self.call.world, &self.secrets_needed()).await?;
-        check_secrets(self.call.config(), &self.secrets, &self.selection)?;
+        let fit = check_secrets(self.call.config(), &self.secrets, &self.selection);
+        fit.map_err(|error| self.call.project.unplanned(error))?;
         keep::given(self.call, &self.named()).await?;
         hooks::prepare(self.call).await?;
         let facts = Facts { locked: is_inherited(self.call.world), ..self.facts(&self.named()) };

@@ -220,6 +220,7 @@ impl From<PlanError> for RunError {
                 Some(format!("the versions on all servers are: {}", choices.join(", ")))
             }
             PlanError::UnfitSecret(unfit) => Some(unfit.hint().into()),
+            PlanError::WrongSecret { hint, .. } => Some(hint.clone()),
             PlanError::Proxy(refusal) => Some(refusal.hint.clone()),
             PlanError::MissingSecret(_) => None,
         };

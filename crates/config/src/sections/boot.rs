@@ -125,7 +125,8 @@ pub(crate) const KEYS: Keys = Keys::new(
 
 impl Boot {
     pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
-        if let (Some(wait), false) = (section.get("wait"), section.has("limit")) {
+        let wait = section.get("wait").filter(|wait| wait.count() != Some(0));
+        if let (Some(wait), false) = (wait, section.has("limit")) {
             let warning = wait.warning("has no effect without `limit`: all servers boot at the same time");
             report.push(warning.help("`limit: 1` boots one server after the other"));
         }

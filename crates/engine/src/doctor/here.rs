@@ -5,8 +5,11 @@ use std::time::Duration;
 use bowline_config::{Config, Diagnostics, Tls};
 use bowline_core::commands::builder::{Builder, Here};
 use bowline_core::doctor::{Finding, Level, Topic, expiry, server, untouched};
+use bowline_core::error::PlanError;
+use bowline_core::plan::secrets::check_secrets;
 use bowline_core::proxy::ProxyKind;
 use bowline_core::secrets::{Secrets, login as login_of};
+use bowline_core::selection::Selection;
 
 use super::{problem, said};
 use crate::call::Call;
@@ -218,10 +221,21 @@ pub(super) async fn secrets(call: Call<'_>) -> Result<(Option<Secrets>, Vec<Find
             let empty = secrets.iter().filter(|(_, value)| value.expose().is_empty()).map(|(name, _)| {
                 Finding::warning(Topic::Secrets, format!("the secret {name} is empty"), "is that intended?")
             });
-            let found = [Finding::ok(Topic::Secrets, what)].into_iter().chain(empty).collect();
+            let mut found: Vec<Finding> =
+                [Finding::ok(Topic::Secrets, what)].into_iter().chain(empty).collect();
+            found.extend(wrong(call, &secrets)?);
             Ok((Some(secrets), found))
         }
         Err(error) => Ok((None, problem(Topic::Secrets, error)?)),
+    }
+}
+
+/// A secret whose value has the wrong form. The plans for the servers report values that a container can't get.
+fn wrong(call: Call<'_>, secrets: &Secrets) -> Result<Vec<Finding>> {
+    let Ok(selection) = Selection::new(call.config(), &call.options.filters) else { return Ok(Vec::new()) };
+    match check_secrets(call.config(), secrets, &selection) {
+        Err(error @ PlanError::WrongSecret { .. }) => problem(Topic::Secrets, call.project.unplanned(error)),
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, join_all};
 
 use super::{problem, stand_ins};
 use crate::call::Call;
-use crate::error::{Failure, Result, RunError};
+use crate::error::{Failure, Result};
 use crate::event::{Event, Phase};
 use crate::hooks;
 use crate::ports::{Accept, Entry, Known, Stream};
@@ -158,7 +158,7 @@ impl Round<'_> {
             Err(PlanError::Proxy(_)) if found.iter().any(of_ports) => Vec::new(),
             Err(error) => {
                 let topic = if matches!(error, PlanError::Proxy(_)) { Topic::Proxy } else { Topic::Secrets };
-                let found = problem(topic, RunError::from(error)).unwrap_or_default();
+                let found = problem(topic, self.call.project.unplanned(error)).unwrap_or_default();
                 found.into_iter().map(|finding| finding.on(host)).collect()
             }
         }

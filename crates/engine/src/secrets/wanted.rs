@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bowline_config::diagnostic::Severity;
 use bowline_config::secret::Secret;
 use bowline_config::{Diagnostics, MissingSecret};
+use bowline_core::error::PlanError;
 use bowline_core::secrets::Secrets;
 
 use super::{Store, Unavailable};
@@ -82,6 +83,16 @@ impl Project {
         let missing: Vec<MissingSecret<'_>> =
             missing.iter().map(|(name, help)| MissingSecret { name, known: &known, help }).collect();
         Some(self.secret_uses.missing(&missing, severity))
+    }
+
+    /// The error of a plan. If the value of a secret is wrong, the error has the places that name the secret.
+    pub fn unplanned(&self, error: PlanError) -> RunError {
+        match &error {
+            PlanError::WrongSecret { name, message, hint } => {
+                RunError::Invalid(Box::new(self.secret_uses.wrong(name, message, hint)))
+            }
+            _ => error.into(),
+        }
     }
 
     /// Reports the warnings of the files, and that resolving may take a while.

@@ -126,6 +126,31 @@ async fn names_that_lead_elsewhere_or_nowhere_are_found() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_should_point_to_servers_without_their_user_and_port() {
+    let (scripted, _) = well().await;
+    let config = By::Kamal.serves(CONFIG).replace("[a, b]", "[deploy@a:2222, b]");
+    scripted.network.names.lock().unwrap().insert("a".into(), vec!["192.0.2.9".parse().unwrap()]);
+    let project = crate::testing::project(&config);
+    let options = options("v2");
+    let found = examine(scripted.call(&project, &options), None).await.unwrap();
+    let name = found.iter().find(|finding| finding.text.starts_with("app.test is")).unwrap();
+    let hint = name.hint.as_deref().unwrap_or_default();
+    assert!(hint.ends_with("create a DNS record that points to a, b"), "{hint}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_with_a_wrong_value_is_found_where_it_is_named() {
+    let (scripted, _) = well().await;
+    let config =
+        By::Kamal.serves(CONFIG).replace("{host: app.test}", "{host: app.test, basic_auth: [LOGIN]}");
+    let project = crate::testing::project_with(&config, "LOGIN=nobody\n");
+    let all = said(&scripted, &project).await;
+    let problem = "problem config/deploy.yml:";
+    let line = all.iter().find(|line| line.contains("the secret LOGIN of `basic_auth` is not a login"));
+    assert!(line.is_some_and(|line| line.starts_with(problem)), "{all:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn hooks_that_never_run_are_found() {
     let (scripted, project) = well().await;
     let files = [

@@ -112,11 +112,11 @@ pub(crate) fn check_logins(proxy: &Proxy, secrets: &Secrets) -> Result<(), PlanE
         let text = value.expose().trim();
         let fits = |(user, password): (&str, &str)| !user.is_empty() && !password.is_empty();
         if text.contains('\n') || !text.split_once(':').is_some_and(fits) {
-            return Err(Refusal {
+            return Err(PlanError::WrongSecret {
+                name: name.clone(),
                 message: format!("the secret {name} of `basic_auth` is not a login"),
                 hint: "its value should be USER:PASSWORD".into(),
-            }
-            .into());
+            });
         }
     }
     Ok(())

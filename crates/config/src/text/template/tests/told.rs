@@ -177,6 +177,16 @@ fn a_dotenv_file_that_calls_kamal_secrets_is_refused() {
 }
 
 #[test]
+fn an_error_in_a_dotenv_file_has_its_line() {
+    let run = |program: &Program| match program {
+        Program::File(_) => Ended::Well("A=1\nB=\"2\n".into()),
+        other => run(other),
+    };
+    let said = render_with("<% Dotenv.load %>", run).0.unwrap_err();
+    assert!(said.starts_with("error: .env:2: "), "{said}");
+}
+
+#[test]
 fn a_password_in_a_tag_is_not_shown_and_where_it_comes_from_is() {
     insta::assert_snapshot!(refused(
         "registry:\n  password: <%= ENV.fetch('NONE') %>\n  api_token: \"<%= ENV.fetch('NONE') %>\"\n  secret_key: <%= ENV['A'] ? ENV.fetch('NONE') : 'hunter2' %>\n"
