@@ -58,6 +58,15 @@ pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
     }
 }
 
+/// The command line of an alias in `config/deploy.yml`.
+pub(crate) fn text(name: &str) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let templates = Templates::default();
+    let aliases = load::aliases(args::CONFIG_FILE, None, &templates, false);
+    let aliases = runtime.block_on(signals::unless_interrupted(aliases)).ok()?.ok()?;
+    aliases.into_iter().find(|(known, _)| known == name).map(|(_, text)| text)
+}
+
 fn unusable(mut error: clap::Error, suggestion: Option<String>, line: &Expanded) -> u8 {
     if let Some(suggestion) = suggestion {
         let mut all = vec![suggestion];

@@ -42,6 +42,8 @@ fn an_alias_runs_its_command_with_what_is_typed_behind_it() {
     assert_eq!(image(&["-d", "next", "staged"]), "me/next");
     assert_eq!(image(&["only-here", "-d", "staging"]), "me/staged");
     assert!(bowline(project.path(), &[], &["show"]).1.contains("\n  staged: config -d staging\n"));
+    let helped = bowline(project.path(), &[], &["help", "staged"]);
+    assert_eq!(helped, (0, "`staged` is an alias: config -d staging\n".into(), String::new()));
 }
 
 #[test]

@@ -8,14 +8,15 @@ use clap::builder::StyledStr;
 use clap::{Arg, Command};
 
 use super::docs::columns;
+use crate::alias;
 use crate::args::{self, is_shown};
 use crate::exit;
 use crate::ui::{clean, out};
 
 const MOST: usize = 30;
 
-/// `bowline help WORD…` for words that are not a command: shows a section of the configuration's documentation, or
-/// the places that mention the words. Returns `None` if there are none.
+/// `bowline help WORD…` for words that are not a command: shows a section of the configuration's documentation, an
+/// alias, or the places that mention the words. Returns `None` if there are none.
 pub(crate) fn help(words: &[OsString]) -> Option<u8> {
     let [_, help, wanted @ ..] = words else { return None };
     if *help != "help" {
@@ -26,6 +27,10 @@ pub(crate) fn help(words: &[OsString]) -> Option<u8> {
     let name = wanted.join("/");
     if let Ok(text) = docs::text(Some(&name).filter(|name| !name.is_empty()).map(String::as_str), columns()) {
         out::stdout([text.trim_end()]);
+        return Some(exit::DONE);
+    }
+    if let Some(text) = alias::text(&name) {
+        out::stdout([format!("`{name}` is an alias: {}", clean::line(&text))]);
         return Some(exit::DONE);
     }
     let lines = places(&wanted.join(" "))?;
