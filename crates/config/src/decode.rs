@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, Severity, Span};
-use super::given::given;
+use super::given::{given, plain};
 use super::pairs::{OptionValue, Pairs};
 use super::secrets::SecretUse;
 use super::source::{Key, Node, NodeKind, Plain, Scalar};
@@ -34,6 +34,21 @@ impl Report {
 
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
         self.items.push(diagnostic);
+    }
+
+    /// Reports a required key that a section doesn't have, unless the key was already suggested for an unknown one.
+    pub(super) fn missing(&mut self, section: &Field, name: &str, help: &str) {
+        let meant = format!("did you mean `{name}`?");
+        let unknown = section.says("unknown key: ");
+        let suggested = |item: &Diagnostic| {
+            item.message.starts_with(&unknown)
+                && item.help.as_deref().is_some_and(|help| plain(help) == meant)
+        };
+        if !self.items.iter().any(suggested) {
+            let span = if section.path.is_empty() { Span::whole(0) } else { section.span() };
+            let message = section.says(&format!("`{name}` is required"));
+            self.push(Diagnostic { span, message, ..section.error("") }.help(help));
+        }
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -120,11 +135,6 @@ impl<'n> Field<'n> {
 
     pub(super) fn error(&self, message: &str) -> Diagnostic {
         error(&self.path, self.node, message)
-    }
-
-    /// The error about a required key that this section doesn't have.
-    pub(super) fn missing(&self, name: &str) -> Diagnostic {
-        self.error(&format!("`{name}` is required"))
     }
 
     /// An error about this value that points at a part of it.

@@ -111,12 +111,8 @@ fn check_destination(destination: Option<&str>, report: &mut Report) {
 }
 
 fn required<'n>(root: &Field<'n>, name: &str, report: &mut Report) -> Option<Field<'n>> {
-    // Say nothing if this key was already suggested for an unknown one.
-    let meant = Some(format!("did you mean `{name}`?"));
-    let spoken_of = |item: &Diagnostic| item.help == meant && item.message.starts_with("unknown key: ");
-    if !root.has(name) && !report.items.iter().any(spoken_of) {
-        let message = root.missing(name).message;
-        report.push(Diagnostic::error(Span::whole(0), message).help(example(name)));
+    if !root.has(name) {
+        report.missing(root, name, example(name));
     }
     root.get(name)
 }

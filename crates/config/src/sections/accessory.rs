@@ -141,7 +141,7 @@ impl Accessory {
 
 fn image(section: &Field, registry: Option<&Registry>, report: &mut Report) -> Option<String> {
     let Some(field) = section.get("image") else {
-        report.push(section.missing("image").help("`image: mysql:8.4`, the image's name with its tag"));
+        report.missing(section, "image", "`image: mysql:8.4`, the image's name with its tag");
         return None;
     };
     let image = field.text()?;
@@ -291,7 +291,7 @@ impl AccessoryMount {
     fn of_map(section: &Field, report: &mut Report) -> Option<Self> {
         for key in ["local", "remote"] {
             if !section.has(key) {
-                report.push(section.missing(key));
+                report.missing(section, key, "`{local: PATH, remote: PATH}`");
             }
         }
         Some(Self {

@@ -152,7 +152,7 @@ fn engine_url(given: &str) -> String {
 impl Pack {
     fn decode(section: &Field, report: &mut Report) -> Self {
         if !section.has("builder") {
-            report.push(section.missing("builder").help("`pack: {builder: heroku/builder:24}`"));
+            report.missing(section, "builder", "`pack: {builder: heroku/builder:24}`");
         }
         Self { builder: section.at("builder").text(), buildpacks: section.at("buildpacks").strings() }
     }

@@ -46,14 +46,17 @@ const OTEL: Keys = Keys::new(
 
 impl OutputPlaces {
     pub(crate) fn decode(section: &Field, report: &mut Report) -> Self {
-        let mut part = |name: &str, key: &str| {
+        let mut part = |name: &str, key: &str, help: &str| {
             let part = section.get(name)?;
             if !part.has(key) {
-                report.push(part.missing(key));
+                report.missing(&part, key, help);
             }
             part.at(key).text()
         };
-        let output = Self { file: part("file", "path"), otel: part("otel", "endpoint") };
+        let output = Self {
+            file: part("file", "path", "`path: log/deploys`, a directory"),
+            otel: part("otel", "endpoint", "`endpoint: http://localhost:4318`"),
+        };
         if output != Self::default() {
             report.push(section.warning("is not supported yet: the output goes to the screen only"));
         }

@@ -263,7 +263,7 @@ impl Tls {
             }
             _ => {
                 for key in ["private_key_pem", "certificate_pem"].iter().filter(|key| !section.has(key)) {
-                    report.push(section.missing(key).help("a certificate needs both secrets"));
+                    report.missing(section, key, "a certificate needs both secrets");
                 }
             }
         }

@@ -46,7 +46,8 @@ pub(crate) const KEYS: Keys = Keys::new(
             .default("required, except with `localhost:PORT`")
             .examples(&["[REGISTRY_PASSWORD]"]),
     ],
-);
+)
+.slips(&[("host", "server"), ("url", "server"), ("user", "username"), ("token", "password")]);
 
 impl Registry {
     pub(crate) fn decode(section: &Field, report: &mut Report) -> Option<Self> {
@@ -111,7 +112,7 @@ impl Credential {
     fn decode(section: &Field, name: &str, report: &mut Report) -> Option<Self> {
         if !section.has(name) {
             let help = format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret");
-            report.push(section.missing(name).help(help));
+            report.missing(section, name, &help);
             return None;
         }
         let field = section.get(name)?;

@@ -235,6 +235,8 @@ fn accessories_that_can_not_be() {
        |
     16 |   g: {image: i, host: h, files: [a, 'b:c', {local: x, mode: rwx}]}
        |                                             ^^^^^
+       |
+       = help: `{local: PATH, remote: PATH}`
 
     error: accessories/g/files/2/mode: should be a file mode in octal digits, such as 0640
       --> config/deploy.yml:16:61

@@ -48,6 +48,7 @@ fn places() {
             "proxy: {port: 3000, domain: a, limit: 3}",
             "ssh: {key: a, identity_file: b, host: c}",
             "boot: {strategy: x}",
+            "registry: {host: r.io, user: me, token: [T]}",
             "proxy: {healthcheck: {cmd: curl, app_port: 1, max_attempts: 3, volumes: [a]}}",
             "env: {secrets: [A]}",
             "env: {A: b, secrets: [A], CLEAR: {C: d}}",

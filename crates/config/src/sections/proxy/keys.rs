@@ -15,7 +15,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "ssl",
             Form::Either(&[Form::Boolean, Form::Keys(&SSL)]),
-            "`true` gets a certificate from Let's Encrypt, which works only for a role on one server. A map names your own certificate",
+            "`true` gets a certificate from Let's Encrypt, which works only for a role on one server, and not for a wildcard. A map names your own certificate",
         )
         .default("false")
         .examples(&["true", "false", "{certificate_pem: CERTIFICATE, private_key_pem: KEY}"]),
