@@ -8,7 +8,7 @@ use bowline_config::{Config, Proxy, Role, Tls};
 use super::container::FILES;
 use super::flags;
 use crate::commands::Scope;
-use crate::error::{PlanError, Refusal};
+use crate::error::PlanError;
 use crate::names::Names;
 use crate::request::Pages;
 use crate::secrets::{Secrets, secret};
