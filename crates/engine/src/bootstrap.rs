@@ -106,15 +106,10 @@ impl Site<'_> {
     async fn after_login(&self, host: &str, before: &str) -> Result<String, Failure> {
         match self.one(host).await? {
             Stand::Ready(said) => Ok(format!("{before}\n{said}")),
-            Stand::Joined(_) => Err(Failure {
-                host: host.into(),
-                role: None,
-                doing: "bootstrap the server".into(),
-                cause: Cause::Other {
+            Stand::Joined(_) => Err(Failure::new(host, None, "bootstrap the server", Cause::Other {
                     reason: "this user is in the group `docker` but still can't use Docker".into(),
                     hint: Some("run the command again; if that doesn't help, check the permissions of /var/run/docker.sock there".into()),
-                },
-            }),
+                })),
         }
     }
 

@@ -50,6 +50,10 @@ pub enum Cause {
 }
 
 impl Failure {
+    pub(crate) fn new(host: &str, role: Option<&str>, doing: impl Into<String>, cause: Cause) -> Self {
+        Self { host: host.into(), role: role.map(Into::into), doing: doing.into(), cause }
+    }
+
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
             Cause::Server(ServerError::Unreachable { hint, .. }) => hint.clone(),
@@ -250,8 +254,7 @@ mod tests {
 
     #[test]
     fn servers_that_were_held_back_did_not_fail() {
-        let failure =
-            |host: &str, cause| Failure { host: host.into(), role: None, doing: "boot".into(), cause };
+        let failure = |host: &str, cause| Failure::new(host, None, "boot", cause);
         let lost = |host| failure(host, Cause::LockLost);
         let halted = |host| failure(host, Cause::Halted("web".into()));
         let said = |failures: &[Failure], total| RunError::servers(failures.to_vec(), total).to_string();

@@ -165,12 +165,7 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
             "`bowline app version` shows the running versions; without `--reuse`, the command gets a new container",
         ),
     };
-    Failure {
-        host: host.into(),
-        role: Some(role.into()),
-        doing: "find the container".into(),
-        cause: Cause::Other { reason, hint: Some(hint.into()) },
-    }
+    Failure::new(host, Some(role), "find the container", Cause::Other { reason, hint: Some(hint.into()) })
 }
 
 /// The secrets that new containers in these places need. Those of the registry may be undefined, because only a missing

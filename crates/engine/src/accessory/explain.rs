@@ -18,10 +18,10 @@ pub(super) fn cause(accessory: &Accessory, answer: Answer, output: Output) -> Ca
 
 pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
     let hint = format!("`accessory boot {}` creates one", accessory.name);
-    Failure {
-        host: host.into(),
-        role: Some(accessory.name.clone()),
-        doing: "find the container".into(),
-        cause: Cause::Other { reason: "there is none".into(), hint: Some(hint) },
-    }
+    Failure::new(
+        host,
+        Some(&accessory.name),
+        "find the container",
+        Cause::Other { reason: "there is none".into(), hint: Some(hint) },
+    )
 }

@@ -121,7 +121,7 @@ impl OnServer<'_> {
     }
 
     fn failure(self, doing: String, cause: Cause) -> Failure {
-        Failure { host: self.at.host.into(), role: Some(self.accessory.name.clone()), doing, cause }
+        Failure::new(self.at.host, Some(&self.accessory.name), doing, cause)
     }
 }
 

@@ -65,12 +65,12 @@ pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
             Err(RunError::interrupted())
         }
         // The command's guard on the server ends it.
-        Over::Lost(error) => Err(servers(vec![Failure {
-            host: host.into(),
-            role: command.role.clone(),
-            doing: command.step.describe(),
-            cause: error.into(),
-        }])),
+        Over::Lost(error) => Err(servers(vec![Failure::new(
+            host,
+            command.role.as_deref(),
+            command.step.describe(),
+            error.into(),
+        )])),
     }
 }
 

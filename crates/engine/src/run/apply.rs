@@ -308,12 +308,7 @@ impl<'a> Apply<'a> {
             return;
         }
         for server in servers {
-            self.fail(Failure {
-                host: server.host.clone(),
-                role: None,
-                doing: "boot".into(),
-                cause: cause.clone(),
-            });
+            self.fail(Failure::new(&server.host, None, "boot", cause.clone()));
         }
     }
 

@@ -88,12 +88,7 @@ impl<'a> Change<'a> {
     /// The failure if the lock was lost. Servers then reject steps, but work on this machine would continue.
     fn lost(&self) -> Option<Failure> {
         let lock = self.lock.as_ref().filter(|lock| lock.is_lost())?;
-        Some(Failure {
-            host: lock.host.clone(),
-            role: None,
-            doing: "hold the deploy lock".into(),
-            cause: Cause::LockLost,
-        })
+        Some(Failure::new(&lock.host, None, "hold the deploy lock", Cause::LockLost))
     }
 
     /// Releases the lock and returns the results, or an error if the run was interrupted, because the change may

@@ -62,12 +62,7 @@ impl Fleet {
                     servers.insert((*host).to_string(), server);
                 }
                 Err(error) => {
-                    let failure = Failure {
-                        host: (*host).to_string(),
-                        role: None,
-                        doing: "connect".into(),
-                        cause: error.into(),
-                    };
+                    let failure = Failure::new(host, None, "connect", error.into());
                     call.world.events.emit(Event::Failed(failure.clone()));
                     failures.push(failure);
                 }
@@ -181,12 +176,7 @@ impl Fleet {
         accept: Arc<dyn Accept>,
     ) -> Result<Option<Listening>, Failure> {
         let listening = async { self.patience().bound(self.server(host)?.listen(accept)).await };
-        listening.await.map_err(|error| Failure {
-            host: host.into(),
-            role: None,
-            doing: "offer the image".into(),
-            cause: error.into(),
-        })
+        listening.await.map_err(|error| Failure::new(host, None, "offer the image", error.into()))
     }
 
     pub(crate) fn pull_limit(&self) -> Limit {
@@ -258,7 +248,7 @@ impl Fleet {
     }
 
     pub(crate) fn failed(&self, host: &str, role: Option<&str>, step: &Step, cause: Cause) -> Failure {
-        Failure { host: host.into(), role: role.map(Into::into), doing: step.describe(), cause }
+        Failure::new(host, role, step.describe(), cause)
     }
 
     fn count(&self, host: &str, role: Option<&str>) {

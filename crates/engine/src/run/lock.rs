@@ -58,8 +58,7 @@ impl Lock {
         // The keeper keeps running, but the question has its answer. A held lock isn't a failure yet: the run may
         // wait for it.
         fleet.ended(host, None, &step, started, matches!(&answer, Ok(Ok(Answer::Said(_)))));
-        let failed =
-            |cause: Cause| servers(Failure { host: host.into(), role: None, doing: step.describe(), cause });
+        let failed = |cause: Cause| servers(Failure::new(host, None, step.describe(), cause));
         match answer {
             Ok(Ok(Answer::Said(Said::Taken(details)))) => {
                 let whose = match details.trim() {

@@ -90,7 +90,7 @@ pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observ
         }
     };
     let output = fleet.run_watched(host, None, step, &on_line).await?;
-    let failed = |cause| Failure { host: host.into(), role: None, doing: step.describe(), cause };
+    let failed = |cause| Failure::new(host, None, step.describe(), cause);
     if output.exit != Exit::Status(0) {
         return Err(failed(explain(output)));
     }

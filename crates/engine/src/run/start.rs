@@ -65,6 +65,6 @@ impl Spot<'_> {
     }
 
     pub(crate) fn failure(self, doing: &str, cause: Cause) -> Failure {
-        Failure { host: self.at.host.into(), role: Some(self.role.into()), doing: doing.into(), cause }
+        Failure::new(self.at.host, Some(self.role), doing, cause)
     }
 }

@@ -26,12 +26,12 @@ use crate::world::{Gathered, HostOutput};
 /// The failure to report for a piece that the plan refuses.
 pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
     let Work::Refused { doing, reason, hint } = &piece.work else { return None };
-    Some(Failure {
-        host: piece.host.clone(),
-        role: piece.role.clone(),
-        doing: doing.clone(),
-        cause: Cause::Other { reason: reason.clone(), hint: hint.clone() },
-    })
+    Some(Failure::new(
+        &piece.host,
+        piece.role.as_deref(),
+        doing.clone(),
+        Cause::Other { reason: reason.clone(), hint: hint.clone() },
+    ))
 }
 
 /// What a piece needs from a run that holds the lock: its connections and observations.

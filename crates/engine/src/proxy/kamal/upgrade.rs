@@ -51,7 +51,7 @@ async fn by_reboot(at: At<'_>, image: &OwnImage, wanted: &Ensure, found: &Found)
 }
 
 fn unmade(at: At<'_>, cause: Cause) -> Failure {
-    Failure { host: at.host.into(), role: None, doing: format!("upgrade {NAME}"), cause }
+    Failure::new(at.host, None, format!("upgrade {NAME}"), cause)
 }
 
 /// The last line that the programs on the server printed, if any.

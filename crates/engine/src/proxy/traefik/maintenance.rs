@@ -15,12 +15,7 @@ use crate::run::change::Done;
 
 pub(super) async fn turn(client: Client, at: At<'_>, role: &str, turn: &Turn) -> Done {
     let At { fleet, host } = at;
-    let failed = |cause: Cause| Failure {
-        host: host.into(),
-        role: Some(role.into()),
-        doing: "change to or from maintenance".into(),
-        cause,
-    };
+    let failed = |cause: Cause| Failure::new(host, Some(role), "change to or from maintenance", cause);
     match turn {
         Turn::Begin { page, leave: earlier, idle } => {
             let begin = step(traefik::Step::BeginPage(Box::new(page.clone())));

@@ -44,7 +44,7 @@ pub(crate) async fn settle(at: At<'_>, ensure: &Ensure, verdict: Verdict) -> Res
 }
 
 pub(crate) fn deaf(host: &str, cause: Cause) -> Failure {
-    Failure { host: host.into(), role: None, doing: "check Traefik's routing".into(), cause }
+    Failure::new(host, None, "check Traefik's routing", cause)
 }
 
 pub(crate) fn client_at(address: IpAddr, has_api: bool) -> Client {

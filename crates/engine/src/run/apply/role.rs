@@ -211,12 +211,7 @@ impl RoleTask<'_> {
     }
 
     pub(super) fn failure(&self, doing: &str, cause: Cause) -> Failure {
-        Failure {
-            host: self.server.host.clone(),
-            role: Some(self.role.role.clone()),
-            doing: doing.into(),
-            cause,
-        }
+        Failure::new(&self.server.host, Some(&self.role.role), doing, cause)
     }
 
     pub(super) fn tell(&self, state: &str) {

@@ -125,7 +125,7 @@ impl Apply<'_> {
     ) -> bool {
         let failed = |cause| {
             let doing = format!("route requests to {name}");
-            self.fail(Failure { host: host.into(), role: None, doing, cause });
+            self.fail(Failure::new(host, None, doing, cause));
             false
         };
         match files {
@@ -147,5 +147,5 @@ impl Apply<'_> {
 
 fn failure(host: &str, direction: Direction, cause: Cause) -> Failure {
     let doing = format!("replace {} with {}", direction.from().name(), direction.to().name());
-    Failure { host: host.into(), role: None, doing, cause }
+    Failure::new(host, None, doing, cause)
 }
