@@ -321,7 +321,6 @@ fn of_two_deploys_that_run_traefik_the_second_waits_for_the_firsts() {
                 traefik: Traefik::default(),
                 secret: SecretEnv::new(vec![("A".into(), Secret::new("x"))]).unwrap(),
                 logging: Logging::default(),
-                host: "h".into(),
             };
             let output = run(home.path(), &ensure.script());
             let starts =

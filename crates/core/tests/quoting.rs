@@ -328,7 +328,6 @@ proptest! {
             traefik: Traefik::default(),
             secret: secrets("S", &values),
             logging: Logging::default(),
-            host: "h".into(),
         };
         for script in [ensure.script(), traefik::Replace { ensure: ensure.clone() }.script()] {
             // This `docker` fails to create networks.

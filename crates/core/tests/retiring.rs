@@ -328,7 +328,6 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
         traefik: Traefik::default(),
         secret: env::SecretEnv::default(),
         logging: Logging::default(),
-        host: "h".into(),
     };
     let power = |action| traefik::Power { scope: scope(), action, restart: None };
     let begin = maintenance::Begin {

@@ -233,7 +233,6 @@ fn ensure_traefik() -> traefik::Ensure {
         traefik: Traefik::default(),
         secret: SecretEnv::new(Vec::new()).unwrap(),
         logging: Logging::default(),
-        host: "h".into(),
     }
 }
 

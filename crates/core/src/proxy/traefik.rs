@@ -77,13 +77,12 @@ pub fn running(observed: &Observed) -> Option<Api> {
 }
 
 /// The step that creates or starts Traefik's container on a server as configured.
-pub fn ensure(config: &Config, secrets: &Secrets, scope: &Scope, host: &str) -> Result<Ensure, PlanError> {
+pub fn ensure(config: &Config, secrets: &Secrets, scope: &Scope) -> Result<Ensure, PlanError> {
     Ok(Ensure {
         scope: scope.clone(),
         traefik: config.traefik.clone(),
         secret: secret_env(secrets, &config.traefik.env)?,
         logging: config.logging.clone(),
-        host: host.into(),
     })
 }
 
@@ -121,14 +120,14 @@ impl Rules for Traefik {
     }
 
     fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
-        let Site { config, secrets, scope, host, observed, request } = *site;
+        let Site { config, secrets, scope, observed, request, .. } = *site;
         let ports: Vec<u16> =
             config.traefik.publish.then_some(config.traefik.host_port).into_iter().collect();
         let takes_over = request.kind.direction().is_some();
         if !takes_over {
             needs_no_ports_of_another(site, Direction::Downgrade, &ports)?;
         }
-        let wanted = ensure(config, secrets, scope, host)?;
+        let wanted = ensure(config, secrets, scope)?;
         let take_over = takes_over.then(|| Box::new(takeover::TakeOver { ensure: wanted.clone() }));
         let (ensure, api) = match running(observed) {
             Some(api) => (None, api),

@@ -151,7 +151,6 @@ fn the_run_line_is_the_one_kamal_would_send() {
         traefik: Traefik::default(),
         secret: SecretEnv::default(),
         logging: Logging::default(),
-        host: "10.0.0.1".into(),
     };
     insta::assert_snapshot!(ensure.run_line().as_str().replace(" --", "\n--"));
 }

@@ -117,7 +117,6 @@ pub(super) fn all_steps() -> Vec<Step> {
             traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },
             secret: secrets(),
             logging: Logging::default(),
-            host: "10.0.0.1".into(),
         }))),
         of_traefik(traefik::Step::Settle(container::Settle {
             scope: scope.clone(),
@@ -363,7 +362,6 @@ fn of_takeovers(scope: &Scope) -> Vec<Step> {
         traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },
         secret: secrets(),
         logging: Logging::default(),
-        host: "10.0.0.1".into(),
     };
     let mut steps =
         vec![of_traefik(traefik::Step::TakeOver(Box::new(traefik::takeover::TakeOver { ensure })))];

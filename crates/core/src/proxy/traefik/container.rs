@@ -17,6 +17,7 @@ use bowline_config::{Logging, OptionValue, Pairs, Traefik, merge_pairs};
 
 /// The port of Traefik's default entry point, reachable only on its container's address.
 pub const API_PORT: u16 = 8080;
+
 /// Makes sure that the network exists and Traefik runs in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ensure {
@@ -25,7 +26,6 @@ pub struct Ensure {
     pub secret: SecretEnv,
     /// The `logging` at the root of the configuration.
     pub logging: Logging,
-    pub host: String,
 }
 
 /// The env file of the running container. Each run writes its own file next to it, and renames it once its container

@@ -36,8 +36,8 @@ pub struct Routes {
 }
 
 pub(in crate::proxy) fn life(here: Here<'_>, act: Act) -> Result<Life, PlanError> {
-    let Here { config, secrets, scope, host, observed } = here;
-    let ensure = || ensure(config, secrets, scope, host).map(Box::new);
+    let Here { config, secrets, scope, observed, .. } = here;
+    let ensure = || ensure(config, secrets, scope).map(Box::new);
     let routes = observed.proxy(NAME).map(|before| Routes {
         own: own_route(&before.labels, &before.args),
         has_api: has_api(&before.args),
