@@ -95,7 +95,7 @@ fn six_deploys_of_two_destinations_leave_what_is_configured_and_each_version_kep
     for version in ["v4", "v5"] {
         at_once(&project, &["rollback", version]);
     }
-    let running: BTreeSet<String> = server.running(&service).into_iter().collect();
+    let running: BTreeSet<String> = server.running(service).into_iter().collect();
     let each = DESTINATIONS
         .iter()
         .flat_map(|destination| ROLES.map(|role| format!("{service}-{role}-{destination}-v5")));

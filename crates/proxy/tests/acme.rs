@@ -1,5 +1,6 @@
 //! Certificates from pebble, an ACME authority for tests.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
+#![allow(clippy::print_stderr, reason = "a test that is ended because it hangs says what it waited for")]
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
