@@ -10,6 +10,7 @@ use bowline_config::secret::Secret;
 use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey};
 use tokio::sync::Mutex;
 
+use crate::local::reason;
 use crate::options::Prompt;
 
 /// How many times to ask for a passphrase.
@@ -88,7 +89,7 @@ fn load(path: &Path) -> KeyFile {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return KeyFile::Missing,
-        Err(e) => return KeyFile::Unusable(e.to_string()),
+        Err(e) => return KeyFile::Unusable(reason(&e)),
     };
     parse(&text, Some(path))
 }
@@ -151,7 +152,7 @@ fn public_half(path: Option<&Path>, text: &str) -> Option<PublicKey> {
 }
 
 fn ask(prompt: &dyn Prompt, path: &Path) -> Result<Arc<PrivateKey>, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let text = std::fs::read_to_string(path).map_err(|e| reason(&e))?;
     for _ in 0..ATTEMPTS {
         let Some(passphrase) = prompt.passphrase(path) else {
             return Err("encrypted, and no terminal to ask for its passphrase".to_owned());

@@ -29,6 +29,15 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How many bytes of standard error to keep if a program's standard output is data.
 const SAID: usize = 16 * 1024;
 
+/// Why an operation failed, in the words of the system, without the number that Rust adds.
+pub(crate) fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return "it is not UTF-8 text".to_owned();
+    }
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
 #[derive(Clone, Default)]
 pub struct LocalMachine {
     lend: Option<Arc<dyn Fn() -> Held + Send + Sync>>,
@@ -88,7 +97,7 @@ impl Local for LocalMachine {
         match std::fs::read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(format!("can't read {path}: {e}")),
+            Err(e) => Err(format!("can't read {path}: {}", reason(&e))),
         }
     }
 
@@ -115,7 +124,7 @@ impl Local for LocalMachine {
     }
 
     fn hold(&self, path: &str) -> Result<Option<Held>, String> {
-        let failed = |e: io::Error| format!("can't lock {path}: {e}");
+        let failed = |e: io::Error| format!("can't lock {path}: {}", reason(&e));
         if let Some(directory) = Path::new(path).parent() {
             std::fs::create_dir_all(directory).map_err(failed)?;
         }
@@ -157,7 +166,7 @@ fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
 /// Creates a directory that no other user can read. Makes an existing one private if it is ours.
 fn private(path: &Path) -> Result<String, String> {
     let shown = path.display();
-    let failed = |e: io::Error| format!("can't create {shown}: {e}");
+    let failed = |e: io::Error| format!("can't create {shown}: {}", reason(&e));
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
@@ -186,7 +195,7 @@ impl Files for LocalMachine {
     }
 
     fn create(&self, path: &str, text: &str, executable: bool) -> Result<bool, String> {
-        let failed = |e: io::Error| format!("can't write {path}: {e}");
+        let failed = |e: io::Error| format!("can't write {path}: {}", reason(&e));
         if let Some(directory) = Path::new(path).parent() {
             std::fs::create_dir_all(directory).map_err(failed)?;
         }
@@ -272,7 +281,7 @@ impl Running {
                 Some(interpreter) => format!("{program} needs {interpreter:?}, which is not installed"),
                 None => format!("{program} is not installed, or its directory is missing"),
             },
-            _ => format!("{program} can't be started: {e}"),
+            _ => format!("{program} can't be started: {}", reason(&e)),
         })?;
         let mut group = Group::of(&child);
         group.alone = at_terminal;

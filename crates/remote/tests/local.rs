@@ -130,6 +130,8 @@ fn files_and_chance() {
     std::fs::write(path("text"), "text").unwrap();
     assert_eq!(LocalMachine::default().read(&path("text")), Ok(Some("text".into())));
     assert_eq!(LocalMachine::default().read(&path("none")), Ok(None));
+    let refused = LocalMachine::default().read(&path("")).unwrap_err();
+    assert_eq!(refused, format!("can't read {}: Is a directory", path("")));
     std::fs::write(path("latin"), b"a\nb\xe9\n").unwrap();
     let refused = LocalMachine::default().read(&path("latin")).unwrap_err();
     assert_eq!(refused, format!("{} is not UTF-8 text (line 2)", path("latin")));

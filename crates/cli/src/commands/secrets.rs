@@ -139,6 +139,9 @@ fn read_stdin() -> Result<String, RunError> {
     let mut text = String::new();
     match std::io::stdin().read_to_string(&mut text) {
         Ok(_) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(exit::usage("standard input is not UTF-8 text".to_owned(), None))
+        }
         Err(error) => Err(exit::usage(format!("standard input can't be read: {error}"), None)),
     }
 }
