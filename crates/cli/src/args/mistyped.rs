@@ -59,6 +59,14 @@ pub(crate) fn describe(error: &clap::Error) -> Option<(String, Option<String>)> 
             };
             Some((format!("`{command}` has no flag `{given}`"), Some(hint)))
         }
+        _ => of_value(error, &asked),
+    }
+}
+
+/// Errors about a missing argument, or about a value.
+fn of_value(error: &clap::Error, asked: &str) -> Option<(String, Option<String>)> {
+    let text = |kind| text(error, kind);
+    match error.kind() {
         ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_some_and(String::is_empty) => {
             let flag = text(ContextKind::InvalidArg)?;
             let hint = flag
@@ -72,7 +80,14 @@ pub(crate) fn describe(error: &clap::Error) -> Option<(String, Option<String>)> 
             if reason.is::<std::num::ParseIntError>() {
                 return Some((format!("`{flag}`: `{value}` is not a whole number"), None));
             }
-            Some((format!("`{flag}`: `{value}`: {reason}"), None))
+            let reason = reason.to_string();
+            let range = reason.split_once(" is not in ").and_then(|(_, range)| range.split_once("..="));
+            Some(match range {
+                Some((least, most)) => {
+                    (format!("`{flag}`: `{value}` should be from {least} to {most}"), None)
+                }
+                None => (format!("`{flag}`: `{value}`: {reason}"), None),
+            })
         }
         ErrorKind::MissingRequiredArgument => {
             let command = format!("bowline {asked}");
@@ -229,6 +244,8 @@ mod tests {
             "`bowline accessory boot` needs `<NAME>`",
             Some(&what("accessory boot")),
         );
+        let port = "`--http-port <PORT>`: `99999` should be from 1 to 65535";
+        says("bowline proxy boot-config set --http-port 99999", port, None);
         says("bowline init --bundle=x", "`--bundle` takes no value, but `x` was given", None);
         says("bowline deploy --version", "`--version <VERSION>` needs a value", None);
         says("bowline completion bsh", "`<SHELL>`: there is no `bsh`", Some("did you mean `bash`?"));

@@ -116,10 +116,10 @@ pub(crate) struct Set {
     #[arg(long = "publish-host-ip", value_name = "IP")]
     publish_host_ip: Vec<std::net::IpAddr>,
     /// The server's port for HTTP.
-    #[arg(long, value_name = "PORT", default_value_t = 80)]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), default_value_t = 80)]
     http_port: u16,
     /// The server's port for HTTPS.
-    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), default_value_t = 443)]
     https_port: u16,
     /// Docker's size limit for the proxy's log; empty for none.
     #[arg(long, value_name = "SIZE", default_value = "10m")]
@@ -134,7 +134,7 @@ pub(crate) struct Set {
     #[arg(long, value_name = "TAG")]
     image_version: Option<String>,
     /// The port for Prometheus metrics.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     metrics_port: Option<u16>,
     /// Log debug messages too.
     #[arg(long)]
