@@ -69,6 +69,13 @@ fn traefik_is_booted_stopped_started_and_removed_and_a_broken_one_gives_way_to_t
     project.set("traefik", &format!("{image}\n  args: {{no.such.setting: 1}}"));
     project.bowline(&["traefik", "reboot", "-y"]).says("the old one was started again").exits(1);
     assert_eq!(expect::inspect(server, "traefik", "{{.Id}} {{.State.Status}}"), format!("{id} running"));
+    // One that gets nothing from Docker gives way too, and the old one gets its restart policy back.
+    server.run("docker update --restart always traefik").ok();
+    let deaf = "args: {providers.docker.endpoint: \"tcp://127.0.0.1:1\"}";
+    project.set("traefik", &format!("{image}\n  {deaf}"));
+    project.bowline(&["traefik", "reboot", "-y"]).says("the old one was started again").exits(1);
+    let state = "{{.Id}} {{.State.Status}} {{.HostConfig.RestartPolicy.Name}}";
+    assert_eq!(expect::inspect(server, "traefik", state), format!("{id} running always"));
     // A port conflict is found before the running Traefik is stopped.
     project.set("traefik", &format!("{image}\n  options: {{publish: \"22:443\"}}"));
     let started = expect::inspect(server, "traefik", "{{.Id}} {{.State.StartedAt}}");
