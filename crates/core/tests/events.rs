@@ -22,7 +22,8 @@ use bowline_core::proxy::cord;
 const DOCKER: &str = r#"#!/bin/sh
 case "$1" in
 container) echo look >>looks; cat state ;;
-events) [ ! -e broken ] || exit 1
+events) case "$*" in *'--until 0s'*) exit ;; esac
+[ ! -e broken ] || exit 1
 echo $$ >telling
 told=0; i=0
 while [ $((i += 1)) -lt 1000 ]; do
@@ -41,10 +42,15 @@ fn cut(timeout: u64) -> String {
 }
 
 fn start(home: &Path, script: &str) -> Child {
+    start_in("running healthy", home, script)
+}
+
+/// Runs a script while Docker describes the container in these words.
+fn start_in(state: &str, home: &Path, script: &str) -> Child {
     shells::link(&home.join("bin"));
     fs::create_dir_all(home.join(".kamal/apps/app/cords/one")).unwrap();
     fs::write(home.join(".kamal/apps/app/run"), "f00d\n").unwrap();
-    fs::write(home.join("state"), "running healthy\n").unwrap();
+    fs::write(home.join("state"), format!("{state}\n")).unwrap();
     fs::write(home.join("tell"), "").unwrap();
     let docker = home.join("bin/docker");
     fs::write(&docker, DOCKER).unwrap();
@@ -80,6 +86,34 @@ fn the_end_of_a_container_that_waited_long_is_looked_for_far_back() {
         assert!(said.contains("@ended die=3"), "{said}");
         let since: u64 = fs::read_to_string(home.join("since")).unwrap().trim().parse().unwrap();
         assert!(since + 3000 < now, "{since}, and it is {now}");
+    });
+}
+
+/// What tells when a container is ready that Docker restarts, whoever checks it: it runs again, or has ended too often.
+#[test]
+fn a_container_that_is_restarting_is_neither_ready_nor_failed() {
+    let check = |ready| {
+        let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
+        let serving = Serving { id: "abc".into(), restarts: None, ready };
+        let (name, network) = ("app-web-1".into(), "kamal".into());
+        Check { scope, name, serving, network, timeout: 60, readiness_delay: 0 }.script().sent()
+    };
+    shells::each(|| {
+        for ready in [Ready::Started, Ready::Healthy] {
+            for (then, line) in [
+                ("running healthy 0 2 false 10.0.0.9", "@ready 10.0.0.9"),
+                ("restarting none 7 3 false", "@failed restarting"),
+            ] {
+                let home = tempfile::tempdir().unwrap();
+                let mut script = start_in("restarting none 7 1 false", home.path(), &check(ready));
+                until(|| home.path().join("telling").exists());
+                fs::write(home.path().join("state"), format!("{then}\n")).unwrap();
+                happens(home.path(), "start");
+                let said = said(&mut script);
+                assert!(said.iter().any(|said| said == line), "{ready:?}, {then}: {said:?}");
+                script.wait().unwrap();
+            }
+        }
     });
 }
 

@@ -35,12 +35,7 @@ pub enum Ready {
 /// health check, it is ready if it still runs after `delay` seconds. Requests reach it on `network`. The lines need
 /// [`super::ask::functions`] and print an [`Answer`], with each state as it changes.
 pub(super) fn wait(ready: Ready, timeout: u64, delay: u64, network: &str) -> String {
-    match ready {
-        Ready::Healthy => follow(timeout, delay, network, ("''", RESTARTS)),
-        Ready::Started => {
-            format!("{}bowline_ready=started\nlook\n", functions(timeout, delay, network, ("''", RESTARTS)))
-        }
-    }
+    follow(ready, timeout, delay, network, ("''", RESTARTS))
 }
 
 /// Shell lines that define the functions of [`wait`] for a container whose proxy decides when it is ready.
@@ -51,17 +46,17 @@ pub(crate) fn registered(timeout: u64) -> String {
 /// Like [`wait`], for a container that was ready when Docker had restarted it this many times. If it exited since, it has
 /// failed. Without a health check, there is no delay.
 pub(super) fn still(ready: Ready, timeout: u64, delay: u64, network: &str, restarts: u32) -> String {
-    let most = restarts.saturating_add(1);
-    if ready == Ready::Started {
-        return format!("{}bowline_ready=started\nlook\n", functions(timeout, delay, network, ("''", most)));
-    }
-    follow(timeout, delay, network, (&restarts.to_string(), most))
+    follow(ready, timeout, delay, network, (&restarts.to_string(), restarts.saturating_add(1)))
 }
 
 /// `restarts` has the number of restarts at which the container was seen running, as a shell word, and the number at which
 /// it has failed.
-fn follow(timeout: u64, delay: u64, network: &str, restarts: (&str, u32)) -> String {
-    functions(timeout, delay, network, restarts) + &events::follow()
+fn follow(ready: Ready, timeout: u64, delay: u64, network: &str, restarts: (&str, u32)) -> String {
+    let ready = match ready {
+        Ready::Healthy => "",
+        Ready::Started => "bowline_ready=started\n",
+    };
+    functions(timeout, delay, network, restarts) + ready + &events::follow()
 }
 
 fn functions(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32)) -> String {

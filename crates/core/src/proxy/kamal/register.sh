@@ -33,7 +33,10 @@ done
 read -r bowline_status <"$bowline_files/status"
 # shellcheck disable=SC2034 # look reads it
 bowline_ready=started
-[ "$bowline_status" != 0 ] || look
+while [ "$bowline_status" = 0 ]; do
+    look
+    sleep 0.2
+done
 echo "@said $(tr '\n' ' ' <"$bowline_files/said")"
 echo "@probe $(docker container logs --since "$bowline_since" "$bowline_proxy" 2>&1 | grep -F 'Healthcheck failed' | grep -F "$bowline_target" | tail -n 1)"
 failed refused
