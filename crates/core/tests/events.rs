@@ -89,7 +89,7 @@ fn the_end_of_a_container_that_waited_long_is_looked_for_far_back() {
     });
 }
 
-/// What tells when a container is ready that Docker restarts, whoever checks it: it runs again, or has ended too often.
+/// It is ready once it runs again, and has failed once it has ended too often, also if a proxy checks the rest.
 #[test]
 fn a_container_that_is_restarting_is_neither_ready_nor_failed() {
     let check = |ready| {
