@@ -109,7 +109,7 @@ fn rollback_goes_to_the_version_before_or_to_the_one_named_and_says_what_there_i
     let lease = sandbox.lease(2);
     let mut project = Project::new(sandbox, &lease, "back");
     let none = project.bowline(&["rollback"]);
-    none.exits(2).says("no version served before");
+    none.exits(2).says("served before the current one");
     for version in ["v1", "v2", "v3-with-a-long-name"] {
         project.deploy(version).ok();
     }

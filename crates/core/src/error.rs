@@ -18,6 +18,9 @@ pub enum PlanError {
     /// `missing` lists servers as `HOST (ROLE)`. `choices` are the versions that every server has, newest first.
     #[error("version {version} is not on {}", .missing.join(", "))]
     NoSuchVersion { version: String, missing: Vec<String>, choices: Vec<String> },
+    /// `choices` are the other versions that every server has, newest first.
+    #[error("no version on the servers served before the current one")]
+    NoneBefore { choices: Vec<String> },
 }
 
 /// Something that the configuration asks for and the proxy wouldn't do.

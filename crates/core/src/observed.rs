@@ -241,6 +241,11 @@ impl Container {
         self.ports.values().flatten().flatten().filter_map(|binding| binding.host_port.parse().ok())
     }
 
+    /// Whether Bowline booted it. Otherwise Kamal did.
+    pub fn is_of_bowline(&self) -> bool {
+        self.labels.contains_key(crate::commands::app::MADE_LABEL)
+    }
+
     /// Whether it is a proxy that waits for the ports of another one.
     pub fn waits(&self) -> bool {
         self.labels.contains_key(crate::proxy::takeover::WAITS)

@@ -95,7 +95,7 @@ fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
         let home = server(
         "case $* in
         'image ls'*) for tag in v1 v2 v3 v4 v5 latest latest-live '<none>'; do echo r/app:$tag; done ;;
-        'container ls --all'*) echo '1 running/app/live/web r/app:v2 ,,'; echo '2 exited/x// r/other:v1 ,/data,'; echo '3 created/// r/app:v10 ,,' ;;
+        'container ls --all'*) echo '1 running/app/live/web f-f/app-web-live-v2 r/app:v2 ,,'; echo '2 exited/x// /x r/other:v1 ,/data,'; echo '3 created/// /y r/app:v10 ,,' ;;
         esac\n",
     );
         fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
@@ -117,9 +117,9 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
         "case $* in
         'container ls --all'*) for id in 1 2 3 4; do
             ! grep -q \"^rm .*a$id\" calls || continue
-            echo \"a$id exited/app/staging/web r/app:v$id ,,\"; echo \"b$id running/app/staging/web r/app:v9 ,,\"
-            for owner in app-b/staging/web app/live/web app//web app/staging/web-b app/staging/we; do echo \"c$id exited/$owner r/app:v0 ,,\"; done
-            done; echo '-f exited/app/staging/web r/app:v9 ,,'; grep -q '^rm ' calls || echo 'a5 created/app/staging/web r/app:v5 ,,'; grep -q '^rm ' calls || echo 'a6 dead/app/staging/web r/app:v6 ,,' ;;
+            echo \"a$id exited/app/staging/web /app-web-staging-v$id r/app:v$id ,,\"; echo \"b$id running/app/staging/web /app-web-staging-v9 r/app:v9 ,,\"
+            for owner in app-b/staging/web app/live/web app//web app/staging/web-b app/staging/we; do echo \"c$id exited/$owner /app-web-staging-v0 r/app:v0 ,,\"; done
+            done; echo '-f exited/app/staging/web /app-web-staging-v8 r/app:v9 ,,'; grep -q '^rm ' calls || echo 'a5 created/app/staging/web /app-web-staging-v5 r/app:v5 ,,'; grep -q '^rm ' calls || echo 'a6 dead/app/staging/web /app-web-staging-v6 r/app:v6 ,,' ;;
         'image ls'*) for tag in 0 1 2 3 4 5 6; do echo r/app:v$tag; done ;;
         esac\n",
     );
@@ -135,13 +135,56 @@ fn what_this_run_has_stopped_counts_as_stopped_even_while_docker_lists_it_as_run
     shells::each(|| {
         let home = server(
             "case $* in
-        'container ls --all'*) echo 'a4 running/app/staging/web r/app:v4 ,,'; echo 'a3 running/app/staging/web r/app:v3 ,,'
-            echo 'b3 running/app/live/web r/app:v3 ,,'
-            for id in 2 1; do grep -q \"^rm .*a$id\" calls || echo \"a$id exited/app/staging/web r/app:v$id ,,\"; done ;;
+        'container ls --all'*) echo 'a4 running/app/staging/web /app-web-staging-v4 r/app:v4 ,,'; echo 'a3 running/app/staging/web /app-web-staging-v3 r/app:v3 ,,'
+            echo 'b3 running/app/live/web /app-web-live-v3 r/app:v3 ,,'
+            for id in 2 1; do grep -q \"^rm .*a$id\" calls || echo \"a$id exited/app/staging/web /app-web-staging-v$id r/app:v$id ,,\"; done ;;
         esac\n",
         );
         run(home.path(), &prune(2, &["a3", "b3"]));
         assert_eq!(changes(home.path()), ["rm a1"]);
+    });
+}
+
+/// Versions: v1 and v2 served, v3 failed at boot, v4 serves and was booted several times. Kamal booted v0.
+const BOOTS: &str = "case $* in
+    'container ls --all'*) while read -r id state made version; do
+        grep -q \"^rm .*$id\" calls || echo \"$id $state/app/staging/web ${made#-}/app-web-staging-$version r/app:${version%%_*} ,,\"; done <<END
+b9 running f0-0f v4
+b8 exited f0-0f v4_replaced_02
+b7 exited f0-0f v4_replaced_01
+b6 exited f0-0f v4_replaced_00
+b5 exited f0-0f v3
+b4 exited f0-0f v2
+b3 exited f0-0f v2_replaced_00
+b2 exited f0-0f v1
+b1 exited - v0
+END
+    esac\n";
+
+#[test]
+fn containers_that_a_rollback_needs_are_kept_before_those_of_failed_and_repeated_boots() {
+    let history = "deploy v1\ndeploy v2\nrollback v1\ndeploy v2\n".to_owned() + &"deploy v4\n".repeat(200);
+    let gone = |retain: usize| {
+        let home = server(BOOTS);
+        fs::write(home.path().join(".kamal/apps/app-staging/history"), &history).unwrap();
+        let output = run(home.path(), &prune(retain, &[]));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        changes(home.path())
+    };
+    shells::each(|| {
+        assert_eq!(gone(1), ["rm b2 b1 b8 b7 b6 b5 b3"]);
+        assert_eq!(gone(3), ["rm b8 b7 b6 b5 b3"]);
+        assert_eq!(gone(5), ["rm b6 b5 b3"]);
+        assert_eq!(gone(8), [""; 0]);
+    });
+}
+
+#[test]
+fn without_a_history_the_newest_stopped_containers_are_kept() {
+    shells::each(|| {
+        let home = server(&BOOTS.replace("b1 exited - v0\n", ""));
+        run(home.path(), &prune(2, &[]));
+        assert_eq!(changes(home.path()), ["rm b6 b5 b4 b3 b2"]);
     });
 }
 
@@ -151,7 +194,7 @@ fn an_image_that_another_prune_at_the_same_time_sets_free_is_not_left() {
     shells::each(|| {
         let home = server(
         "case $* in
-        'container ls --all'*) grep -q '^rm ' calls || { echo 'b1 exited/app/live/web r/app:v1 ,,'; echo 'a1 exited/app/staging/web r/app:v1 ,,'; } ;;
+        'container ls --all'*) grep -q '^rm ' calls || { echo 'b1 exited/app/live/web /app-web-live-v1 r/app:v1 ,,'; echo 'a1 exited/app/staging/web /app-web-staging-v1 r/app:v1 ,,'; } ;;
         'image ls'*) echo r/app:v1 ;;
         esac\n",
     );
@@ -167,8 +210,8 @@ fn a_cord_that_a_container_of_another_service_mounts_is_left() {
         let home = server(
             "case $* in
         'container ls --all'*) cords=$PWD/.kamal/apps/app-staging/cords
-            echo \"1 running/app-staging//web r/x:v1 ,/data,$cords/app-staging-web-1,\"
-            echo \"2 running/app/staging/web r/app:v1 ,$cords/app-web-staging-22,\" ;;
+            echo \"1 running/app-staging//web /app-staging-web-1 r/x:v1 ,/data,$cords/app-staging-web-1,\"
+            echo \"2 running/app/staging/web /app-web-staging-1 r/app:v1 ,$cords/app-web-staging-22,\" ;;
         esac\n",
         );
         for cord in ["app-staging-web-1", "app-web-staging-2"] {

@@ -338,17 +338,7 @@ impl<'a> Run<'a> {
                 planning::named_version(config, &self.selection, observed, name)
             }
             Some(version) => version.clone(),
-            None => planning::previous_version(config, &self.selection, observed).ok_or_else(|| {
-                let choices = planning::versions(config, &self.selection, observed);
-                RunError::Usage {
-                    message: "no version served before the current one".into(),
-                    hint: Some(if choices.is_empty() {
-                        "there is no older version on the servers".into()
-                    } else {
-                        format!("choose one of: {}", choices.join(", "))
-                    }),
-                }
-            })?,
+            None => planning::previous_version(config, &self.selection, observed)?,
         };
         let request = DeployRequest {
             kind: self.kind,

@@ -223,6 +223,13 @@ impl From<PlanError> for RunError {
             PlanError::NoSuchVersion { choices, .. } => {
                 Some(format!("the versions on all servers are: {}", choices.join(", ")))
             }
+            PlanError::NoneBefore { choices } if choices.is_empty() => {
+                Some("there is no other version on the servers".to_string())
+            }
+            PlanError::NoneBefore { choices } => Some(format!(
+                "`bowline rollback VERSION` goes to any version that all servers have, even to one that never served: {}",
+                choices.join(", ")
+            )),
             PlanError::UnfitSecret(unfit) => Some(unfit.hint().into()),
             PlanError::WrongSecret { hint, .. } => Some(hint.clone()),
             PlanError::Proxy(refusal) => Some(refusal.hint.clone()),

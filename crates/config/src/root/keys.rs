@@ -99,7 +99,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new("stop_wait_time", Form::Seconds(0), "the same as `stop_timeout`").kamal1("stop_timeout"),
         Setting::new("timeouts", Form::Keys(&timeouts::KEYS), "time limits for everything else").examples(&["{hook: 3600}"]).ours(),
         Setting::new("retain_containers", Form::Integer(i64::MIN, i64::MAX), "how many stopped containers Bowline keeps for each role and destination. \
-             `rollback` can go back to these")
+             `rollback` can go back to these. One for each other version that served comes first, then those of failed deploys and of earlier boots of a version")
             .default("5")
             .examples(&["2"]),
         Setting::new("hooks_path", Form::Filled, "the directory of the [hooks](#hooks)").default("`.kamal/hooks`").examples(&["deploy/hooks"]),

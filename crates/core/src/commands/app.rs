@@ -10,7 +10,7 @@ use crate::shell::{Line, Script, quote};
 use bowline_config::{Logging, OptionValue, Pairs};
 
 pub(super) use boot::label_file;
-pub use boot::{Boot, Find, HealthFlags, NameTaken, Start};
+pub use boot::{Boot, Find, HealthFlags, MADE_LABEL, NameTaken, Start};
 pub use stop::{Answer as Stopped, Drained, IfHealthy, Stop, stop_limit, stopped};
 
 /// The settings that `docker run` and `docker run --rm` share, for a role on a host.

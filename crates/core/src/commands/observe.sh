@@ -29,5 +29,5 @@ case $bowline_found in
 esac
 docker image ls --no-trunc --format '@image {{.ID}} {{.Repository}}:{{.Tag}}' "$bowline_repository" || exit
 [ ! -d "$bowline_lock" ] || echo "@lock $(base64 -d <"$bowline_lock/details" 2>/dev/null | base64 | tr -d '\n')"
-[ ! -f "$bowline_history" ] || tail -n 100 "$bowline_history" | sed 's/^/@served /'
+[ ! -f "$bowline_history" ] || uniq "$bowline_history" | tail -n 100 | sed 's/^/@served /'
 echo @end

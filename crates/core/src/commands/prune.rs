@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::answer::{self, Unreadable};
+use super::app::MADE_LABEL;
 use super::{Scope, assets};
 use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, function, quote};
@@ -14,7 +15,7 @@ pub struct Prune {
     pub scope: Scope,
     /// The roles of this server. [`Prune::retain`] applies to each of them.
     pub roles: Vec<String>,
-    /// How many stopped containers each role keeps.
+    /// How many stopped containers each role keeps. Those of other versions that served come first.
     pub retain: usize,
     /// `[SERVER/]IMAGE`.
     pub repository: String,
@@ -103,26 +104,34 @@ impl Prune {
     fn functions(&self) -> String {
         let owner =
             ["service", "destination", "role"].map(|label| format!("{{{{.Label \"{label}\"}}}}")).join("/");
-        let format = format!("{{{{.ID}}}} {{{{.State}}}}/{owner} {{{{.Image}}}} ,{{{{.Mounts}}}},");
+        let format = format!(
+            "{{{{.ID}}}} {{{{.State}}}}/{owner} {{{{.Label \"{MADE_LABEL}\"}}}}/{{{{.Names}}}} {{{{.Image}}}} ,{{{{.Mounts}}}},"
+        );
         let nameless = nameless(&format!("label=service={}", self.scope.names.service()));
         format!(
-            "bowline_format={format} bowline_repository={repository} bowline_all_pulled={all} bowline_cords={cords} bowline_ended={ended}\n\
+            "bowline_format={format} bowline_repository={repository} bowline_all_pulled={all} bowline_cords={cords} bowline_ended={ended} bowline_history={history}\n\
              {nameless}{functions}",
             format = quote(&format),
             repository = quote(&self.repository),
             all = quote(ALL_PULLED),
             cords = quote(&self.scope.names.cords()),
             ended = quote(&self.ended.join(" ")),
+            history = quote(&self.scope.names.history()),
             nameless = function("remove_nameless", &format!("{nameless}\n")),
             functions = answer::sent(include_str!("prune.sh")),
         )
     }
 
-    /// Adds a role's oldest stopped containers to `$bowline_old`.
+    /// Adds a role's stopped containers to `$bowline_old`, except those to keep.
     fn stopped(&self, role: &str) -> String {
         let names = &self.scope.names;
         let owner = format!("{}/{}/{role}", names.service(), names.destination().unwrap_or(""));
-        format!("bowline_old=\"$bowline_old $(stopped {} | tail -n +{})\"\n", quote(&owner), self.retain + 1)
+        format!(
+            "bowline_old=\"$bowline_old $(stopped {} {} | tail -n +{})\"\n",
+            quote(&owner),
+            quote(&names.container(role, "")),
+            self.retain + 1
+        )
     }
 }
 

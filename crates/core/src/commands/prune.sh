@@ -8,22 +8,61 @@ containers() { docker container ls --all --no-trunc --format "$bowline_format"; 
 list() {
     bowline_all=$(containers) || exit
     bowline_old=
+    # shellcheck disable=SC2034 # a field that isn't needed
+    bowline_served=" $(uniq "$bowline_history" 2>/dev/null | tail -n 100 | while read -r bowline_kind bowline_entry; do
+        printf '%s ' "$bowline_entry"
+    done)"
 }
-# stopped OWNER: prints the ids of an owner's stopped containers. A label with a line break can start a line with anything,
-# so the id is checked. Docker updates its list only some time after `docker stop` returns, a few hundred milliseconds on a
-# slow disk, so the containers $bowline_ended count as stopped even if they are listed as running.
+# stopped OWNER PREFIX: prints the ids of an owner's stopped containers, the ones that `rollback` needs first: the newest of
+# each version that served and doesn't run now. Containers of failed boots and of earlier boots of a version follow. Both
+# groups are sorted from new to old. A label with a line break can start a line with anything, so the id is checked. Docker
+# updates its list only some time after `docker stop` returns, a few hundred milliseconds on a slow disk, so the containers
+# $bowline_ended count as stopped even if they are listed as running.
 stopped() {
+    bowline_seen=' ' bowline_stopped='' bowline_first='' bowline_others=''
     # shellcheck disable=SC2034 # fields that aren't needed
-    while read -r bowline_id bowline_owner bowline_more; do
+    while read -r bowline_id bowline_owner bowline_name bowline_more; do
         case $bowline_id in *[!0-9a-f]*) continue ;; esac
         case $bowline_owner in
-            created/"$1" | exited/"$1" | dead/"$1") echo "$bowline_id" ;;
-            running/"$1") case " $bowline_ended " in *" $bowline_id "*) echo "$bowline_id" ;; esac ;;
+            created/"$1" | exited/"$1" | dead/"$1") ;;
+            running/"$1" | restarting/"$1" | paused/"$1")
+                case " $bowline_ended " in *" $bowline_id "*) ;; *) see "$2" && continue ;; esac
+                ;;
+            *) continue ;;
         esac
+        bowline_stopped="$bowline_stopped$bowline_id $bowline_name
+"
     done <<END
 $bowline_all
 END
+    while read -r bowline_id bowline_name; do
+        if [ -z "$bowline_id" ]; then
+            continue
+        elif served "$2" && ! seen; then
+            see "$2"
+            bowline_first="$bowline_first $bowline_id"
+        else
+            bowline_others="$bowline_others $bowline_id"
+        fi
+    done <<END
+$bowline_stopped
+END
+    for bowline_id in $bowline_first $bowline_others; do echo "$bowline_id"; done
 }
+# These functions are about the version in $bowline_name: Bowline's label (empty for a container of Kamal), a slash, and the
+# container's name.
+see() {
+    version "$1"
+    bowline_seen="$bowline_seen$bowline_version "
+}
+seen() { case $bowline_seen in *" $bowline_version "*) ;; *) return 1 ;; esac }
+# Kamal writes no history, so each container of Kamal counts as one that served.
+served() {
+    version "$1"
+    case $bowline_name in /*) return ;; esac
+    case $bowline_served in *" $bowline_version "*) ;; *) return 1 ;; esac
+}
+version() { bowline_version=${bowline_name#*/"$1"} bowline_version=${bowline_version%%_replaced_*}; }
 # Lists containers again afterwards: if two destinations prune at the same time, the last one must see what both have removed.
 remove_old() {
     # shellcheck disable=SC2086,SC2116 # ids, trimmed to test for none

@@ -24,7 +24,7 @@ pub fn previous_version(
     config: &Config,
     selection: &Selection<'_>,
     observed: &BTreeMap<String, Observed>,
-) -> Option<String> {
+) -> Result<String, PlanError> {
     let known: Vec<(String, Option<String>)> = selection
         .hosts
         .iter()
@@ -34,26 +34,50 @@ pub fn previous_version(
         })
         .collect();
     let previous = || known.iter().filter_map(|(_, previous)| previous.as_ref());
-    let served_elsewhere = |version: &&String| known.iter().any(|(current, _)| current == *version);
-    previous().find(served_elsewhere).or_else(|| previous().next()).cloned()
+    let is_current = |version: &String| known.iter().any(|(current, _)| current == version);
+    let found = previous().find(|version| is_current(version)).or_else(|| previous().next());
+    found.cloned().ok_or_else(|| {
+        let mut choices = versions(config, selection, observed);
+        choices.retain(|version| !is_current(version));
+        PlanError::NoneBefore { choices }
+    })
 }
 
-/// The version that serves on a server, and the previous one.
+/// The version that serves on a server, and the one that served before it and still has a container and an image.
+///
+/// If a deploy ended between its switch and its entry in the history, its version runs without an entry, and the last entry
+/// is the previous version, which may still run too. Kamal writes no history, so each container of Kamal counts as served.
 fn turn(config: &Config, server: &Observed, role: &Role) -> Option<(String, Option<String>)> {
     let names = Names::of(config);
-    let current = server.current(&names, &role.name, &config.latest_image())?;
-    let current_version = current.version(&names, &role.name);
-    let there = |version: &&String| server.images.contains_key(&config.image_of(version));
-    let mut served = server.served.iter().rev().skip_while(|version| *version != current_version).skip(1);
-    let previous = served.find(there).cloned().or_else(|| {
-        server
-            .of_role(&names, &role.name)
-            .filter(|container| container.created < current.created)
-            .map(|container| container.version(&names, &role.name))
-            .find(|version| *version != current_version)
-            .map(Into::into)
+    let containers: Vec<(&str, &Container)> = server
+        .of_role(&names, &role.name)
+        .map(|container| (container.version(&names, &role.name), container))
+        .collect();
+    let has_entry = |version: &str| server.served.iter().any(|served| served == version);
+    let unfinished = containers.iter().find(|(version, container)| {
+        container.is_running() && container.is_of_bowline() && !has_entry(version)
     });
-    Some((current_version.to_owned(), previous))
+    let current = match unfinished {
+        Some((_, container)) => container,
+        None => server.current(&names, &role.name, &config.latest_image())?,
+    };
+    let current_version = current.version(&names, &role.name);
+    let entry = server.served.iter().rposition(|served| served == current_version);
+    let older = || {
+        let older = containers.iter().filter(|(_, container)| container.created < current.created);
+        older.filter(|(version, _)| *version != current_version)
+    };
+    let of_kamal = || older().find(|(_, container)| !container.is_of_bowline());
+    let previous = if entry.is_none() && !current.is_of_bowline() {
+        // Kamal deployed after Bowline did.
+        older().find(|(version, container)| !container.is_of_bowline() || has_entry(version))
+    } else {
+        let before = server.served.iter().take(entry.unwrap_or(server.served.len())).rev();
+        let there = before.filter(|version| server.images.contains_key(&config.image_of(version)));
+        let mut there = there.filter_map(|entry| containers.iter().find(|(version, _)| version == entry));
+        there.next().or_else(of_kamal)
+    };
+    Some((current_version.to_owned(), previous.map(|(version, _)| (*version).to_owned())))
 }
 
 /// The versions that every server has, and that a rollback can choose, newest first.
@@ -231,8 +255,11 @@ impl Planner<'_> {
                 version: self.request.version.clone(),
                 kind: match kind {
                     DeployKind::Rollback => Some("rollback"),
-                    DeployKind::TakeOver(_) => None,
-                    DeployKind::Boot if self.request.version == self.config.latest_tag() => None,
+                    DeployKind::Boot | DeployKind::TakeOver(_)
+                        if self.request.version == self.config.latest_tag() =>
+                    {
+                        None
+                    }
                     _ => Some("deploy"),
                 },
                 serving: Vec::new(),

@@ -11,15 +11,13 @@ use std::net::IpAddr;
 use hmac_sha256::Hash;
 
 use super::{Plan, RolePlan, ServerPlan};
-use crate::commands::app;
+use crate::commands::app::{self, MADE_LABEL};
 use crate::observed::{Container, Observed};
 use crate::proxy::Attach;
 use crate::request::{DeployKind, DeployRequest};
 use bowline_config::Config;
 use bowline_config::secret::Secret;
 
-/// The label with a container's [`fingerprint`].
-pub const LABEL: &str = "bowline.config";
 /// Bytes of each half of the fingerprint: enough to distinguish the configurations of one app.
 const BYTES: usize = 8;
 
@@ -42,7 +40,7 @@ pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     secret.update(&line);
     secret.update([0]);
     secret.update(boot.environment.secret.input().expose());
-    Secret::new(format!("{LABEL}={}", [clear, secret].map(hex).join("-")))
+    Secret::new(format!("{MADE_LABEL}={}", [clear, secret].map(hex).join("-")))
 }
 
 fn hex(hash: Hash) -> String {
@@ -77,7 +75,7 @@ pub(super) fn kept(
     let is_it = container.status == "running"
         && healthy
         && container.name == boot.container()
-        && container.labels.get(LABEL).map(|own| part(own)) == wanted
+        && container.labels.get(MADE_LABEL).map(|own| part(own)) == wanted
         && image == Some(&container.image_id);
     is_it.then(|| Kept {
         id: container.id.clone(),

@@ -1,6 +1,7 @@
 //! Which version a rollback goes to.
 
 use super::*;
+use bowline_core::commands::app::MADE_LABEL;
 use bowline_core::plan::deploy::named_version;
 use bowline_core::plan::deploy::previous_version;
 
@@ -57,7 +58,7 @@ fn the_version_before_is_the_one_that_served_not_one_that_failed() {
     old = old.replace("\"status\":\"running\"", "\"status\":\"exited\"");
     let observed =
         fleet(&format!("{old}{}{failed}", container("app-web-v1", "web", 1, Some("healthy"), true)), "");
-    assert_eq!(previous_version(&config, &selection, &observed).as_deref(), Some("v0"));
+    assert_eq!(previous_version(&config, &selection, &observed).as_deref(), Ok("v0"));
 }
 
 #[test]
@@ -71,8 +72,9 @@ fn servers_that_differ_go_back_to_what_some_serve_and_others_did_before() {
                 .take_while(|version| *version <= current)
                 .map(|version| format!("@served deploy {version}\n"))
                 .collect();
-            let web = container(&format!("app-web-{current}"), "web", 1, Some("healthy"), true);
-            Observed::parse(&format!("@docker 26\n{web}{images}{served}@end\n")).unwrap()
+            let web = container(&format!("app-web-{current}"), "web", 4, Some("healthy"), true);
+            let stopped: String = ["v1", "v2", "v3"].map(|version| stopped(version, 1)).concat();
+            Observed::parse(&format!("@docker 26\n{stopped}{web}{images}{served}@end\n")).unwrap()
         };
         [("a".to_string(), server(a)), ("b".to_string(), server(b))].into()
     };
@@ -80,6 +82,78 @@ fn servers_that_differ_go_back_to_what_some_serve_and_others_did_before() {
     let selection = Selection::new(&config, &Filters::default()).unwrap();
     for (a, b, back) in [("v3", "v3", "v2"), ("v2", "v3", "v2"), ("v3", "v2", "v2"), ("v2", "v2", "v1")] {
         let previous = previous_version(&config, &selection, &observed(a, b));
-        assert_eq!(previous.as_deref(), Some(back), "{a} {b}");
+        assert_eq!(previous.as_deref(), Ok(back), "{a} {b}");
     }
+}
+
+/// A stopped container of Kamal.
+fn stopped(version: &str, created: u32) -> String {
+    let running = container(&format!("app-web-{version}"), "web", created, None, true);
+    running.replace("\"status\":\"running\"", "\"status\":\"exited\"")
+}
+
+fn by_bowline(container: &str) -> String {
+    container.replace("\"labels\":{", &format!("\"labels\":{{\"{MADE_LABEL}\":\"f0-0f\","))
+}
+
+/// Where a rollback goes on a server with these containers and this history. v1 to v5 have images.
+fn back(containers: &[String], latest: &str, history: &[&str]) -> Result<String, PlanError> {
+    let config = config("");
+    let images: String = (1..=5).map(|at| format!("@image sha256:v{at} r.test/org/app:v{at}\n")).collect();
+    let served: String = history.iter().map(|entry| format!("@served {entry}\n")).collect();
+    let containers = containers.concat();
+    let text = format!(
+        "@docker 26\n{containers}{images}@image sha256:{latest} r.test/org/app:latest\n{served}@end\n"
+    );
+    let observed = [("a".to_string(), Observed::parse(&text).unwrap())].into();
+    previous_version(&config, &Selection::new(&config, &Filters::default()).unwrap(), &observed)
+}
+
+fn runs(version: &str, created: u32) -> String {
+    by_bowline(&container(&format!("app-web-{version}"), "web", created, Some("healthy"), true))
+}
+
+fn ended(version: &str, created: u32) -> String {
+    by_bowline(&stopped(version, created))
+}
+
+#[test]
+fn a_rollback_goes_to_no_version_that_never_served() {
+    let history = ["deploy v1", "deploy v3"];
+    let failed = ended("v2", 2);
+    assert_eq!(back(&[ended("v1", 1), failed.clone(), runs("v3", 3)], "v3", &history).as_deref(), Ok("v1"));
+    // The container of v1 is gone. Its image may stay, for example because another destination uses it.
+    let none = PlanError::NoneBefore { choices: vec!["v2".into()] };
+    assert_eq!(back(&[failed, ended("v3_replaced_00", 3), runs("v3", 4)], "v3", &history), Err(none));
+}
+
+#[test]
+fn a_rollback_without_a_version_does_not_go_forward() {
+    let history = ["deploy v1", "deploy v2", "rollback v1"];
+    let none = PlanError::NoneBefore { choices: vec!["v2".into()] };
+    assert_eq!(back(&[ended("v2", 2), runs("v1", 3)], "v1", &history), Err(none));
+}
+
+#[test]
+fn after_a_deploy_that_ended_before_its_entry_a_rollback_goes_to_the_last_version_that_served() {
+    let history = ["deploy v1", "deploy v2"];
+    let earlier = [ended("v1", 1), ended("v3", 3)];
+    for v2 in [ended("v2", 2), runs("v2", 2)] {
+        let containers = [&earlier[..], &[v2, runs("v4", 4)]].concat();
+        assert_eq!(back(&containers, "v2", &history).as_deref(), Ok("v2"));
+    }
+    let first = [container("app-web-v1", "web", 1, None, true), runs("v2", 2)];
+    assert_eq!(back(&first, "v1", &[]).as_deref(), Ok("v1"));
+}
+
+#[test]
+fn a_rollback_goes_to_versions_that_kamal_deployed() {
+    // Kamal deployed v1, then Bowline v2.
+    assert_eq!(back(&[stopped("v1", 1), runs("v2", 2)], "v2", &["deploy v2"]).as_deref(), Ok("v1"));
+    // Bowline deployed v1, failed to deploy v2, then Kamal deployed v3 and v4.
+    let kamal = container("app-web-v4", "web", 4, Some("healthy"), true);
+    let mut containers = vec![ended("v1", 1), ended("v2", 2), stopped("v3", 3), kamal];
+    assert_eq!(back(&containers, "v4", &["deploy v1"]).as_deref(), Ok("v3"));
+    containers.remove(2);
+    assert_eq!(back(&containers, "v4", &["deploy v1"]).as_deref(), Ok("v1"));
 }

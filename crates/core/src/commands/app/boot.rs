@@ -16,6 +16,9 @@ use crate::names::{NETWORK, container_hostname};
 use crate::proxy::{self, Attach, cord};
 use crate::shell::{Line, Script, quote};
 
+/// The label with a container's fingerprint, which only Bowline's containers have ([`Boot::made`]).
+pub const MADE_LABEL: &str = "bowline.config";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthFlags {
     /// The whole command, including the check of the cord.
