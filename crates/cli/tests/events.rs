@@ -118,7 +118,7 @@ fn failures() -> Vec<Failure> {
         doing: "x".into(),
         cause,
     };
-    vec![of(Some("web"), Cause::NotReady(Box::new(not_ready))), of(None, Cause::LockLost)]
+    vec![of(Some("web"), Cause::NotReady(Box::new(not_ready))), of(None, Cause::LockLost { why: "x".into() })]
 }
 
 fn events() -> Vec<Event> {

@@ -53,6 +53,18 @@ const KEEPER: &str = "@lost";
 /// can't arrive any more.
 pub(crate) const PULLS: &str = "@pulls";
 
+/// Prints who released the lock, from the file [`Scope::released`].
+const RELEASED: &str = "sed -n 's/^released [^ ]* //p'";
+
+/// The first digits of a run's id.
+fn family(run: &str) -> &str {
+    run.get(..FAMILY).unwrap_or(run)
+}
+
+fn released(names: &Names) -> String {
+    format!("{}/released", names.directory())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Start,
@@ -97,6 +109,11 @@ impl Scope {
         format!("{}/run", self.names.directory())
     }
 
+    /// The file on each server that names the last run whose lock was released by hand, and who did it.
+    pub(crate) fn released(&self) -> String {
+        released(&self.names)
+    }
+
     /// The file on each server that lists the boots whose containers the run no longer waits for.
     pub(crate) fn given_up(&self) -> String {
         format!("{}/given-up", self.names.directory())
@@ -104,7 +121,7 @@ impl Scope {
 
     /// The first digits of the run's id, which a server's mark must begin with.
     pub fn family(&self) -> &str {
-        self.run.get(..FAMILY).unwrap_or(&self.run)
+        family(&self.run)
     }
 
     /// The last digits of the run's id, unique to it. They are part of the names of what the run creates or moves aside.
@@ -117,10 +134,12 @@ impl Scope {
     pub fn claim(&self) -> String {
         format!(
             "bowline_directory={directory} bowline_mark={mark} bowline_given_up={given_up} bowline_run={run} bowline_family={family}\n\
+             bowline_released={released} bowline_fenced={Fenced}\n\
              bowline_length={RUN} bowline_token={token} bowline_wait={WAIT_S} bowline_keeper={KEEPER} bowline_pulls={PULLS}\n{claim}",
             directory = quote(&self.names.directory()),
             mark = quote(&self.mark()),
             given_up = quote(&self.given_up()),
+            released = quote(&self.released()),
             run = quote(&self.run),
             family = quote(self.family()),
             token = quote(&"?".repeat(FAMILY)),
@@ -129,13 +148,16 @@ impl Scope {
         )
     }
 
-    /// Shell lines that end a script if a later run has claimed this server. So a run that was presumed dead and wakes up,
-    /// or a script that outlives its run, changes nothing more.
+    /// Shell lines that end a script if a later run has claimed this server, or a person has released this run's lock. So a
+    /// run that was presumed dead and wakes up, or a script that outlives its run, changes nothing more. Standard error has
+    /// the reason.
     pub fn fence(&self) -> String {
         format!(
-            "case $(cat {} 2>/dev/null) in {}*) ;; *) echo 'another run has taken over this server' >&2; exit {Fenced} ;; esac\n",
-            quote(&self.mark()),
-            quote(self.family()),
+            "case $(cat {mark} {released} 2>/dev/null) in *'released '{family}' '*) {RELEASED} {released} >&2; exit {Fenced} ;; \
+             {family}*) ;; *) echo 'another run has taken over this server' >&2; exit {Fenced} ;; esac\n",
+            mark = quote(&self.mark()),
+            released = quote(&self.released()),
+            family = quote(self.family()),
         )
     }
 

@@ -157,7 +157,7 @@ fn what_came_of_the_other_commands() {
 fn what_programs_say_that_are_kept() {
     let details = || "Locked by: ada\nVersion: 1".to_owned();
     use lock::Said::{Held, Locked, Lost, Released, Taken};
-    for said in [Locked, Taken(details()), Taken(String::new()), Held(details()), Lost, Released] {
+    for said in [Locked, Taken(details()), Taken(String::new()), Held(details()), Lost(details()), Released] {
         assert_eq!(lock::Said::heard(&said.to_string()), Some(said));
     }
     let ended = logs::Said::Ended("1750000000".into());

@@ -227,7 +227,7 @@ impl<'a> Run<'a> {
         mut failures: Vec<Failure>,
         lock: Option<&Lock>,
     ) -> Result<String, RunError> {
-        let lock_lost = lock.map_or_else(|| watch::channel(false).1, Lock::lost);
+        let lock_lost = lock.map_or_else(|| watch::channel(None).1, Lock::lost);
         self.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
         let repository = self.call.config().repository();
         let observing = observe(fleet, &self.scope, &repository, true);
@@ -286,7 +286,7 @@ impl<'a> Run<'a> {
     /// Boots group after group. A failure in a group, or in a hook around it, stops the groups after it.
     async fn boot(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         let booted = self.boot_groups(apply, plan).await;
-        let lost = |failure: &Failure| failure.cause == Cause::LockLost;
+        let lost = |failure: &Failure| matches!(failure.cause, Cause::LockLost { .. });
         let went_wrong = booted.is_err() || !apply.failures().is_empty();
         if plan.on_failure == OnFailure::Rollback && !apply.failures().iter().any(lost) {
             // An interrupted run didn't fail: the servers stay as they are, and the report says so.

@@ -40,13 +40,25 @@ pub enum Cause {
     NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
     #[error("interrupted before the new container took over")]
     Interrupted,
-    #[error("this run has lost the deploy lock and makes no more changes")]
-    LockLost,
+    /// `why` is who has the servers or released the lock.
+    #[error("{why}; this run makes no more changes")]
+    LockLost { why: String },
     /// The image lacks its assets directory (`path`, as configured). That is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
     NoAssets { image: String, path: String, found: String },
     #[error("{reason}")]
     Other { reason: String, hint: Option<String> },
+}
+
+impl Cause {
+    /// The cause from the output of a script that ended at its fence.
+    pub(crate) fn fenced(output: &Output) -> Self {
+        let why = match output.stderr.trim() {
+            "" => "another run has taken over this server",
+            why => why,
+        };
+        Cause::LockLost { why: why.into() }
+    }
 }
 
 impl Failure {
@@ -262,7 +274,7 @@ mod tests {
     #[test]
     fn servers_that_were_held_back_did_not_fail() {
         let failure = |host: &str, cause| Failure::new(host, None, "boot", cause);
-        let lost = |host| failure(host, Cause::LockLost);
+        let lost = |host| failure(host, Cause::LockLost { why: "x".into() });
         let halted = |host| failure(host, Cause::Halted("web".into()));
         let said = |failures: &[Failure], total| RunError::servers(failures.to_vec(), total).to_string();
         assert_eq!(said(&[lost("a"), halted("b"), halted("c")], 4), "failed on 1 of 4 servers, 2 held back");

@@ -30,7 +30,7 @@ use crate::project::Project;
 use crate::proxy::{life, none_there};
 use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
-use crate::run::lock::Lock;
+use crate::run::lock::{Lock, Lost};
 use crate::run::observe::observe;
 
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,7 @@ async fn take_over(call: Call<'_>, direction: Direction, how: How) -> Result<(),
     let (fleet, failures) = run.begin(&hosts).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
     let lock = Lock::for_run(call.world, &fleet, &hosts, &run.scope, &run.named()).await?;
-    let lock_lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
+    let lock_lost = lock.as_ref().map_or_else(|| watch::channel(None).1, Lock::lost);
     let mut moving =
         Moving { run, call, direction, how, has_ports: BTreeSet::new(), restart: BTreeMap::new(), pages };
     let result = moving.under_lock(&fleet, failures, lock_lost).await;
@@ -146,7 +146,7 @@ impl Moving<'_> {
         &mut self,
         fleet: &Fleet,
         mut failures: Vec<Failure>,
-        lock_lost: watch::Receiver<bool>,
+        lock_lost: Lost,
     ) -> Result<String, RunError> {
         self.run.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
         let repository = self.config().repository();

@@ -301,7 +301,7 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::NotRouted { .. } => "not_routed",
         Cause::NoAssets { .. } => "no_assets",
         Cause::Interrupted => "interrupted",
-        Cause::LockLost => "lock_lost",
+        Cause::LockLost { .. } => "lock_lost",
         Cause::Other { .. } => "other",
     }
 }

@@ -1,6 +1,10 @@
 # Claims this server for the run $bowline_run by writing its id to $bowline_mark. Processes of the previous run get
 # $bowline_wait seconds to finish, then they are killed. They are recognized by the run's id in their arguments. A lock's
-# keeper has it too, but ends with its connection and is skipped.
+# keeper has it too, but ends with its connection and is skipped. A run whose lock a person has released claims nothing.
+if grep -qs "^released $bowline_family " "$bowline_released"; then
+    sed -n 's/^released [^ ]* //p' "$bowline_released" >&2
+    exit "$bowline_fenced"
+fi
 bowline_before=$(cat "$bowline_mark" 2>/dev/null)
 mkdir -p "$bowline_directory" && printf '%s\n' "$bowline_run" >"$bowline_mark" && rm -f "$bowline_given_up" || exit 1
 case $bowline_before in "$bowline_family"* | *[!0-9a-f]*) bowline_before= ;; esac

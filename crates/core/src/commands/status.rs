@@ -39,7 +39,7 @@ statuses! {
     /// The image doesn't have this service's label.
     NotLabelled = 73,
     NotStarted = 74,
-    /// A later run has claimed the server.
+    /// A later run has claimed the server, or a person has released the run's lock. Standard error says which.
     Fenced = 75,
     /// The network could not be created, or the proxy could not run in it.
     ProxyFailed = 76,

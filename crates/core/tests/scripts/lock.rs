@@ -248,3 +248,70 @@ fn of_many_at_the_same_instant_exactly_one_gets_it() {
         }
     });
 }
+
+#[test]
+fn a_lock_that_is_released_by_hand_ends_its_run_on_every_server() {
+    shells::each(|| {
+        let home = server();
+        let run = |script: String| sh(home.path(), &script).output().unwrap();
+        let names = scope("one").names;
+        let mut keeper = Keeper::start(home.path(), "one");
+        assert_eq!(keeper.line(), "@locked");
+        assert!(run(scope("one").claim()).status.success());
+        assert!(run(scope("one").fence()).status.success());
+
+        let owner: lock::Owner =
+            String::from_utf8(run(lock::owner(&names).sent()).stdout).unwrap().parse().unwrap();
+        assert_eq!(owner, lock::Owner(Some("one".into())));
+        let why = "a'b $(touch hacked) released the deploy lock".to_owned();
+        let revoke = lock::Revoke { names: names.clone(), run: "one".into(), why: why.clone() };
+        assert!(run(revoke.script().sent()).status.success());
+        for script in [scope("one").fence(), scope("one").claim()] {
+            let ended = run(script);
+            assert_eq!(ended.status.code(), Some(75));
+            assert_eq!(String::from_utf8(ended.stderr).unwrap().trim(), why);
+        }
+        assert!(!home.path().join("hacked").exists());
+        assert!(run(lock::release(&names).sent()).status.success());
+        keeper.send("renew");
+        let mut said = String::new();
+        keeper.output.read_line(&mut said).unwrap();
+        assert_eq!(lock::Said::heard(&said), Some(lock::Said::Lost(why)));
+        keeper.hang_up();
+        assert!(!home.path().join(LOCK).exists());
+
+        // The next run isn't affected.
+        let mut next = Keeper::start(home.path(), "two");
+        assert_eq!(next.line(), "@locked");
+        assert!(run(scope("two").claim()).status.success());
+        assert!(run(scope("two").fence()).status.success());
+        assert_eq!(run(scope("one").fence()).status.code(), Some(75));
+        next.send("release");
+        assert_eq!(next.line(), "@released");
+    });
+}
+
+#[test]
+fn a_keeper_says_who_has_the_lock_instead() {
+    shells::each(|| {
+        let home = server();
+        let names = scope("one").names;
+        for (acquired, why) in [
+            (false, "the deploy lock was removed"),
+            (true, "another holder has the deploy lock (Locked by: me; Message: x)"),
+        ] {
+            let mut keeper = Keeper::start(home.path(), "one");
+            assert_eq!(keeper.line(), "@locked");
+            assert!(sh(home.path(), &lock::release(&names).sent()).status().unwrap().success());
+            if acquired {
+                let acquire = lock::acquire(&names, "Locked by: me\nMessage: x").sent();
+                assert!(sh(home.path(), &acquire).status().unwrap().success());
+            }
+            keeper.send("release");
+            let mut said = String::new();
+            keeper.output.read_line(&mut said).unwrap();
+            assert_eq!(lock::Said::heard(&said), Some(lock::Said::Lost(why.into())));
+            keeper.hang_up();
+        }
+    });
+}

@@ -213,7 +213,7 @@ impl<'a> Sender<'a> {
         self.fleet.ended(host, None, step, started, done);
         match fed {
             Ok(Ok(output)) if output.success() => Ok((output, sent())),
-            Ok(Ok(output)) if output.status() == Some(Status::Fenced) => Err(failed(Cause::LockLost)),
+            Ok(Ok(output)) if output.status() == Some(Status::Fenced) => Err(failed(Cause::fenced(&output))),
             Ok(Ok(output)) => Err(failed(Cause::Command(output))),
             Ok(Err(reason)) => Err(failed(unusable(reason))),
             Err(error) => Err(failed(error.into())),

@@ -22,7 +22,6 @@ use bowline_core::plan::delivery::Delivery;
 use bowline_core::plan::{Plan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::watch;
 
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
@@ -31,6 +30,7 @@ use crate::ports::Output;
 use crate::proxy::Proxies;
 use crate::run::barrier::{Barrier, Gatekeeper};
 use crate::run::fleet::Fleet;
+use crate::run::lock::Lost;
 use crate::world::{StopSignal, World};
 use progress::{Progress, Stage};
 use role::{Booted, RoleTask};
@@ -39,7 +39,7 @@ pub struct Apply<'a> {
     pub fleet: &'a Fleet,
     pub plan: &'a Plan,
     pub stop: &'a StopSignal,
-    pub lock_lost: watch::Receiver<bool>,
+    pub lock_lost: Lost,
     barrier: Barrier,
     progress: Progress,
     pub(crate) proxies: Proxies<'a>,
@@ -47,12 +47,7 @@ pub struct Apply<'a> {
 }
 
 impl<'a> Apply<'a> {
-    pub(crate) fn new(
-        world: &'a World,
-        fleet: &'a Fleet,
-        plan: &'a Plan,
-        lock_lost: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(world: &'a World, fleet: &'a Fleet, plan: &'a Plan, lock_lost: Lost) -> Self {
         Self {
             fleet,
             plan,
@@ -87,15 +82,15 @@ impl<'a> Apply<'a> {
         self.progress.fail(failure);
     }
 
-    /// Whether the lock was lost, because another run took over the servers.
+    /// Whether the lock was lost, because another run took it over or a person released it.
     pub fn lost_the_lock(&self) -> bool {
-        *self.lock_lost.borrow()
+        self.lock_lost.borrow().is_some()
     }
 
     /// Checks that the run may make its next change: it still has the lock and wasn't interrupted.
     fn may_go_on(&self) -> Result<(), Cause> {
-        if self.lost_the_lock() {
-            Err(Cause::LockLost)
+        if let Some(why) = self.lock_lost.borrow().clone() {
+            Err(Cause::LockLost { why })
         } else if self.stop.is_set() {
             Err(Cause::Interrupted)
         } else {

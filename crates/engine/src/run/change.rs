@@ -87,8 +87,9 @@ impl<'a> Change<'a> {
 
     /// The failure if the lock was lost. Servers then reject steps, but work on this machine would continue.
     fn lost(&self) -> Option<Failure> {
-        let lock = self.lock.as_ref().filter(|lock| lock.is_lost())?;
-        Some(Failure::new(&lock.host, None, "hold the deploy lock", Cause::LockLost))
+        let lock = self.lock.as_ref()?;
+        let why = lock.lost().borrow().clone()?;
+        Some(Failure::new(&lock.host, None, "hold the deploy lock", Cause::LockLost { why }))
     }
 
     /// Releases the lock and returns the results, or an error if the run was interrupted, because the change may

@@ -145,7 +145,7 @@ impl Fleet {
         self.ended(host, role, step, started, outcome);
         match result {
             Ok(output) if output.status() == Some(Status::Fenced) && !is_a_persons(step) => {
-                Err(self.failed(host, role, step, Cause::LockLost))
+                Err(self.failed(host, role, step, Cause::fenced(&output)))
             }
             Ok(output) => Ok(output),
             Err(error) => Err(self.failed(host, role, step, error.into())),

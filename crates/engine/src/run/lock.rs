@@ -12,7 +12,8 @@ use bowline_core::commands::lock::Said;
 use bowline_core::commands::status::Status;
 use bowline_core::commands::{FAMILY, Scope, lock};
 use bowline_core::plan::step::Step;
-use bowline_core::selection::{self, Selection};
+use bowline_core::selection::{self, Filters, Selection};
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -27,7 +28,8 @@ use crate::version::{self, AUTOMATIC};
 use crate::world::{Gathered, World};
 
 /// How often to renew the lease, which lasts several times as long.
-const RENEW: Duration = Duration::from_secs(10);
+/// Short, because the answer says when the lock is gone, and hooks on this machine have no fence that says so.
+const RENEW: Duration = Duration::from_secs(2);
 /// How often to ask for a lock that another run holds.
 const AGAIN: Duration = Duration::from_secs(2);
 /// The most lines that a login shell may print before the keeper's answer.
@@ -36,10 +38,23 @@ const NOISE: usize = 1000;
 #[derive(Debug)]
 pub struct Lock {
     pub host: String,
-    release: mpsc::Sender<oneshot::Sender<bool>>,
-    lost: watch::Receiver<bool>,
+    release: mpsc::Sender<oneshot::Sender<Ended>>,
+    lost: Lost,
     task: JoinHandle<()>,
     limit: Duration,
+}
+
+/// Why the lock was lost, once it is.
+pub type Lost = watch::Receiver<Option<String>>;
+
+/// How a lock ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Released,
+    /// It was no longer this run's, for this reason.
+    Gone(String),
+    /// The keeper gave no answer.
+    Unknown,
 }
 
 enum Answer {
@@ -83,7 +98,7 @@ impl Lock {
             Err(_) => return Err(failed(ServerError::Deadline { limit, setting: "lock" }.into())),
         }
         let (release, releases) = mpsc::channel(1);
-        let (lost_sender, lost) = watch::channel(false);
+        let (lost_sender, lost) = watch::channel(None);
         let task = tokio::spawn(keep(channel, releases, lost_sender));
         Ok(Self { host: host.into(), release, lost, task, limit })
     }
@@ -120,37 +135,36 @@ impl Lock {
         Err(silent.unwrap_or_else(|| RunError::servers(Vec::new(), hosts.len())))
     }
 
-    /// Releases the lock and reports that. Leaves a lost lock alone, because it belongs to another run.
+    /// Releases the lock and reports that. Leaves a lost lock alone, because it isn't this run's.
     pub async fn give_back(self, world: &World) {
         world.events.emit(Event::Phase(Phase::Unlock));
-        if self.is_lost() {
-            return;
-        }
         let host = self.host.clone();
-        if !self.release().await {
-            world.events.emit(Event::Note {
-                host: Some(host),
-                text: "the deploy lock could not be released; the next run takes it over".into(),
-            });
-        }
+        let text = match self.release().await {
+            Ended::Released => return,
+            Ended::Gone(why) => format!("the deploy lock was gone before this run released it: {why}"),
+            Ended::Unknown => {
+                "the deploy lock could not be released; if it is still there, the next run takes it over"
+                    .into()
+            }
+        };
+        world.events.emit(Event::Note { host: Some(host), text });
     }
 
-    pub fn is_lost(&self) -> bool {
-        *self.lost.borrow()
-    }
-
-    /// A receiver that turns true when the lock is lost.
-    pub fn lost(&self) -> watch::Receiver<bool> {
+    /// A receiver of the reason when the lock is lost.
+    pub fn lost(&self) -> Lost {
         self.lost.clone()
     }
 
-    /// Returns whether the release succeeded.
-    pub async fn release(self) -> bool {
+    async fn release(self) -> Ended {
         let (answer, answered) = oneshot::channel();
-        if self.release.send(answer).await.is_err() {
-            return false;
+        let sent = self.release.send(answer).await.is_ok();
+        let answered = async { if sent { answered.await.unwrap_or(Ended::Unknown) } else { Ended::Unknown } };
+        let ended = tokio::time::timeout(self.limit, answered).await.unwrap_or(Ended::Unknown);
+        // The keeper may have said that the lock is lost just before.
+        match self.lost.borrow().clone() {
+            Some(why) => Ended::Gone(why),
+            None => ended,
         }
-        tokio::time::timeout(self.limit, answered).await.is_ok_and(|released| released.unwrap_or(false))
     }
 }
 
@@ -233,8 +247,8 @@ async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
 /// Renews the lease until the lock is released or lost.
 async fn keep(
     mut channel: Box<dyn Channel>,
-    mut releases: mpsc::Receiver<oneshot::Sender<bool>>,
-    lost: watch::Sender<bool>,
+    mut releases: mpsc::Receiver<oneshot::Sender<Ended>>,
+    lost: watch::Sender<Option<String>>,
 ) {
     let mut renewal = tokio::time::interval(RENEW);
     loop {
@@ -246,11 +260,10 @@ async fn keep(
                 return;
             }
             line = channel.next_line() => match line {
-                Ok(Some(line)) if Said::heard(&line) == Some(Said::Lost) => {
-                    lost.send_replace(true);
+                Ok(Some(line)) => if let Some(Said::Lost(why)) = Said::heard(&line) {
+                    lost.send_replace(Some(why));
                     return;
-                }
-                Ok(Some(_)) => {}
+                },
                 Ok(None) | Err(_) => return,
             },
             _ = renewal.tick() => {
@@ -262,16 +275,18 @@ async fn keep(
     }
 }
 
-async fn hand_back(channel: &mut dyn Channel) -> bool {
+async fn hand_back(channel: &mut dyn Channel) -> Ended {
     if channel.send_line("release").await.is_err() {
-        return false;
+        return Ended::Unknown;
     }
     while let Ok(Some(line)) = channel.next_line().await {
-        if Said::heard(&line) == Some(Said::Released) {
-            return true;
+        match Said::heard(&line) {
+            Some(Said::Released) => return Ended::Released,
+            Some(Said::Lost(why)) => return Ended::Gone(why),
+            _ => {}
         }
     }
-    false
+    Ended::Unknown
 }
 
 fn servers(failure: Failure) -> RunError {
@@ -330,10 +345,36 @@ pub async fn acquire(call: Call<'_>, message: &str) -> Result<(), RunError> {
     patiently(call.world, &fleet, &host, take).await
 }
 
-/// `lock release`: removes any lock. Returns the server, and whether there was a lock.
+/// `lock release`: removes any lock. A run that holds it makes no more changes. Returns the server, and whether there was a
+/// lock.
 pub async fn release(call: Call<'_>) -> Result<(String, bool), RunError> {
     let (fleet, host) = primary(call).await?;
+    let owner = Step::Run("look who owns the lock", lock::owner(&Names::of(call.config())));
+    let lock::Owner(run) = fleet.ask(&host, None, &owner).await.map_err(servers)?;
+    let ends_a_run = run.is_some();
+    if let Some(run) = run {
+        revoke(call, run).await?;
+    }
     let step = Step::Run("release the deploy lock", lock::release(&Names::of(call.config())));
     let lock::Removed(released) = fleet.ask(&host, None, &step).await.map_err(servers)?;
-    Ok((host, released))
+    // A run that notices its end first releases the lock itself.
+    Ok((host, released || ends_a_run))
+}
+
+/// Ends a run on every server that it may change, whatever the filters are.
+async fn revoke(call: Call<'_>, run: String) -> Result<(), RunError> {
+    let who = version::performer(call.world).await;
+    let why = format!("{who} released the deploy lock at {}", version::now(call.world));
+    let hosts = selection::servers(call.config(), &Filters::default())?;
+    let (fleet, mut failures) = Fleet::connect(call, &hosts).await?;
+    let revoke = lock::Revoke { names: Names::of(call.config()), run, why };
+    let step = Step::Run("end the run that holds the lock", revoke.script());
+    let there = hosts.iter().filter(|host| fleet.has(host));
+    let ended = join_all(there.map(|host| fleet.run(host, None, &step))).await;
+    failures.extend(ended.into_iter().filter_map(Result::err));
+    for Failure { host, cause, .. } in failures {
+        let text = format!("a run that is still going may change this server for some more seconds: {cause}");
+        fleet.emit(Event::Note { host: Some(host), text });
+    }
+    Ok(())
 }

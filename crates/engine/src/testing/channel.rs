@@ -57,7 +57,7 @@ impl Channel for FakeKeeper {
                 return Err(ServerError::Lost { reason: "no answer".into() });
             }
             if !mine {
-                return Ok(Some(Said::Lost.to_string()));
+                return Ok(Some(self.lost().to_string()));
             }
             let cut = self.server.cuts() != self.cuts;
             if cut || self.server.network.is_silent(&self.server.host, How::Vanishes) {
@@ -74,12 +74,26 @@ impl Channel for FakeKeeper {
             let mut machine = self.server.machine();
             if machine.lock.as_ref().is_some_and(|lock| lock.owner.as_ref() == Some(&self.run)) {
                 machine.lock = None;
+                self.lines.push(Said::Released.to_string());
+            } else {
+                drop(machine);
+                self.lines.push(self.lost().to_string());
             }
-            self.lines.push(Said::Released.to_string());
         } else {
             self.server.machine().lease = Some(Instant::now());
         }
         Ok(())
+    }
+}
+
+impl FakeKeeper {
+    fn lost(&self) -> Said {
+        let machine = self.server.machine();
+        Said::Lost(match (&machine.released, &machine.lock) {
+            (Some((run, why)), _) if self.run.starts_with(run) => why.clone(),
+            (_, Some(_)) => "another holder has the deploy lock".into(),
+            _ => "the deploy lock was removed".into(),
+        })
     }
 }
 

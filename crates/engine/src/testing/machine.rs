@@ -77,6 +77,8 @@ pub(crate) struct Machine {
     pub checkup: Checkup,
     pub mirror: String,
     pub mark: Option<String>,
+    /// The family of the run whose lock was released by hand, and who did it.
+    pub released: Option<(String, String)>,
     /// The cord directories, and whether each contains the file.
     pub cords: BTreeMap<String, bool>,
     /// The asset volumes, and the versions whose assets each contains.

@@ -60,8 +60,18 @@ impl FakeServer {
         self.machine().cuts
     }
 
-    pub(super) fn fenced(&self, scope: &Scope) -> bool {
-        !self.machine().mark.as_ref().is_some_and(|mark| mark.starts_with(scope.family()))
+    /// Why a run may not change this server, if it may not.
+    pub(super) fn fenced(&self, scope: &Scope) -> Option<Output> {
+        let ours = self.machine().mark.as_ref().is_some_and(|mark| mark.starts_with(scope.family()));
+        let taken = || status(Status::Fenced, "another run has taken over this server");
+        self.released(scope).or_else(|| (!ours).then(taken))
+    }
+
+    /// The end of a script of a run whose lock was released by hand.
+    pub(super) fn released(&self, scope: &Scope) -> Option<Output> {
+        let machine = self.machine();
+        let released = machine.released.as_ref().filter(|(run, _)| run == scope.family());
+        released.map(|(_, why)| status(Status::Fenced, why))
     }
 }
 
@@ -169,8 +179,8 @@ impl FakeServer {
         if self.network.faults().unreachable.contains(&self.host) {
             return Err(ServerError::Lost { reason: "no answer".into() });
         }
-        if fence(step).is_some_and(|scope| self.fenced(scope)) {
-            return Ok(status(Status::Fenced, "another run has taken over this server"));
+        if let Some(fenced) = fence(step).and_then(|scope| self.fenced(scope)) {
+            return Ok(fenced);
         }
         let carried_out = async {
             self.network.answers(&self.host).await;

@@ -10,7 +10,7 @@ use bowline_core::commands::ready::{Event, Failed, State, Why};
 use bowline_core::commands::registry::Way;
 use bowline_core::commands::serving::{Check, Instead};
 use bowline_core::commands::status::Status;
-use bowline_core::commands::{Scope, app, assets, prune, ready, registry};
+use bowline_core::commands::{Scope, app, assets, lock, prune, ready, registry};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy;
 use tokio::time::sleep;
@@ -271,7 +271,7 @@ impl FakeServer {
     /// Starts the next part of a script, which takes time and checks the server's mark again.
     async fn next_part(&self, scope: &Scope) -> Result<(), Output> {
         sleep(STEP).await;
-        if self.fenced(scope) { Err(status(Status::Fenced, "another run has taken over")) } else { Ok(()) }
+        self.fenced(scope).map_or(Ok(()), Err)
     }
 
     async fn finish(&self, finish: &Finish) -> Output {
@@ -338,6 +338,9 @@ impl FakeServer {
             }
             Step::Observe(_) | Step::Pull(_) | Step::Receive(_) if self.machine().is_down() => {
                 no_daemon(1_u32)
+            }
+            Step::Observe(Observe { scope, claim: true, .. }) if self.released(scope).is_some() => {
+                self.released(scope).unwrap_or_default()
             }
             Step::Observe(observe) => {
                 let text = self.machine().observe(observe);
@@ -411,6 +414,20 @@ impl FakeServer {
             }
             Step::Run("check the lock", _) => {
                 answer(self.machine().lock.as_ref().map(|lock| lock.details.clone()).unwrap_or_default())
+            }
+            Step::Run("look who owns the lock", _) => {
+                let owner = self.machine().lock.as_ref().and_then(|lock| lock.owner.clone());
+                answer(lock::Owner(owner).to_string())
+            }
+            Step::Run("end the run that holds the lock", script) => {
+                let line = script.text.split_once("released ").and_then(|(_, line)| line.split_once('\''));
+                let named = line.and_then(|(line, _)| line.split_once(' '));
+                self.machine().released = named.map(|(run, why)| (run.to_owned(), why.to_owned()));
+                answer("")
+            }
+            Step::Run("release the deploy lock", _) => {
+                let there = self.machine().lock.take().is_some();
+                answer(if there { "" } else { "@none\n" })
             }
             Step::Run("take the deploy lock", _) => {
                 let mut machine = self.machine();

@@ -5,7 +5,11 @@ use crate::event::Phase;
 use crate::run::lock;
 use crate::testing::{FakeLocal, FakeLock, Scripted as World};
 
-const LOST: &str = "this run has lost the deploy lock and makes no more changes";
+/// The failures of a run whose lock another run has taken.
+fn is_lost(cause: &str) -> bool {
+    let taken = ["another holder has the deploy lock", "another run has taken over this server"];
+    taken.iter().any(|why| cause == format!("{why}; this run makes no more changes"))
+}
 
 fn notes(scripted: &World) -> Vec<(Option<String>, String)> {
     let note = |event| match event {
@@ -93,7 +97,7 @@ async fn a_run_whose_lock_was_taken_over_changes_nothing_more() {
     };
     let (ended, changes) = tokio::join!(run, steal);
     let error = ended.unwrap_err();
-    assert!(failures_of(&error).iter().any(|(host, cause)| host == "a" && cause == LOST), "{error:?}");
+    assert!(failures_of(&error).iter().any(|(host, cause)| host == "a" && is_lost(cause)), "{error:?}");
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(scripted.network.machine("a").lock.as_ref().unwrap().owner.as_deref(), Some("somebody-else"));
 }
@@ -206,7 +210,8 @@ async fn a_lock_whose_server_is_lost_is_left_to_the_next_run_and_output_says_so(
     // It was lost only after it had switched.
     assert!(scripted.network.machine("a").running().contains(&"app-web-v2"));
     assert_eq!(standing, ["a (web): v2 when it was last seen", "b (web): v2", "c (workers): v2"]);
-    let unreleased = "the deploy lock could not be released; the next run takes it over";
+    let unreleased =
+        "the deploy lock could not be released; if it is still there, the next run takes it over";
     assert!(notes(&scripted).contains(&(Some("a".into()), unreleased.into())), "{:?}", notes(&scripted));
 }
 
@@ -290,7 +295,7 @@ async fn a_lock_that_is_lost_during_a_hook_ends_the_run_before_its_next_hook_too
     };
     let (ended, changes) = tokio::join!(run, stolen);
     let error = ended.unwrap_err();
-    assert!(failures_of(&error).iter().all(|(_, cause)| cause == LOST), "{error:?}");
+    assert!(failures_of(&error).iter().all(|(_, cause)| is_lost(cause)), "{error:?}");
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(hooks_run(&scripted), ["pre-deploy"]);
 }
@@ -310,7 +315,8 @@ async fn a_lock_that_is_lost_between_the_groups_of_a_rolling_reboot_ends_it() {
     let gathered = ended.unwrap();
     assert_eq!(gathered.failures.len(), 1);
     let failure = &gathered.failures[0];
-    assert_eq!((failure.doing.as_str(), failure.cause.to_string().as_str()), ("hold the deploy lock", LOST));
+    assert_eq!(failure.doing, "hold the deploy lock");
+    assert!(is_lost(&failure.cause.to_string()), "{failure:?}");
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(hooks_run(&scripted), ["post-traefik-reboot"], "only after the first server");
 }
@@ -368,4 +374,85 @@ async fn every_step_that_starts_ends_also_that_of_the_lock() {
         }
     }
     assert_eq!(open, []);
+}
+
+/// Steps that succeeded although they started after this event, except those that change nothing.
+fn changes_after(scripted: &World, from: usize) -> Vec<(String, String)> {
+    let harmless = |what: &str| {
+        ["inspect the server", "release the deploy lock", "look", "ask", "check"]
+            .iter()
+            .any(|begins| what.starts_with(begins))
+    };
+    let events = scripted.recorder.events().split_off(from);
+    let started: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::StepStarted { host, what, .. } => Some((host.clone(), what.clone())),
+            _ => None,
+        })
+        .collect();
+    let done = events.iter().filter_map(|event| match event {
+        Event::StepEnded { host, what, outcome: crate::event::Outcome::Done, .. } => {
+            Some((host.clone(), what.clone()))
+        }
+        _ => None,
+    });
+    done.filter(|step| started.contains(step) && !harmless(&step.1)).collect()
+}
+
+/// Runs a deploy, and releases its lock by hand at a boundary. Returns whether it got that far.
+async fn released_at(by: By, boundary: usize) -> bool {
+    let (scripted, project) = fleet_behind(by).await;
+    scripted.network.faults().notify_at = Some(boundary);
+    let running = deploy(&scripted, &project, "v2");
+    tokio::pin!(running);
+    tokio::select! {
+        biased;
+        () = scripted.network.reached.notified() => {}
+        ended = &mut running => {
+            assert_eq!(ended, Ok(()));
+            return false;
+        }
+    }
+    let when = format!("boundary {boundary} by {by:?}");
+    let other = World::on(scripted.network.clone(), FakeLocal::default());
+    let options = Options::default();
+    let release = async {
+        let (host, released) = lock::release(other.call(&project, &options)).await.unwrap();
+        assert_eq!(host, "a", "{when}");
+        (released, scripted.recorder.events().len())
+    };
+    let (ended, (released, from)) = tokio::join!(&mut running, release);
+    if !released {
+        assert_eq!(ended, Ok(()), "{when}");
+        return true;
+    }
+    assert_eq!(changes_after(&scripted, from), [], "{when}");
+    assert_eq!(scripted.losses(), [""; 0], "{when}");
+    let gone = |text: &str| text.contains("released the deploy lock at 2");
+    let false_alarm = notes(&scripted).into_iter().find(|(_, text)| text.contains("could not be released"));
+    assert_eq!(false_alarm, None, "{when}");
+    match ended {
+        // Its last change was already made.
+        Ok(()) => {}
+        Err(RunError::Servers { failures, standing, .. }) => {
+            assert!(failures.iter().any(|failure| gone(&failure.cause.to_string())), "{when}: {failures:?}");
+            assert!(standing.len() == HOSTS.len() || boundary < 10, "{when}: {standing:?}");
+        }
+        Err(error) => panic!("{when}: {error:?}"),
+    }
+    assert_eq!(deploy(&other, &project, "v2").await, Ok(()), "{when}");
+    assert_only(&other, "v2");
+    true
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_released_by_hand_at_any_boundary_ends_the_run_before_its_next_change() {
+    for by in By::ALL {
+        let mut boundary = 0;
+        while released_at(by, boundary).await {
+            boundary += 1;
+        }
+        assert!(boundary > 30, "{boundary} by {by:?}");
+    }
 }

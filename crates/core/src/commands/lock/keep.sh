@@ -18,6 +18,15 @@ dead() {
 mine() { [ "$(cat "$bowline_lock/owner" 2>/dev/null)" = "$bowline_run" ]; }
 # shellcheck disable=SC2002 # no message if the file is missing
 before() { cat "$bowline_lock/details" 2>/dev/null | base64 -d 2>/dev/null | base64 | tr -d '\n'; }
+# Says why the lock is no longer ours.
+lost() {
+    bowline_why=$(sed -n "s/^released $bowline_family //p" "$bowline_released" 2>/dev/null)
+    if [ -z "$bowline_why" ]; then
+        bowline_why='the deploy lock was removed'
+        [ ! -d "$bowline_lock" ] || bowline_why="another holder has the deploy lock ($(before | base64 -d | sed '$!s/$/;/' | tr '\n' ' '))"
+    fi
+    echo "@lost $(printf %s "$bowline_why" | base64 | tr -d '\n')"
+}
 claim() {
     : >"$bowline_lock/lease" && env printf '%s\n' "$bowline_run" >"$bowline_lock/owner" &&
         env printf '%s\n' "$(encoded)" >"$bowline_lock/details" && rm -f "$bowline_lock/orphaned"
@@ -52,11 +61,14 @@ fi
 # Each line renews the lease.
 while IFS= read -r bowline_line; do
     mine || {
-        echo @lost
+        lost
         exit 0
     }
     if [ "$bowline_line" = release ]; then
-        mv "$bowline_lock" "$bowline_lock.$bowline_run" || exit 1
+        mv "$bowline_lock" "$bowline_lock.$bowline_run" || {
+            mine || lost
+            exit 1
+        }
         rm -rf "$bowline_lock.$bowline_run"
         echo @released
         exit 0

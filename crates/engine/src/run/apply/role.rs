@@ -296,7 +296,7 @@ impl RoleTask<'_> {
         let mut lost = self.apply.lock_lost.clone();
         tokio::select! {
             () = self.apply.stop.triggered() => {}
-            Ok(_) = lost.wait_for(|lost| *lost) => {}
+            Ok(_) = lost.wait_for(Option::is_some) => {}
         }
     }
 
@@ -326,7 +326,7 @@ impl RoleTask<'_> {
     /// Stops the new container, gracefully if requests may go to it, and returns the original failure. A container that
     /// may have all requests keeps running if the old one can't get them back.
     pub(super) async fn undone(&self, failure: Failure, booted: &Booted, gets: Gets) -> Failure {
-        if failure.cause == Cause::LockLost {
+        if matches!(failure.cause, Cause::LockLost { .. }) {
             // Another run has taken over this server and handles its containers.
             return failure;
         }

@@ -47,7 +47,8 @@ impl Apply<'_> {
         match self.switch(server, direction).await {
             Ok(gap) => self.note_taken(host, direction, gap),
             Err(failure) => {
-                if !matches!(failure.cause, Cause::Server(ServerError::Lost { .. }) | Cause::LockLost) {
+                if !matches!(failure.cause, Cause::Server(ServerError::Lost { .. }) | Cause::LockLost { .. })
+                {
                     self.give_up(server, direction, Verdict::GivesBack { restart }).await;
                 }
                 return Err(failure);
