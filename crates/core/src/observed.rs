@@ -13,7 +13,7 @@ use crate::commands::answer::Unreadable;
 use crate::commands::app::stop_limit;
 use crate::commands::policy;
 use crate::names::{NETWORK, Names};
-use crate::proxy::kamal::Listed;
+use crate::proxy::kamal::{self, Listed, Service};
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observed {
@@ -191,12 +191,21 @@ impl Observed {
         })
     }
 
-    /// The container that serves a role: the newest running one with the latest image, or else the newest running one.
+    /// The container that serves a role: the one that gets kamal-proxy's requests, or else the newest running one with the
+    /// latest image, or else the newest running one. A deploy tags an image as the latest only after it has switched.
     pub fn current<'a>(&'a self, names: &'a Names, role: &'a str, latest: &str) -> Option<&'a Container> {
-        let latest = self.images.get(latest);
-        self.of_role(names, role)
-            .find(|container| container.is_running() && Some(&container.image_id) == latest)
-            .or_else(|| self.of_role(names, role).find(|container| container.is_running()))
+        let (latest, service) = (self.images.get(latest), self.service(names, role));
+        let running = || self.of_role(names, role).filter(|container| container.is_running());
+        running()
+            .find(|container| service.is_some_and(|service| service.is_served_by(&container.id)))
+            .or_else(|| running().find(|container| Some(&container.image_id) == latest))
+            .or_else(|| running().next())
+    }
+
+    /// The service of a role in a kamal-proxy that gets requests.
+    pub(crate) fn service(&self, names: &Names, role: &str) -> Option<&Service> {
+        let waits = self.proxy(kamal::NAME).is_some_and(Container::waits);
+        self.services.as_ref().filter(|_| !waits)?.service(&names.prefix(role))
     }
 }
 
@@ -351,6 +360,23 @@ mod tests {
         assert_eq!(observed.current(&names, "web", "r/app:latest").unwrap().id, "aaa");
         observed.images.clear();
         assert_eq!(observed.current(&names, "web", "r/app:latest").unwrap().id, "bbb");
+    }
+
+    #[test]
+    fn the_container_that_gets_the_proxys_requests_is_current_before_the_one_of_the_latest_image() {
+        let routed = |proxy: &str| {
+            let route = "@service app-web  *  /  bbb:3000  running  no\n@end";
+            Observed::parse(&ANSWER.replace("@end", &format!("{proxy}{route}"))).unwrap()
+        };
+        let names = Names::new("app", None);
+        let current = |observed: &Observed| {
+            observed.current(&names, "web", "r/app:latest").map(|container| container.id.clone())
+        };
+        assert_eq!(current(&routed("@services\n")).as_deref(), Some("bbb"));
+        let mut waits = routed("@services\n");
+        let labels = BTreeMap::from([(crate::proxy::takeover::WAITS.into(), "1".into())]);
+        waits.proxies.push(Container { name: kamal::NAME.into(), labels, ..Container::default() });
+        assert_eq!(current(&waits).as_deref(), Some("aaa"), "another proxy still has the ports");
     }
 
     #[test]

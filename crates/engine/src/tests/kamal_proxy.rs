@@ -159,6 +159,34 @@ async fn a_role_that_is_gone_gives_its_service_back_when_its_container_has_stopp
     assert_eq!(services(&scripted), ["app-web"]);
 }
 
+/// A deploy that dies after its switch leaves two containers running, and the old one has the latest image.
+#[tokio::test(start_paused = true)]
+async fn the_container_with_the_route_is_the_one_that_serves_and_never_stale() {
+    let (scripted, project) = fleet_behind(By::Kamal).await;
+    deploy(&scripted, &project, "v1").await.unwrap();
+    let before = scripted.network.machine("a").latest.clone();
+    deploy(&scripted, &project, "v2").await.unwrap();
+    {
+        let mut machine = scripted.network.machine("a");
+        machine.latest = before;
+        let old = machine.containers.iter_mut().find(|old| old.name == "app-web-v1").unwrap();
+        (old.running, old.stopped) = (true, false);
+    }
+    let options = Options::default();
+    let listed = crate::app::stale(scripted.call(&project, &options)).await.unwrap();
+    assert!(told(&listed)[0].starts_with("app-web-v1 (version v1)"), "{:?}", told(&listed));
+    let route = || scripted.network.machine("a").services.clone();
+    let routed = route();
+    change(scripted.call(&project, &options), &Intent::StopStale).await.unwrap();
+    assert_eq!(route(), routed);
+    assert_eq!(scripted.network.machine("a").running(), ["app-web-v2"]);
+
+    scripted.network.machine("a").services.clear();
+    change(scripted.call(&project, &options), &Intent::Start(None)).await.unwrap();
+    assert_eq!(route(), routed, "a start brings a lost route back");
+    assert_eq!(scripted.losses(), [""; 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_is_let_into_the_registry_of_an_image_that_is_in_ours() {
     for (registry, times) in [("r.test", 2), ("other.test", 0)] {

@@ -5,7 +5,7 @@ use crate::commands::app;
 use crate::error::Refusal;
 use crate::observed::{Container, Observed};
 use crate::plan::{Retire, retire, step::Step};
-use crate::proxy::{Maintain, OfRole};
+use crate::proxy::{Maintain, OfRole, ProxyKind};
 use crate::request::Page;
 use bowline_config::{Role, RoleHost};
 
@@ -75,11 +75,20 @@ impl<'a> Basis<'a> {
                 let hint = "`app containers` lists the existing ones; `app boot` creates a new one".into();
                 Work::refused("start the app", Refusal { message, hint })
             }
-            Some(running) if running.is_running() => {
+            Some(running) if running.is_running() && self.is_routed(place, running) => {
                 Work::Nothing(format!("{} is already running", running.name))
             }
             Some(stopped) => Work::Start(Box::new(retire::restart(config, scope, place.role, stopped))),
         }
+    }
+
+    /// Whether requests can reach a running container. Only kamal-proxy may have lost its route.
+    fn is_routed(&self, place: Place<'a>, container: &Container) -> bool {
+        let Place { role, observed, .. } = place;
+        let service = || observed.service(&self.scope.names, &role.name);
+        ProxyKind::of(role) != ProxyKind::Kamal
+            || observed.services.is_none()
+            || service().is_some_and(|service| service.is_served_by(&container.id))
     }
 
     pub(super) fn stop(&self) -> Stage {
