@@ -228,7 +228,8 @@ fn removing_an_app_leaves_what_others_have_pulled_and_a_directory_that_another_s
     shells::each(|| {
         let home = server(
         "case $* in
-        'image ls'*) for tag in v1 v3 v4 latest-staging latest; do echo r/app:$tag sha256:$tag; done ;;
+        'image ls'*) for tag in v1 v3 v4; do echo r/app:$tag sha256:$tag; done
+            for tag in v5 latest-staging latest; do echo r/app:$tag sha256:latest; done ;;
         'container ls --all --quiet'*) echo theirs ;;
         'container inspect'*) echo /app-staging-web-1 $PWD/.kamal/apps/app-staging/cords/1; echo /x /srv/.kamal/apps/app-staging ;;
         esac\n",
