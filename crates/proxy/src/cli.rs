@@ -119,7 +119,8 @@ fn perform(command: &Command, service: String, flags: &Flags<'_>) -> Result<(), 
             done(control::Command::Pause { service, drain: drain(flags), wait: flags.duration("max-pause") })
         }
         Name::Stop => {
-            done(control::Command::Stop { service, drain: drain(flags), message: flags.text("message") })
+            let (message, retry_after) = (flags.text("message"), run::retry_after(flags)?);
+            done(control::Command::Stop { service, drain: drain(flags), message, retry_after })
         }
         Name::Resume => done(control::Command::Resume { service }),
         Name::List => print(&show::list(call(control::Command::List)?, flags.bool("json"))?),

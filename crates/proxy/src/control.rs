@@ -80,6 +80,9 @@ pub enum Command {
         drain: Limits,
         /// Text on the page.
         message: String,
+        /// Seconds of `Retry-After`, 0 for none.
+        #[serde(default)]
+        retry_after: u32,
     },
     Resume {
         service: String,

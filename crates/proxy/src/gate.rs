@@ -15,8 +15,17 @@ pub enum State {
     Running,
     /// Holds each for this long at most.
     Paused(Duration),
-    /// Refuses them, with a message for the error page.
-    Stopped(Arc<str>),
+    /// Refuses them.
+    Stopped(Notice),
+}
+
+/// What the clients of a stopped service get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// For the error page.
+    pub message: Arc<str>,
+    /// The seconds of `Retry-After`. 0 sends no such header.
+    pub retry_after: u32,
 }
 
 impl State {
@@ -33,16 +42,22 @@ impl State {
         match self {
             Self::Running => state::Pause::default(),
             Self::Paused(wait) => state::Pause { state: 1, fail_after: *wait, ..state::Pause::default() },
-            Self::Stopped(message) => {
-                state::Pause { state: 2, stop_message: message.to_string(), ..state::Pause::default() }
-            }
+            Self::Stopped(notice) => state::Pause {
+                state: 2,
+                stop_message: notice.message.to_string(),
+                retry_after: notice.retry_after,
+                ..state::Pause::default()
+            },
         }
     }
 
     pub fn of_file(pause: &state::Pause) -> Self {
         match pause.state {
             1 => Self::Paused(pause.fail_after),
-            2 => Self::Stopped(pause.stop_message.as_str().into()),
+            2 => Self::Stopped(Notice {
+                message: pause.stop_message.as_str().into(),
+                retry_after: pause.retry_after,
+            }),
             _ => Self::Running,
         }
     }
@@ -52,7 +67,7 @@ impl State {
 pub enum Refused {
     /// It waited as long as the pause allows.
     Expired,
-    Stopped(Arc<str>),
+    Stopped(Notice),
 }
 
 /// The gate of one service. It outlives deploys.
@@ -89,7 +104,7 @@ impl Gate {
             let state = changes.borrow_and_update().clone();
             let wait = match state {
                 State::Running => return Ok(()),
-                State::Stopped(message) => return Err(Refused::Stopped(message)),
+                State::Stopped(notice) => return Err(Refused::Stopped(notice)),
                 State::Paused(wait) => wait,
             };
             tokio::select! {
@@ -103,6 +118,10 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn notice() -> Notice {
+        Notice { message: "gone".into(), retry_after: 60 }
+    }
 
     const PAUSE: State = State::Paused(Duration::from_secs(30));
 
@@ -118,7 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn resume_lets_through_and_stop_refuses_at_once() {
         for (then, expected) in
-            [(State::Running, Ok(())), (State::Stopped("gone".into()), Err(Refused::Stopped("gone".into())))]
+            [(State::Running, Ok(())), (State::Stopped(notice()), Err(Refused::Stopped(notice())))]
         {
             let gate = Arc::new(Gate::new(PAUSE));
             let waiting = tokio::spawn({
@@ -133,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_state_file_keeps_it() {
-        for state in [State::Running, PAUSE, State::Stopped("m".into())] {
+        for state in [State::Running, PAUSE, State::Stopped(notice())] {
             assert_eq!(State::of_file(&state.to_file()), state);
             assert_eq!(Gate::new(state.clone()).is_open(), state == State::Running);
         }

@@ -271,8 +271,8 @@ impl Services {
     }
 
     /// Refuses new requests, and drains the targets.
-    pub async fn stop(&self, name: &str, limits: Limits, message: &str) -> Result<(), Error> {
-        self.close(name, gate::State::Stopped(message.into()), limits, "Service stopped").await
+    pub async fn stop(&self, name: &str, limits: Limits, notice: gate::Notice) -> Result<(), Error> {
+        self.close(name, gate::State::Stopped(notice), limits, "Service stopped").await
     }
 
     async fn close(&self, name: &str, state: gate::State, limits: Limits, done: &str) -> Result<(), Error> {

@@ -45,6 +45,14 @@ pub struct Pause {
     /// How long a request waits during a pause.
     #[serde(with = "crate::duration")]
     pub fail_after: std::time::Duration,
+    /// The seconds of `Retry-After` of a stopped service. kamal-proxy has no such field.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retry_after: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference.
+fn is_zero(seconds: &u32) -> bool {
+    *seconds == 0
 }
 
 /// The clients that get the rollout's targets.

@@ -125,7 +125,7 @@ pub(crate) struct MaintenanceArgs {
     /// The message on the page.
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
-    /// Seconds after which clients should retry (the `Retry-After` header).
+    /// Seconds after which clients should retry (the `Retry-After` header). Kamal's own kamal-proxy can't send it.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_after: u32,
     /// Seconds that open requests may take [default: `drain_timeout` in the configuration].

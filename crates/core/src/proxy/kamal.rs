@@ -203,7 +203,10 @@ impl Rules for KamalProxy {
         _: Option<&str>,
     ) -> Result<Option<Maintain>, Refusal> {
         let drain = page.drain_timeout.unwrap_or(of.config.drain_timeout.as_secs());
-        let pause = service::pause(of, Pausing::Stop { drain, message: page.message.clone() });
+        let pause = service::pause(
+            of,
+            Pausing::Stop { drain, message: page.message.clone(), retry_after: page.retry_after },
+        );
         Ok(Some(Maintain::Kamal(Box::new(pause))))
     }
 

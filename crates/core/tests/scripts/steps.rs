@@ -309,7 +309,7 @@ fn of_services(scope: &Scope) -> Vec<Step> {
         service: HOSTILE.into(),
         to,
     };
-    let stop = kamal::service::Pausing::Stop { drain: 1, message: Some(HOSTILE.into()) };
+    let stop = kamal::service::Pausing::Stop { drain: 1, message: Some(HOSTILE.into()), retry_after: 60 };
     let secret = || Secret::new("sentinel-secret");
     let files = kamal::files::Files {
         scope: scope.clone(),

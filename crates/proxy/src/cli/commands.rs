@@ -326,7 +326,15 @@ const PAUSE: &[Flag] = &[flag(
     "30s",
     "How long a new request waits before the client gets 504",
 )];
-const STOP: &[Flag] = &[flag("message", FlagKind::Text, "", "Text on the page that clients get")];
+const STOP: &[Flag] = &[
+    flag("message", FlagKind::Text, "", "Text on the page that clients get"),
+    flag(
+        "retry-after",
+        FlagKind::Int,
+        "0",
+        "Seconds after which clients should retry (0 for no such header)",
+    ),
+];
 
 const fn command(
     name: Name,

@@ -61,6 +61,17 @@ fn debug_of_environment() -> bool {
     variable("DEBUG").and_then(|text| flags::bool(&text).ok()).unwrap_or_default()
 }
 
+/// The seconds from the flag, else from the environment: kamal-proxy ignores that variable but would reject the flag, so
+/// a caller that doesn't know which program runs sets the variable.
+pub(super) fn retry_after(flags: &Flags<'_>) -> Result<u32, String> {
+    const FLAG: &str = "retry-after";
+    if !flags.given.has(FLAG) {
+        return Ok(variable("RETRY_AFTER").and_then(|text| text.parse().ok()).unwrap_or_default());
+    }
+    let seconds = flags.int(FLAG);
+    u32::try_from(seconds).map_err(|_| format!("--{FLAG} must be a number of seconds, not {seconds}"))
+}
+
 /// The port from the flag, else from the environment if it is a number, else the flag's default.
 fn port(flags: &Flags<'_>, flag: &str, name: &str) -> Result<u16, String> {
     let of_environment = || variable(name).and_then(|text| text.parse().ok());

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::{Command, ControlRequest, LINE, Reply, VERSION};
 use crate::drain::Limits;
+use crate::gate::Notice;
 use crate::log;
 use crate::service::{self, Services};
 use crate::state::Store;
@@ -158,7 +159,9 @@ impl Control {
             Command::Prepare(deploy) => services.prepare(*deploy).await,
             Command::Switch { service } => services.switch(&service).await,
             Command::Pause { service, drain, wait } => services.pause(&service, drain, wait).await,
-            Command::Stop { service, drain, message } => services.stop(&service, drain, &message).await,
+            Command::Stop { service, drain, message, retry_after } => {
+                services.stop(&service, drain, Notice { message: message.into(), retry_after }).await
+            }
             Command::Resume { service } => services.resume(&service),
             Command::RolloutDeploy(set) => {
                 services.rollout_deploy(&set.service, &set.targets, &set.readers, set.deployment).await

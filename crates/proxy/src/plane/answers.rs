@@ -14,11 +14,13 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     /// For the page of a stopped service.
     pub(super) message: String,
+    /// For the header of the same name. 0 sends none.
+    pub(super) retry_after: u32,
 }
 
 impl From<StatusCode> for Refusal {
     fn from(status: StatusCode) -> Self {
-        Self { status, message: String::new() }
+        Self { status, message: String::new(), retry_after: 0 }
     }
 }
 
@@ -27,6 +29,9 @@ pub(super) fn page(pages: &ErrorPages, refusal: &Refusal) -> Response<Outgoing> 
     let mut answer = Response::new(Outgoing::new(BodySource::Whole(body)));
     *answer.status_mut() = refusal.status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if refusal.retry_after > 0 {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(refusal.retry_after));
+    }
     answer
 }
 

@@ -209,9 +209,12 @@ impl Flow<'_> {
                 );
                 Err(Ending::status(StatusCode::GATEWAY_TIMEOUT, service))
             }
-            Err(Refused::Stopped(message)) => {
-                let refusal =
-                    Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: message.to_string() };
+            Err(Refused::Stopped(notice)) => {
+                let refusal = Refusal {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    message: notice.message.to_string(),
+                    retry_after: notice.retry_after,
+                };
                 Err(Ending::Refused(refusal, Some(Arc::clone(service))))
             }
         }

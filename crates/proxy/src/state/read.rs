@@ -104,7 +104,12 @@ mod tests {
         assert_eq!(web.options.hosts, ["a.example"]);
         assert_eq!(web.target_options.health_check_config.timeout, Duration::from_secs(5));
         assert_eq!(web.target_options.max_memory_buffer_size, 1 << 20);
-        let paused = Pause { state: 1, stop_message: String::new(), fail_after: Duration::from_secs(30) };
+        let paused = Pause {
+            state: 1,
+            stop_message: String::new(),
+            fail_after: Duration::from_secs(30),
+            ..Pause::default()
+        };
         assert_eq!(web.pause_controller, paused);
         let rollout = Rollout { percentage: 20, percentage_split_point: 858_993_459.0, allowlist: vec![] };
         assert_eq!(web.rollout_controller, Some(rollout));

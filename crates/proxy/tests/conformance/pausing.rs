@@ -1,7 +1,7 @@
 //! Pause, stop, resume.
 
 use crate::app::App;
-use crate::proxy::{Proxy, until};
+use crate::proxy::{Proxy, command, outcome, until};
 
 /// Waits for requests to arrive at the gate. The proxy logs them only afterwards, so this is a fixed time.
 fn let_them_arrive() {
@@ -50,6 +50,23 @@ fn a_stopped_service_answers_503_with_its_message() {
     assert!(answer.text().contains("Back at &lt;five&gt;"), "{}", answer.text());
     proxy.ok("resume web");
     assert_eq!(proxy.get("a.example", "/").status, 200);
+}
+
+#[test]
+fn a_stopped_service_says_when_to_retry() {
+    ours_alone!();
+    let (proxy, app) = (Proxy::start(), App::start("app"));
+    proxy.deploy("web", &app, "");
+    let asked = || proxy.get("a.example", "/").header("retry-after").map(str::to_owned);
+    proxy.ok("stop web --retry-after 3600");
+    assert_eq!(asked().as_deref(), Some("3600"));
+    proxy.ok("stop web");
+    assert_eq!(asked(), None);
+    let mut stop = command(proxy.home.path());
+    let stopped = outcome(stop.args(["stop", "web"]).env("KAMAL_PROXY_RETRY_AFTER", "60"));
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    assert_eq!(asked().as_deref(), Some("60"));
+    assert!(proxy.fails("stop web --retry-after -1").contains("-1"));
 }
 
 #[test]

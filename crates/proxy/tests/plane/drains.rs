@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::support::{Next, Proxy, Target, deploy, respond};
 use bowline_proxy::drain::Limits;
+use bowline_proxy::gate::Notice;
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMITS: Limits = Limits { requests: Duration::from_secs(10), streams: SECOND };
@@ -94,9 +95,11 @@ fn a_pause_expires_and_a_stop_refuses() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| proxy.get("/"));
         std::thread::sleep(Duration::from_millis(200));
-        proxy.runtime.block_on(proxy.services.stop("app", LIMITS, "back soon")).unwrap();
+        let notice = Notice { message: "back soon".into(), retry_after: 900 };
+        proxy.runtime.block_on(proxy.services.stop("app", LIMITS, notice)).unwrap();
         let refused = waiting.join().unwrap();
         assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("back soon"), "{refused}");
+        assert!(refused.to_lowercase().contains("\r\nretry-after: 900\r\n"), "{refused}");
     });
     proxy.services.resume("app").unwrap();
     assert!(proxy.get("/").ends_with("old"));

@@ -259,6 +259,8 @@ pub enum Pausing {
         drain: u64,
         /// The message on the page.
         message: Option<String>,
+        /// The seconds of `Retry-After`, for Bowline's own proxy. Kamal's can't send this header.
+        retry_after: u32,
     },
     /// Send requests to the container again.
     Resume,
@@ -286,8 +288,11 @@ impl Pause {
 
     pub fn script(&self) -> Script {
         let (line, done) = match &self.to {
-            Pausing::Stop { drain, message } => {
-                let line = command(&["stop", &self.service, &format!("--drain-timeout={drain}s")]);
+            Pausing::Stop { drain, message, retry_after } => {
+                // A variable, because Kamal's program would reject a flag that it doesn't know.
+                let retry = format!("KAMAL_PROXY_RETRY_AFTER={retry_after}");
+                let line = Line::new("docker").words(["exec", "--env", &retry, NAME, NAME]);
+                let line = line.words(["stop", &self.service, &format!("--drain-timeout={drain}s")]);
                 let line = message.iter().fold(line, |line, text| line.word(&format!("--message={text}")));
                 (line, "Put the app into maintenance")
             }
@@ -316,4 +321,20 @@ pub(crate) const ROWS: &str =
 pub(super) fn list() -> Script {
     let services = services();
     Script::new(format!("{services}bowline_list=$(services) || exit\n{ROWS}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Names;
+
+    #[test]
+    fn a_stop_passes_retry_after_in_a_way_that_any_proxy_accepts() {
+        let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
+        let to = Pausing::Stop { drain: 30, message: Some("at noon".into()), retry_after: 3600 };
+        let script = Pause { scope, role: "web".into(), service: "app-web".into(), to }.script();
+        let stop = "docker exec --env 'KAMAL_PROXY_RETRY_AFTER=3600' kamal-proxy kamal-proxy stop app-web \
+                    '--drain-timeout=30s' '--message=at noon'";
+        assert!(script.text.contains(stop), "{}", script.text);
+    }
 }
