@@ -134,6 +134,7 @@ impl RolePlan {
             cord: boot.cord.as_ref().map(|_| boot.cord_directory()),
             if_healthy: if detach.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
             instead: None,
+            undoes: Some(boot.version.clone()),
         };
         Retire { version: boot.version.clone(), detach, stop, again: None }
     }

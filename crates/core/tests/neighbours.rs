@@ -307,6 +307,35 @@ fn a_containers_name_is_taken_from_our_own_and_from_nobody_else() {
 }
 
 #[test]
+fn the_audit_log_calls_no_container_booted_that_docker_did_not_start() {
+    shells::each(|| {
+        let audited = |run_of_docker: &str, script: &Script| {
+            let home = server(&format!(
+                "case $* in 'container inspect'*) echo 'No such container' >&2; exit 1 ;; run*) {run_of_docker} ;; esac\n"
+            ));
+            run(home.path(), script);
+            let log = fs::read_to_string(home.path().join(".kamal/app-staging-audit.log")).unwrap();
+            log.lines().map(|line| line.rsplit("] ").next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(audited("exit 125", &boot().script()), ["Could not start app version v1"]);
+        assert_eq!(audited("echo abc", &boot().script()), ["Booted app version v1"]);
+        let stop = app::Stop {
+            scope: scope(),
+            role: "web".into(),
+            name: "app-web-staging-v1".into(),
+            id: "abc".into(),
+            drain: None,
+            stop_wait: None,
+            cord: None,
+            if_healthy: app::IfHealthy::Stop,
+            instead: None,
+            undoes: Some("v1".into()),
+        };
+        assert_eq!(audited("", &stop.script()), ["Undoing the boot of app version v1"]);
+    });
+}
+
+#[test]
 fn a_login_that_another_apps_overwrote_is_made_once_more() {
     shells::each(|| {
         let pull = |docker: &str| {

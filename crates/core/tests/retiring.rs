@@ -165,6 +165,7 @@ fn stop() -> app::Stop {
         cord: None,
         if_healthy: IfHealthy::Leave,
         instead: Some(new()),
+        undoes: None,
     }
 }
 

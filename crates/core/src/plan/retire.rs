@@ -24,6 +24,7 @@ pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Conta
             cord: container.cord().map(Into::into),
             if_healthy: if detach.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
             instead: None,
+            undoes: None,
         },
         detach,
         again: Some(restart(config, scope, role, container)),
@@ -71,6 +72,7 @@ pub fn orphan(config: &Config, scope: &Scope, role: &str, container: &Container)
             cord: container.cord().map(Into::into),
             if_healthy: if cut.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
             instead: None,
+            undoes: None,
         },
         detach: match cut {
             None => Detach::Kamal(Box::new(unregister())),

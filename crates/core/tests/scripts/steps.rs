@@ -227,6 +227,7 @@ fn stop(scope: &Scope) -> app::Stop {
         cord: Some(HOSTILE.into()),
         if_healthy: app::IfHealthy::Leave,
         instead: Some(serving()),
+        undoes: Some(HOSTILE.into()),
     }
 }
 

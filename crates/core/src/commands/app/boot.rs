@@ -91,10 +91,11 @@ impl Boot {
         if self.cord.is_some() {
             text.push_str(&cord::tie(&self.cord_directory()));
         }
-        text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
         let run = secret.run(&self.run_line(), &env_file);
         text.push_str(&format!(
-            "bowline_id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $bowline_id\"\n"
+            "bowline_id=$( {run}) || {{\nrm -f {label}\n{not_started}exit {NOT_STARTED}\n}}\nrm -f {label}\necho \"@id $bowline_id\"\n{booted}",
+            not_started = self.audit("Could not start"),
+            booted = self.audit("Booted"),
         ));
         text.push_str(&self.find().given_up());
         text.push_str(&ready::wait(self.ready, self.timeout, self.readiness_delay, &self.network()));
@@ -103,6 +104,10 @@ impl Boot {
             self.made.expose(),
             secret.input().expose()
         )))
+    }
+
+    fn audit(&self, done: &str) -> String {
+        self.scope.audit(Some(&self.role), &format!("{done} app version {}", self.version))
     }
 
     /// Renames our container of the same name, and refuses another app's: the names of two apps can coincide (role

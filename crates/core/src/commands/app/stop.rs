@@ -26,6 +26,8 @@ pub struct Stop {
     pub if_healthy: IfHealthy,
     /// The container that serves in its place. If it doesn't serve, the script stops nothing.
     pub instead: Option<Serving>,
+    /// The version whose boot this undoes, for the audit log.
+    pub undoes: Option<String>,
 }
 
 /// What to do if the container is still healthy although it was detached: a healthy one receives requests.
@@ -49,6 +51,10 @@ impl Stop {
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence() + &ask::functions();
         text.push_str(&self.instead.as_ref().map(Serving::or_exit).unwrap_or_default());
+        if let Some(version) = &self.undoes {
+            let undone = format!("Undoing the boot of app version {version}");
+            text.push_str(&self.scope.audit(Some(&self.role), &undone));
+        }
         text.push_str(&format!("bowline_id={}\n", quote(&self.id)));
         if let Some(seconds) = self.drain {
             text.push_str(&drain::drain(seconds));
