@@ -46,7 +46,7 @@ pub fn previous_version(
 /// The version that serves on a server, and the one that served before it and still has a container and an image.
 ///
 /// If a deploy ended between its switch and its entry in the history, its version runs without an entry, and the last entry
-/// is the previous version, which may still run too. Kamal writes no history, so each container of Kamal counts as served.
+/// is the previous version, which may still run too. Behind kamal-proxy, the route says which of the two serves. Kamal writes no history, so each container of Kamal counts as served.
 fn turn(config: &Config, server: &Observed, role: &Role) -> Option<(String, Option<String>)> {
     let names = Names::of(config);
     let containers: Vec<(&str, &Container)> = server
@@ -54,10 +54,13 @@ fn turn(config: &Config, server: &Observed, role: &Role) -> Option<(String, Opti
         .map(|container| (container.version(&names, &role.name), container))
         .collect();
     let has_entry = |version: &str| server.served.iter().any(|served| served == version);
-    let unfinished = containers.iter().find(|(version, container)| {
-        container.is_running() && container.is_of_bowline() && !has_entry(version)
-    });
-    let current = match unfinished {
+    let unfinished = || {
+        containers.iter().find(|(version, container)| {
+            container.is_running() && container.is_of_bowline() && !has_entry(version)
+        })
+    };
+    let is_routed = server.service(&names, &role.name).is_some();
+    let current = match (!is_routed).then(unfinished).flatten() {
         Some((_, container)) => container,
         None => server.current(&names, &role.name, &config.latest_image())?,
     };

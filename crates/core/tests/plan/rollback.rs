@@ -146,6 +146,17 @@ fn after_a_deploy_that_ended_before_its_entry_a_rollback_goes_to_the_last_versio
     assert_eq!(back(&first, "v1", &[]).as_deref(), Ok("v1"));
 }
 
+/// A deploy that ended before its switch may leave its container running too.
+#[test]
+fn a_rollback_goes_back_from_the_version_that_the_proxy_routes_to() {
+    let history = ["deploy v1", "deploy v2"];
+    for (routed, previous) in [("v2", "v1"), ("v3", "v2")] {
+        let route = format!("@services\n@service app-web  *  /  id-app-web-{routed}:3000  running  no\n");
+        let containers = [ended("v1", 1), runs("v2", 2), runs("v3", 3), route];
+        assert_eq!(back(&containers, "v2", &history).as_deref(), Ok(previous), "{routed}");
+    }
+}
+
 #[test]
 fn a_rollback_goes_to_versions_that_kamal_deployed() {
     // Kamal deployed v1, then Bowline v2.
